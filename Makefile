@@ -1,0 +1,43 @@
+# make demo    Duck behind a local stand-in for Dify, at http://127.0.0.1:8000 (PORT=8080 make demo for another port)
+# make test    all tests, with coverage
+# make check   format, lint and types
+#
+# Needs git, make and any Python 3.9+ with pip. uv is fetched into .uv/ where there is none, and brings Python 3.12 where that is missing.
+
+PORT ?= 8000
+PYTHON3 ?= python3
+# Tried here, not just looked up: a version manager's stand-in can be on the PATH and still refuse to run.
+UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .uv/bin/uv)
+
+.PHONY: demo test check format clean
+
+demo: .venv/ready
+	@exec .venv/bin/python -m devhost --port $(PORT)
+
+test: .venv/ready
+	@.venv/bin/coverage run -m pytest
+	@.venv/bin/coverage report
+
+check: .venv/ready
+	@.venv/bin/ruff format --check --quiet .
+	@.venv/bin/ruff check --quiet .
+	@.venv/bin/mypy
+
+format: .venv/ready
+	@.venv/bin/ruff format .
+	@.venv/bin/ruff check --fix .
+
+clean:
+	rm -rf .venv .uv .mypy_cache .ruff_cache .pytest_cache .coverage
+
+# A .venv without its `ready` is one that was interrupted: it is made anew.
+.venv/ready: pyproject.toml .python-version Makefile $(filter .uv/bin/uv,$(UV))
+	@echo "Setting up .venv ..."
+	@$(UV) venv --quiet --clear .venv
+	@$(UV) pip install --quiet --python .venv/bin/python --requirements pyproject.toml --group dev
+	@touch $@
+
+# Outside this folder, where .python-version would make a version manager insist on a Python 3.12 that may not be there yet.
+.uv/bin/uv:
+	@echo "Fetching uv ..."
+	@cd / && $(PYTHON3) -m pip install --quiet --disable-pip-version-check --target '$(CURDIR)/.uv' uv

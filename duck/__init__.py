@@ -1,0 +1,18 @@
+"""Duck's core: what happens between an HTTP request and a Dify app.
+
+A request goes one way through it:
+
+    web       serve(): one request, from the first header to the last byte; the one place where errors become HTTP
+    settings  what the owner has set, parsed
+    access    who may call, and which app they mean
+    runs      what they ask for: a `Run`
+    gateway   the only module that talks to Dify; its failures become a `DuckError` here
+    events    what Dify streams: reading it, folding it into one answer
+    stream    the pump: from events, as they come, to the chunks of a body that loses nothing on its way
+    formats   how an event is written: json, ndjson, sse, text, html
+    errors    `DuckError`, and what each of Dify's error texts means
+
+Everything from `events` down is pure: no session, no Werkzeug.
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,219 @@
+"""Duck's one error, and what each of Dify's failures means to a caller.
+
+All that a plugin learns of a failure is a text (SDK 0.10 raises a plain `Exception`), or an `error` event in a stream. Both
+end up in the tables below, and in nothing else. Pure, but for the log.
+"""
+
+import logging
+import re
+import traceback
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+log = logging.getLogger("duck")
+
+RETRY_AFTER_S = 30  # models count requests by the minute; half of one is the mean time to wait
+LOG_CHARACTERS = 8_000  # the daemon kills a plugin that logs a line of 5 MiB; the end of a traceback is what one needs
+BLOCKING_REFUSED = "blocking_refused"
+
+
+class DuckError(Exception):
+    """A failure that the caller is told of.
+
+    `status` is the HTTP status, `code` one of Dify's error codes or Duck's own, `message` a sentence that says what to do next
+    and holds no key, path or stack. `headers` go out with the response. `event` is the `error` event of Dify's that was the
+    failure, if it was one.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        event: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.headers = headers or {}
+        self.event = event
+
+    def as_dict(self) -> dict[str, Any]:
+        """The error as a document, in the shape of Dify's own API."""
+        return {"code": self.code, "message": self.message, "status": self.status}
+
+    def as_event(self) -> Mapping[str, Any]:
+        """The error as an event of a stream: Dify's own as it came, else one in its shape."""
+        return self.event or {"event": "error", **self.as_dict()}
+
+
+def invalid(message: str) -> DuckError:
+    """The request is at fault."""
+    return DuckError(400, "invalid_param", message)
+
+
+def app_not_found() -> DuckError:
+    """No such app, or none that may be reached: the two are told apart for nobody."""
+    return DuckError(404, "app_not_found", "No such app here. Check its id or alias, and that it has been published in Dify.")
+
+
+def interrupted() -> DuckError:
+    """A stream without an end: Dify, its daemon or the connection between them gave up."""
+    return DuckError(
+        502,
+        "stream_interrupted",
+        "Dify's answer broke off before its end. What came so far may be incomplete; try again.",
+    )
+
+
+def wrong_route(asked: str, actual: str) -> DuckError:
+    """An app of kind `actual` called as one of kind `asked`."""
+    return DuckError(
+        400, f"not_{asked}_app", f"This app is of another kind: call /{actual}/<app_id> instead of /{asked}/<app_id>."
+    )
+
+
+def defect(error: BaseException) -> DuckError:
+    """A fault in Duck itself: the log gets the traceback (as text: the SDK's formatter drops any other), the caller an id."""
+    reference = uuid.uuid4().hex[:12]
+    trace = "".join(traceback.format_exception(error))
+    log.error("internal error %s\n%s", reference, trace[-LOG_CHARACTERS:])
+    return DuckError(500, "internal_server_error", f"Duck failed. Its log has the reason under {reference}.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One of Dify's texts: `pattern` finds it, `message` with `{text}` for Dify's own is what the caller reads."""
+
+    pattern: re.Pattern[str]
+    status: int
+    code: str
+    message: str = "{text}"
+
+
+def _row(pattern: str, status: int, code: str, message: str = "{text}") -> _Row:
+    return _Row(re.compile(pattern, re.DOTALL), status, code, message)
+
+
+_SLOW = (
+    "Dify ends a streamed run after 240 seconds, and one that stays silent after 250. With response_mode blocking and format "
+    "json a workflow or chat may take 20 minutes; agents can only stream."
+)
+
+# What the daemon and the SDK say by themselves.
+_DAEMON = (
+    _row(
+        r"^permission denied, ",
+        502,
+        "app_unavailable",
+        "Dify does not let this plugin run apps: its manifest lacks the permission.",
+    ),
+    _row(r"^fetch app failed: data is nil", 404, "app_not_found", app_not_found().message),
+    _row(r"use of closed network connection|read on closed response body", 504, "timeout", _SLOW),
+    _row(r"^invocation exited without response after ", 504, "timeout", _SLOW),
+    _row(r"^read app failed: request failed: (?P<text>.+)", 502, "completion_request_error"),
+    _row(r"^(read app failed: |No response)", 502, "stream_interrupted", interrupted().message),
+    _row(
+        r"^invoke app failed: ",
+        502,
+        "app_unavailable",
+        "Dify's plugin daemon could not reach Dify. Try again in a moment.",
+    ),
+)
+
+# What Dify answers.
+_DIFY = (
+    _row(r"^app not found$", 404, "app_not_found", app_not_found().message),
+    _row(
+        r"^unexpected app type$",
+        404,
+        "app_not_found",
+        "This app has not been published in Dify, or is of a type that plugins cannot run.",
+    ),
+    _row(
+        r"^Agent Chat App does not support blocking mode$",
+        502,
+        BLOCKING_REFUSED,
+        "Agents cannot answer in blocking mode.",
+    ),
+    _row(r"^(\(type '[^']+'\) )?\S+ (is required in|in) input form\b", 400, "invalid_param"),
+    _row(r"^Invalid input type for \[", 400, "invalid_param"),
+    _row(r"^invalid payload: ", 400, "invalid_param"),
+    _row(
+        r"^(Detected file type does not match|File validation failed for file: |Invalid upload file)",
+        400,
+        "invalid_param",
+    ),
+    _row(r"^ToolFile \S+ not found", 400, "invalid_param"),
+    _row(r"^Model \S+ (credentials is not initialized|not exist)", 502, "provider_not_initialize"),
+    _row(r"^Model provider \S+ quota exceeded", 502, "provider_quota_exceeded"),
+    _row(r"^Dify Hosted OpenAI .+ currently not support", 502, "model_currently_not_support"),
+)
+
+_ANSWER = re.compile(r"^\w+ app failed: request failed with status code: (\d+) and respond with: (.*)$", re.DOTALL)
+_SAYS_NOTHING = {"", "invalid_param", "bad_request", "unknown", "internal_server_error"}
+
+
+def from_text(text: str, *, kind: str, conversation_id: str = "") -> DuckError:
+    """Translates the text of an exception of the SDK's, raised while an app was run as `kind`."""
+    answer = _ANSWER.match(text)
+    if not answer:
+        return _first(_DAEMON, text) or DuckError(502, "completion_request_error", "Dify failed, and gave no reason. Try again.")
+    status, body = int(answer[1]), _json_object(answer[2])
+    if status >= 500 and kind == "completion":
+        return DuckError(502, "completion_unavailable", _NO_COMPLETION)
+    return _from_dify(status, body, kind, conversation_id)
+
+
+def from_event(event: Mapping[str, Any], *, kind: str, conversation_id: str = "") -> DuckError:
+    """Translates one of Dify's `error` events: {event, code, status, message, …}."""
+    status = event.get("status")
+    error = _from_dify(status if isinstance(status, int) else 500, event, kind, conversation_id)
+    error.event = event
+    return error
+
+
+def _from_dify(status: int, answer: Mapping[str, Any], kind: str, conversation_id: str) -> DuckError:
+    """`answer` is {code, message, …}. Its words are the same in streaming and blocking mode; status and code are not."""
+    code, message = str(answer.get("code") or ""), str(answer.get("message") or "")
+    if message == "missing query":
+        return invalid("query: required") if kind == "chat" else wrong_route(kind, "chat")
+    if error := _first(_DIFY, message):
+        return error
+    if status == 429 or code == "rate_limit_error":
+        message = message or "The model takes no more requests for now."
+        return DuckError(429, "rate_limit_error", message, headers={"Retry-After": str(RETRY_AFTER_S)})
+    if not message and conversation_id:
+        return invalid("conversation_id: this app has no such conversation. Leave it out to start one.")
+    if not message:
+        return DuckError(502, "app_unavailable", "This app is not ready to run. Choose a model for it in Dify and publish it.")
+    return DuckError(502, "completion_request_error" if code in _SAYS_NOTHING else code, message)
+
+
+# Dify 1.14 to 1.16 lose the query of a completion app on its way from a plugin, so that every run of one ends in a bare 500.
+_NO_COMPLETION = (
+    "Dify cannot run text generators (completion apps) for plugins. Rebuild this one as a workflow and call /workflow/<app_id>."
+)
+
+
+def _first(rows: tuple[_Row, ...], text: str) -> DuckError | None:
+    for row in rows:
+        if found := row.pattern.search(text):
+            own = found.groupdict().get("text") or text
+            return DuckError(row.status, row.code, row.message.replace("{text}", own))
+    return None
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,27 @@
+"""Newline-delimited JSON: each event as Dify sent it, on a line of its own. Pure."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import orjson
+
+from duck.events import Event
+
+
+class Ndjson:
+    """Writes events as lines of JSON."""
+
+    headers: ClassVar[Mapping[str, str]] = {"Content-Type": "application/x-ndjson"}
+    keep_alive: ClassVar[bytes] = b'{"event":"ping"}\n'
+
+    def head(self) -> bytes:
+        """Nothing."""
+        return b""
+
+    def event(self, event: Event) -> bytes:
+        """The event and a line's end."""
+        return orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE)
+
+    def tail(self) -> bytes:
+        """Nothing."""
+        return b""

@@ -1,0 +1,31 @@
+"""Server-Sent Events, as Dify's own API sends them. Pure.
+
+https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import orjson
+
+from duck.events import Event
+
+
+class Sse:
+    """Writes each event as one `data` line: JSON has no line's end of its own, so that one is enough."""
+
+    headers: ClassVar[Mapping[str, str]] = {"Content-Type": "text/event-stream"}
+    # A comment: Dify's own `event: ping` without data breaks the readers in several SDKs.
+    keep_alive: ClassVar[bytes] = b": ping\n\n"
+
+    def head(self) -> bytes:
+        """Nothing."""
+        return b""
+
+    def event(self, event: Event) -> bytes:
+        """The event and an empty line."""
+        return b"data: " + orjson.dumps(event) + b"\n\n"
+
+    def tail(self) -> bytes:
+        """Nothing."""
+        return b""

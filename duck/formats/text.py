@@ -1,0 +1,65 @@
+"""The answer's text and nothing else. Pure."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import orjson
+
+from duck import events
+from duck.events import Event
+
+
+class Text:
+    """Writes the text as it comes; a workflow that streams none, its outputs; a failure as a last line, `error: …`."""
+
+    headers: ClassVar[Mapping[str, str]] = {"Content-Type": "text/plain; charset=utf-8"}
+    keep_alive: ClassVar[bytes] = b""
+
+    def __init__(self) -> None:
+        self._written = False  # whether there is any text yet
+        self._line_open = False  # whether the last of it was no line's end
+
+    def head(self) -> bytes:
+        """Nothing."""
+        return b""
+
+    def event(self, event: Event) -> bytes:
+        """The text that the event adds, often none."""
+        replacement = events.replacement_of(event)
+        if replacement is not None:
+            return self._line(replacement, end="")  # what was sent cannot be taken back
+        match event["event"]:
+            case "workflow_finished" if events.kind_of(event) == "workflow":
+                return self._result(events.data_of(event))
+            case "workflow_paused":
+                return self._line("paused: waiting for a person in Dify")
+            case "error":
+                return self._line(f"error: {event.get('message') or event.get('code')}")
+            case _:
+                return self._text(events.delta_of(event))
+
+    def tail(self) -> bytes:
+        """Nothing."""
+        return b""
+
+    def _result(self, data: Mapping[str, Any]) -> bytes:
+        if data.get("status") in {"failed", "stopped"}:
+            return self._line(f"error: {data.get('error') or data['status']}")
+        return b"" if self._written else self._text(_output(data.get("outputs")))
+
+    def _line(self, text: str, end: str = "\n") -> bytes:
+        return self._text(("\n" if self._line_open else "") + text + end)
+
+    def _text(self, text: str) -> bytes:
+        if text:
+            self._written = True
+            self._line_open = not text.endswith("\n")
+        return text.encode()
+
+
+def _output(outputs: Any) -> str:
+    """A workflow's own text: the output called `text`, else the only one, else all of them as JSON."""
+    if not isinstance(outputs, dict) or not outputs:
+        return ""
+    text = outputs.get("text", next(iter(outputs.values())) if len(outputs) == 1 else None)
+    return text if isinstance(text, str) else orjson.dumps(outputs).decode()

@@ -1,0 +1,141 @@
+"""The way to Dify: the only module that touches the plugin's session.
+
+Whatever goes wrong on it is a `DuckError` when it leaves this module.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from typing import TYPE_CHECKING, Any, Protocol
+
+from duck import errors, events
+from duck.errors import DuckError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Mapping
+
+    from dify_plugin.core.runtime import Session
+
+    from duck.events import Event
+    from duck.runs import Mode, Run
+
+log = logging.getLogger("duck")
+
+BLOCKING_SILENCE_S = 1230  # Dify ends a run after 1200 s, and should be the one to say so
+PARAMETERS_SILENCE_S = 5  # a form is read from a database: longer means that Dify is in trouble
+LOG_CHARACTERS = 1_000
+
+_streams_only: set[str] = set()  # ids of apps that refused blocking mode: agents; it saves them a refusal each time
+
+
+class Gateway(Protocol):
+    """A way to run apps."""
+
+    def stream(self, run: Run) -> Generator[Event]:
+        """A run's events, as they come.
+
+        Nothing happens before the first is asked for. Raises `DuckError`: before the first event where the run could not begin,
+        was an app of another kind or failed at once; later where it broke off.
+        """
+        ...
+
+    def answer(self, run: Run) -> Mapping[str, Any]:
+        """A run's answer in one piece, as Dify's blocking mode gives it. Raises `DuckError`."""
+        ...
+
+    def parameters(self, app_id: str) -> Mapping[str, Any]:
+        """An app's form, as Dify's `GET /parameters` gives it. Raises `DuckError`."""
+        ...
+
+
+class SessionGateway:
+    """Runs apps through a plugin's session. `invoke` is the session's call for one kind of app."""
+
+    def __init__(self, session: Session, invoke: Callable[..., Any] | None = None) -> None:
+        self._session = session
+        self._invoke = invoke
+        self._streaming_silence_s = session.max_invocation_timeout
+
+    def stream(self, run: Run) -> Generator[Event]:
+        """See `Gateway`."""
+        self._session.max_invocation_timeout = self._streaming_silence_s
+        ended = begun = False
+        try:
+            with contextlib.closing(self._call(run, "streaming")) as source:
+                for event in _sound(source):
+                    if not begun:
+                        _check_first(event, run)
+                        begun = True
+                    ended = ended or events.ends(event)
+                    yield event
+        except DuckError:
+            raise
+        except Exception as error:
+            raise _translated(error, run) from error
+        if not ended:
+            raise errors.interrupted()
+
+    def answer(self, run: Run) -> Mapping[str, Any]:
+        """See `Gateway`. Agents refuse blocking mode: their stream is folded."""
+        if run.app_id not in _streams_only:
+            try:
+                return self._blocking(run)
+            except DuckError as error:
+                if error.code != errors.BLOCKING_REFUSED:
+                    raise
+                _streams_only.add(run.app_id)
+        return events.fold(self.stream(run), run.kind)
+
+    def parameters(self, app_id: str) -> Mapping[str, Any]:
+        """See `Gateway`."""
+        self._session.max_invocation_timeout = PARAMETERS_SILENCE_S
+        try:
+            form: Mapping[str, Any] = self._session.app.fetch_app(app_id)
+        except Exception as error:
+            raise _translated(error) from error
+        return form
+
+    def _blocking(self, run: Run) -> Mapping[str, Any]:
+        self._session.max_invocation_timeout = BLOCKING_SILENCE_S
+        try:
+            answer: Mapping[str, Any] = self._call(run, "blocking")
+        except Exception as error:
+            raise _translated(error, run) from error
+        _check_kind(answer, run)
+        return answer
+
+    def _call(self, run: Run, mode: Mode) -> Any:
+        if self._invoke is None:
+            raise TypeError("this gateway was made without a call to run apps by")
+        chat = {"query": run.query, "conversation_id": run.conversation_id} if run.kind == "chat" else {}
+        return self._invoke(app_id=run.app_id, inputs=dict(run.inputs), response_mode=mode, user=run.user, **chat)
+
+
+def _sound(source: Iterator[Any]) -> Iterator[Event]:
+    for event in source:
+        if events.is_event(event):
+            yield event
+        else:
+            log.warning("skipped what is no event: %.*s", LOG_CHARACTERS, type(event).__name__)
+
+
+def _check_first(event: Event, run: Run) -> None:
+    _check_kind(event, run)
+    if event["event"] == "error":
+        raise errors.from_event(event, kind=run.kind, conversation_id=run.conversation_id)
+
+
+def _check_kind(answer: Mapping[str, Any], run: Run) -> None:
+    """Dify runs an app by its own kind, whatever the call: only what comes back tells."""
+    kind = events.kind_of(answer)
+    if kind and kind != run.kind:
+        raise errors.wrong_route(run.kind, kind)
+
+
+def _translated(error: Exception, run: Run | None = None) -> DuckError:
+    """All that the SDK raises is a text."""
+    found = errors.from_text(str(error), kind=run.kind if run else "", conversation_id=run.conversation_id if run else "")
+    if found.status >= 500:  # what the caller reads may leave out what the owner needs
+        log.warning("Dify failed: %.*s", LOG_CHARACTERS, error)
+    return found

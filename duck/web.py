@@ -1,0 +1,198 @@
+"""One request, from its first header to its answer: settings, access, request, run, format, response.
+
+The one place where errors become HTTP. Nothing may be raised from here: the SDK would answer a `ValueError` with 404, and put
+any other text into the caller's hands.
+"""
+
+import functools
+from collections.abc import Callable, Generator, Mapping
+from typing import Any, Concatenate
+from urllib.parse import urlsplit
+
+from werkzeug import Request, Response
+from werkzeug.exceptions import HTTPException
+
+import duck
+from duck import access, errors, events, runs, settings, stream
+from duck.errors import DuckError
+from duck.events import Event, Kind
+from duck.formats import MIMETYPES, STREAMS, html, json
+from duck.gateway import Gateway
+from duck.runs import Run
+
+# The methods of each route by the first part of its path. The SDK cannot tell: it matches paths and methods together.
+METHODS: Mapping[str, tuple[str, ...]] = {
+    "": ("GET",),
+    "duck": ("GET",),
+    "chat": ("GET", "POST"),
+    "workflow": ("GET", "POST"),
+    "completion": ("GET", "POST"),
+    "parameters": ("GET",),
+}
+
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Vary": "Accept, Accept-Language, Authorization, X-API-Key, Origin, Sec-Fetch-Site",
+}
+_NOT_BUFFERED = {"X-Accel-Buffering": "no"}  # nginx would hold a stream back
+
+
+def _answering[**P](handle: Callable[Concatenate[Request, P], Response]) -> Callable[Concatenate[Request, P], Response]:
+    """Makes whatever `handle` raises a response, and adds the headers that all responses have."""
+
+    @functools.wraps(handle)
+    def answering(request: Request, /, *args: P.args, **kwargs: P.kwargs) -> Response:
+        try:
+            response = handle(request, *args, **kwargs)
+        except DuckError as error:
+            response = _error(request, error)
+        except HTTPException as error:  # Werkzeug's own, from reading the request
+            response = _error(request, DuckError(error.code or 400, "invalid_param", error.description or error.name))
+        except Exception as error:  # noqa: BLE001 - see the module's docstring
+            response = _error(request, errors.defect(error))
+        response.headers.update(_HEADERS)
+        return response
+
+    return answering
+
+
+@_answering
+def serve(
+    request: Request,
+    name: str,
+    values: Mapping[str, Any],
+    dify: Gateway,
+    *,
+    kind: Kind,
+    default_format: str | None = None,
+) -> Response:
+    """Runs the app that the route calls `name`, as `kind`; `values` are the endpoint's settings.
+
+    `default_format` is for callers that accept anything; None: json, or ndjson for those who ask for streaming.
+    """
+    asked = _negotiate(request)
+    owner = settings.parse(values)
+    access.admit(request, owner)
+    app_id = access.resolve(name, owner)
+    run = runs.parse(request, kind, app_id)
+    style = asked or default_format or ("ndjson" if run.mode == "streaming" else "json")
+    if request.method == "HEAD":
+        return Response(content_type=json.CONTENT_TYPE if style == "json" else STREAMS[style].headers["Content-Type"])
+    if "prefetch" in request.headers.get("Sec-Purpose", ""):
+        raise DuckError(403, "forbidden", "A run is not started in advance.")
+    if style == "json":
+        return _document(events.fold(dify.stream(run), kind) if run.mode == "streaming" else dify.answer(run))
+    source = _closing_events(dify, run) if run.mode == "blocking" else dify.stream(run)
+    body = stream.relay(source, STREAMS[style]())
+    return Response(body, headers={**STREAMS[style].headers, **_NOT_BUFFERED})
+
+
+@_answering
+def parameters(request: Request, name: str, values: Mapping[str, Any], dify: Gateway) -> Response:
+    """The form of the app that the route calls `name`."""
+    owner = settings.parse(values)
+    access.admit(request, owner)
+    return _document(dify.parameters(access.resolve(name, owner)))
+
+
+@_answering
+def index(request: Request, values: Mapping[str, Any]) -> Response:
+    """What this endpoint offers, for those who may use it."""
+    owner = settings.parse(values)
+    access.admit(request, owner)
+    named = set(owner.names.values())
+    apps = [*owner.names, *sorted((owner.reachable or frozenset()) - named)]
+    return _document(
+        {
+            "name": "duck",
+            "version": duck.__version__,
+            "url": _public_url(request),
+            "apps": [{"alias": app, "public": False} for app in apps],
+            "formats": list(MIMETYPES),
+        }
+    )
+
+
+@_answering
+def preflight(request: Request) -> Response:  # noqa: ARG001 - every path is answered alike
+    """The answer to a CORS preflight: no other origin is let in."""
+    return Response(status=204)
+
+
+@_answering
+def unknown(request: Request) -> Response:
+    """404 for a path that no route has, 405 for a method that its route has not."""
+    first, *rest = request.path.strip("/").split("/")
+    methods = METHODS.get(first, ()) if len(rest) == (1 if first else 0) else ()
+    if not methods:
+        raise DuckError(
+            404,
+            "not_found",
+            "No such route. Apps are run at /chat/<app_id>, /workflow/<app_id> and /completion/<app_id>; GET / lists them.",
+        )
+    allow = ", ".join(["GET", "HEAD", "OPTIONS", *methods[1:]])
+    raise DuckError(405, "method_not_allowed", f"This route takes {allow}.", headers={"Allow": allow})
+
+
+def _negotiate(request: Request) -> str | None:
+    """The format that the caller asks for, None for one that takes anything. Raises `DuckError` 400 or 406."""
+    asked = request.args.get("format")
+    if asked is not None:
+        if asked not in MIMETYPES:
+            raise errors.invalid(f"format: must be one of {', '.join(MIMETYPES)}")
+        return asked
+    accept = request.accept_mimetypes
+    if not accept:
+        return None
+    formats = {mimetype: name for name, mimetypes in MIMETYPES.items() for mimetype in mimetypes}
+    best = accept.best_match(formats)
+    if best is None:
+        raise DuckError(406, "not_acceptable", f"Accept must allow one of {', '.join(formats)}.")
+    named = [accepted for accepted, quality in accept if accepted != "*/*" and quality > 0]
+    return formats[best] if any(_covers(accepted, best) for accepted in named) else None
+
+
+def _covers(accepted: str, mimetype: str) -> bool:
+    """Whether a range of an `Accept` header other than `*/*` covers a type."""
+    accepted = accepted.partition(";")[0].strip().lower()
+    return accepted == mimetype or accepted == mimetype.partition("/")[0] + "/*"
+
+
+def _closing_events(dify: Gateway, run: Run) -> Generator[Event]:
+    """A blocking run as the end of a stream, so that keep-alives can go out while it works."""
+    yield from events.unfold(dify.answer(run), run.kind)
+
+
+def _document(value: Any, status: int = 200) -> Response:
+    return Response(stream.whole(json.document(value)), status, content_type=json.CONTENT_TYPE)
+
+
+def _error(request: Request, error: DuckError) -> Response:
+    """An error before the first chunk: a page where HTML is asked for, else JSON."""
+    as_page = _wants_page(request)
+    response = (
+        Response(stream.whole(html.error_page(error)), error.status, html.Html.headers)
+        if as_page
+        else _document(error.as_dict(), error.status)
+    )
+    if error.status == 401:
+        bearer = 'Bearer realm="Duck"'
+        # One header, and Basic first in it: Chromium ignores a Basic challenge behind another.
+        response.headers["WWW-Authenticate"] = f'Basic realm="Duck", charset="UTF-8", {bearer}' if as_page else bearer
+    response.headers.update(error.headers)
+    return response
+
+
+def _wants_page(request: Request) -> bool:
+    try:
+        return _negotiate(request) == "html"
+    except DuckError:
+        return False
+
+
+def _public_url(request: Request) -> str | None:
+    """The endpoint's own address as callers know it. Without a proxy in front a caller can invent it: for display only."""
+    hook, url = request.headers.get("Dify-Hook-Id", ""), request.headers.get("Dify-Hook-Url", "")
+    base, found, _ = url.partition(f"/e/{hook}")
+    return f"{base}{found}/" if hook and found and urlsplit(base).scheme in {"http", "https"} else None

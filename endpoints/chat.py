@@ -1,0 +1,17 @@
+"""GET and POST /chat/<app_id>."""
+
+from collections.abc import Mapping
+
+from dify_plugin import Endpoint
+from werkzeug import Request, Response
+
+from duck import web
+from duck.gateway import SessionGateway
+
+
+class Chat(Endpoint):
+    """Runs chatbots, agents and chatflows."""
+
+    def _invoke(self, r: Request, values: Mapping, settings: Mapping) -> Response:
+        dify = SessionGateway(self.session, self.session.app.chat.invoke)
+        return web.serve(r, values["app_id"], settings, dify, kind="chat")

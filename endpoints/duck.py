@@ -1,0 +1,17 @@
+"""GET /duck/<app_id>."""
+
+from collections.abc import Mapping
+
+from dify_plugin import Endpoint
+from werkzeug import Request, Response
+
+from duck import web
+from duck.gateway import SessionGateway
+
+
+class Duck(Endpoint):
+    """Runs a workflow with the query string as its inputs and streams HTML, unless asked for another format."""
+
+    def _invoke(self, r: Request, values: Mapping, settings: Mapping) -> Response:
+        dify = SessionGateway(self.session, self.session.app.workflow.invoke)
+        return web.serve(r, values["app_id"], settings, dify, kind="workflow", default_format="html")

@@ -1,0 +1,15 @@
+"""GET /."""
+
+from collections.abc import Mapping
+
+from dify_plugin import Endpoint
+from werkzeug import Request, Response
+
+from duck import web
+
+
+class Index(Endpoint):
+    """Says what this endpoint offers."""
+
+    def _invoke(self, r: Request, values: Mapping, settings: Mapping) -> Response:
+        return web.index(r, settings)

@@ -1,0 +1,15 @@
+"""Every path and method that nothing else answers."""
+
+from collections.abc import Mapping
+
+from dify_plugin import Endpoint
+from werkzeug import Request, Response
+
+from duck import web
+
+
+class Unknown(Endpoint):
+    """Says that there is no such route, or which methods it has."""
+
+    def _invoke(self, r: Request, values: Mapping, settings: Mapping) -> Response:
+        return web.unknown(r)

@@ -1,0 +1,124 @@
+"""What tests share: real Werkzeug requests, a Dify that plays a script, and recorded streams."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from werkzeug import Request, Response
+from werkzeug.test import EnvironBuilder
+
+from duck import web
+from duck.events import Kind
+from duck.gateway import SessionGateway
+
+SAMPLES = Path(__file__).parent / "samples"
+STREAMS = sorted(path.name.removesuffix(".ndjson") for path in SAMPLES.glob("*.ndjson") if path.name != "stdio-session.ndjson")
+
+KEY = "a-right-key"
+APP = "2d7b1c9e-4f6a-4e83-b0a5-9e8d7c6b5a43"
+SETTINGS: Mapping[str, Any] = {"api_key": KEY, "default_app": None, "apps": ""}
+
+type Step = dict[str, Any] | Exception
+
+
+def sample(name: str) -> list[dict[str, Any]]:
+    """The events of a recorded stream."""
+    return [json.loads(line) for line in (SAMPLES / f"{name}.ndjson").read_text("utf-8").splitlines()]
+
+
+def blocking_sample(name: str) -> dict[str, Any]:
+    """A recorded blocking answer."""
+    answer: dict[str, Any] = json.loads((SAMPLES / f"{name}.blocking.json").read_text("utf-8"))
+    return answer
+
+
+def kind_of_sample(name: str) -> Kind:
+    """The kind of app that a sample was recorded from."""
+    if "workflow" in name:
+        return "workflow"
+    return "completion" if name.startswith("completion") else "chat"
+
+
+class Dify:
+    """A Dify behind a plugin's session: answers each call with what the test says, and keeps the calls.
+
+    `stream` are the steps of a streaming run, `blocking` is the answer of a blocking one; an exception among them is raised where
+    the SDK would raise it.
+    """
+
+    def __init__(
+        self,
+        stream: Iterable[Step] | Callable[[], Iterable[Step]] = (),
+        blocking: Step | None = None,
+        form: Step | None = None,
+    ) -> None:
+        self.calls: list[dict[str, Any]] = []
+        self.silence_limits: list[int] = []
+        self.max_invocation_timeout = 250
+        self.app = SimpleNamespace(fetch_app=self._fetch_app)
+        self._stream = stream
+        self._blocking = blocking
+        self._form = form
+
+    def invoke(self, **call: Any) -> Any:
+        """The session's call, for any kind of app."""
+        self.calls.append(call)
+        if call["response_mode"] == "streaming":
+            return self._steps()
+        self.silence_limits.append(self.max_invocation_timeout)
+        return self._one(self._blocking)
+
+    def gateway(self) -> SessionGateway:
+        """The gateway to this Dify."""
+        return SessionGateway(self, self.invoke)
+
+    def _steps(self) -> Iterator[Any]:
+        self.silence_limits.append(self.max_invocation_timeout)
+        for step in self._stream() if callable(self._stream) else self._stream:
+            yield self._one(step)
+
+    def _fetch_app(self, app_id: str) -> Any:
+        self.calls.append({"fetch_app": app_id})
+        self.silence_limits.append(self.max_invocation_timeout)
+        return self._one(self._form)
+
+    @staticmethod
+    def _one(step: Any) -> Any:
+        if isinstance(step, Exception):
+            raise step
+        return step
+
+
+def http_error(status: int, code: str, message: str) -> Exception:
+    """What the SDK raises when Dify answers a call with an HTTP error."""
+    body = json.dumps({"code": code, "message": message, "status": status}) + "\n"
+    return Exception(f"invoke app failed: request failed with status code: {status} and respond with: {body}")
+
+
+def make_request(method: str = "POST", path: str = "/", *, key: str | None = KEY, **options: Any) -> Request:
+    """A request as the SDK makes one; `options` are those of Werkzeug's `EnvironBuilder`."""
+    headers = dict(options.pop("headers", {}))
+    if key is not None:
+        headers.setdefault("Authorization", f"Bearer {key}")
+    return EnvironBuilder(method=method, path=path, headers=headers, **options).get_request(Request)
+
+
+def call(dify: Dify, kind: Kind = "chat", *, settings: Mapping[str, Any] = SETTINGS, app: str = APP, **options: Any) -> Response:
+    """One request through `web.serve`; `options` are those of `make_request`. Without a body a chat asks "hi"."""
+    if options.get("method", "POST") == "POST" and not options.keys() & {"json", "data"}:
+        options["json"] = {"query": "hi"}
+    default_format = options.pop("default_format", None)
+    request = make_request(path=options.pop("path", f"/{kind}/{app}"), **options)
+    return web.serve(request, app, settings, dify.gateway(), kind=kind, default_format=default_format)
+
+
+def body_of(response: Response) -> bytes:
+    """The whole body, as the SDK would send it."""
+    return b"".join(part.encode() if isinstance(part, str) else part for part in response.response)
+
+
+def json_of(response: Response) -> Any:
+    """The body, parsed."""
+    return json.loads(body_of(response))
