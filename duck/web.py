@@ -7,9 +7,9 @@ any other text into the caller's hands.
 import functools
 from collections.abc import Callable, Generator, Mapping
 from typing import Any, Concatenate
-from urllib.parse import urlsplit
 
 from werkzeug import Request, Response
+from werkzeug.datastructures import MIMEAccept
 from werkzeug.exceptions import HTTPException
 
 import duck
@@ -142,21 +142,16 @@ def _negotiate(request: Request) -> str | None:
         if asked not in MIMETYPES:
             raise errors.invalid(f"format: must be one of {', '.join(MIMETYPES)}")
         return asked
-    accept = request.accept_mimetypes
-    if not accept:
+    if not request.accept_mimetypes:
         return None
+    # Without parameters: `application/json; charset=utf-8` means JSON, but Werkzeug finds it equal to nothing that lacks them.
+    accept = MIMEAccept([(accepted.partition(";")[0].strip().lower(), q) for accepted, q in request.accept_mimetypes])
     formats = {mimetype: name for name, mimetypes in MIMETYPES.items() for mimetype in mimetypes}
-    best = accept.best_match(formats)
+    best = accept.best_match([mimetype for mimetype in formats if accept.quality(mimetype) > 0])
     if best is None:
         raise DuckError(406, "not_acceptable", f"Accept must allow one of {', '.join(formats)}.")
-    named = [accepted for accepted, quality in accept if accepted != "*/*" and quality > 0]
-    return formats[best] if any(_covers(accepted, best) for accepted in named) else None
-
-
-def _covers(accepted: str, mimetype: str) -> bool:
-    """Whether a range of an `Accept` header other than `*/*` covers a type."""
-    accepted = accepted.partition(";")[0].strip().lower()
-    return accepted == mimetype or accepted == mimetype.partition("/")[0] + "/*"
+    ranges = {best, best.partition("/")[0] + "/*"}
+    return formats[best] if any(accepted in ranges or q == 0 for accepted, q in accept) else None
 
 
 def _closing_events(dify: Gateway, run: Run) -> Generator[Event]:
@@ -195,4 +190,4 @@ def _public_url(request: Request) -> str | None:
     """The endpoint's own address as callers know it. Without a proxy in front a caller can invent it: for display only."""
     hook, url = request.headers.get("Dify-Hook-Id", ""), request.headers.get("Dify-Hook-Url", "")
     base, found, _ = url.partition(f"/e/{hook}")
-    return f"{base}{found}/" if hook and found and urlsplit(base).scheme in {"http", "https"} else None
+    return f"{base}{found}/" if hook and found and base.startswith(("https://", "http://")) else None

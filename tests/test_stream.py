@@ -1,0 +1,244 @@
+"""The pump, on a clock that the test moves."""
+
+import logging
+import threading
+from collections.abc import Generator, Iterable
+from itertools import pairwise
+from queue import Empty
+from types import GeneratorType
+from typing import Any
+
+import pytest
+
+from duck import stream
+from duck.errors import DuckError
+from duck.events import Event
+from duck.formats import STREAMS
+from duck.stream import End
+from tests.support import STREAMS as SAMPLE_STREAMS
+from tests.support import sample
+
+
+def event(text: str = "x") -> Event:
+    return {"event": "message", "answer": text}
+
+
+LINE = b'{"event":"message","answer":"x"}\n'
+PING = b'{"event":"ping"}\n'
+
+
+class World:
+    """An inbox whose items come at set times, and the clock they come by."""
+
+    def __init__(self, *script: tuple[float, Event | End]) -> None:
+        self.time = 0.0
+        self.closed = False
+        self._script = list(script)
+
+    def now(self) -> float:
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        assert seconds >= 0
+        self.time += seconds
+
+    def get(self, timeout: float | None) -> Event | End:
+        if timeout is not None and (not self._script or self._script[0][0] > self.time + timeout):
+            self.time += timeout
+            raise Empty
+        at, item = self._script.pop(0)
+        self.time = max(self.time, at)
+        return item
+
+    def ready(self) -> list[Event | End]:
+        ready = []
+        while self._script and self._script[0][0] <= self.time:
+            ready.append(self._script.pop(0)[1])
+        return ready
+
+    def close(self) -> None:
+        self.closed = True
+
+    def pump(self, style: str = "ndjson") -> bytes | Generator[bytes]:
+        return stream.pump(self, STREAMS[style](), self)
+
+    def chunks(self, style: str = "ndjson") -> list[tuple[float, bytes]]:
+        """Each chunk with the time it was handed out; the end as an empty one."""
+        body = self.pump(style)
+        assert isinstance(body, GeneratorType), "the SDK streams nothing but real generators"
+        chunks = [(self.time, chunk) for chunk in body]
+        return [*chunks, (self.time, b"")]
+
+
+def test_a_run_that_is_over_at_once_is_one_plain_body() -> None:
+    assert World((0, event()), (0, event()), (0, End())).pump() == LINE * 2
+
+
+def test_a_run_that_fails_before_its_first_event_raises() -> None:
+    failure = DuckError(404, "app_not_found", "none")
+    with pytest.raises(DuckError) as caught:
+        World((3, End(failure))).pump()
+    assert caught.value is failure
+
+
+def test_a_run_that_fails_after_its_first_event_ends_with_the_error_as_an_event() -> None:
+    failure = DuckError(502, "stream_interrupted", "cut")
+    assert World((0, event()), (0, End(failure))).pump() == (
+        LINE + b'{"event":"error","code":"stream_interrupted","message":"cut","status":502}\n'
+    )
+
+
+def test_an_error_event_of_difys_own_passes_as_it_came() -> None:
+    own = {"event": "error", "code": "invalid_param", "status": 400, "message": "m", "task": "t"}
+    failure = DuckError(502, "completion_request_error", "m", event=own)
+    assert World((20, End(failure))).chunks() == [
+        (15, PING),
+        (20, b'{"event":"error","code":"invalid_param","status":400,"message":"m","task":"t"}\n'),
+        (20, b""),
+    ]
+
+
+def test_each_event_goes_out_when_it_comes() -> None:
+    assert World((1, event("a")), (2, event("b")), (3, End())).chunks() == [
+        (1, b'{"event":"message","answer":"a"}\n'),
+        (2, b'{"event":"message","answer":"b"}\n'),
+        (3, b""),
+    ]
+
+
+def test_events_that_come_together_are_one_chunk() -> None:
+    assert World((0, event()), (1, event()), (1, event()), (2, End())).chunks() == [(0, LINE), (1, LINE * 2), (2, b"")]
+
+
+def test_a_silent_run_is_kept_alive_every_15_seconds_from_the_start() -> None:
+    assert World((40, event()), (62, End())).chunks() == [(15, PING), (30, PING), (40, LINE), (55, PING), (62, b"")]
+
+
+def test_a_format_without_keep_alives_waits_for_its_first_event_so_that_a_late_failure_keeps_its_status() -> None:
+    with pytest.raises(DuckError):
+        World((200, End(DuckError(429, "rate_limit_error", "later")))).pump("text")
+    assert World((200, event()), (201, End())).chunks("text") == [(200, b"x"), (201, b"")]
+
+
+def test_a_body_ends_no_sooner_than_100_milliseconds_after_its_first_chunk() -> None:
+    assert World((0, event()), (0.001, event()), (0.002, End())).chunks()[-1][0] == pytest.approx(0.1)
+
+
+def test_a_response_ends_with_a_timeout_590_seconds_after_its_start() -> None:
+    world = World((0, event()), *((10 * n, event()) for n in range(1, 100)))
+    chunks = world.chunks()
+    assert chunks[-2][0] == 590
+    assert b'"code":"timeout"' in chunks[-2][1]
+    assert world.closed, "nobody reads on"
+
+
+def test_a_run_that_never_pauses_ends_at_590_seconds_too() -> None:
+    chunks = World((0, event()), *((n / 100, event()) for n in range(1, 70_000))).chunks()
+    assert b'"code":"timeout"' in chunks[-2][1]
+    assert 590 <= chunks[-2][0] < 591
+
+
+def test_no_chunk_is_larger_than_256_kilobytes_and_nothing_of_a_large_event_is_lost() -> None:
+    large = event("x" * 3_000_000)
+    chunks = [chunk for _, chunk in World((0, event()), (1, large), (1, event()), (2, End())).chunks()]
+    assert max(map(len, chunks)) == 256 * 1024
+    assert b"".join(chunks) == LINE + STREAMS["ndjson"]().event(large) + LINE
+
+
+def test_a_large_body_that_is_over_at_once_goes_out_in_pieces() -> None:
+    world = World((0, event("x" * 2_000_000)), (0, End()))
+    chunks = world.chunks()
+    assert [len(chunk) for _, chunk in chunks[:-1]] == [256 * 1024] * 7 + [2_000_032 - 7 * 256 * 1024]
+    assert chunks[-1][0] == pytest.approx(0.1)
+
+
+def test_a_fast_run_sends_64_chunks_at_once_and_then_50_a_second() -> None:
+    chunks = World((0, event()), *((n / 1000, event()) for n in range(1, 5_000)), (5, End())).chunks()
+    times = [at for at, _ in chunks[:-1]]
+    assert b"".join(chunk for _, chunk in chunks) == LINE * 5_000
+    assert len(times) <= 64 + 5 * 50 + 2
+    assert all(after - before >= 0.019 for before, after in pairwise(times[70:-1]))
+
+
+def test_many_live_streams_gather_their_events() -> None:
+    others = [World((0, event()), (1, event())) for _ in range(300)]
+    bodies: list[Any] = [other.pump() for other in others]
+    for body in bodies:
+        next(body)
+    world = World((0, event()), (1, event()), (1.04, event()), (2, End()))
+    chunks = world.chunks()
+    assert [chunk for _, chunk in chunks] == [LINE, LINE * 2, b""]
+    assert [at for at, _ in chunks] == pytest.approx([0, 1.05, 2.05])
+    for body in bodies:
+        body.close()
+    assert all(other.closed for other in others)
+
+
+def test_what_cannot_be_written_ends_the_body_with_an_error_and_a_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR, logger="duck"):
+        chunks = World((0, event()), (1, {"event": "message", "answer": object()})).chunks()
+    assert chunks[0] == (0, LINE)
+    assert b'"code":"internal_server_error"' in chunks[1][1]
+    assert b"not JSON serializable" not in chunks[1][1]
+    assert "not JSON serializable" in caplog.text
+
+
+@pytest.mark.parametrize("name", SAMPLE_STREAMS)
+@pytest.mark.parametrize("style", STREAMS)
+def test_chunks_add_up_to_the_format_however_the_events_come(name: str, style: str) -> None:
+    events = sample(name)
+    at_once = World(*((0, item) for item in events), (0, End())).pump(style)
+    one_by_one = World(*((float(n), item) for n, item in enumerate(events)), (len(events), End())).chunks(style)
+    assert b"".join(chunk for _, chunk in one_by_one) == at_once
+
+
+def source(steps: Iterable[Event | Exception], closed: threading.Event | None = None) -> Generator[Event]:
+    try:
+        for step in steps:
+            if isinstance(step, Exception):
+                raise step
+            yield step
+    finally:
+        if closed:
+            closed.set()
+
+
+def joined(body: bytes | Generator[bytes]) -> bytes:
+    return body if isinstance(body, bytes) else b"".join(body)
+
+
+def test_a_source_is_relayed_whole_and_closed() -> None:
+    closed = threading.Event()
+    assert joined(stream.relay(source([event()] * 1000, closed), STREAMS["ndjson"]())) == LINE * 1000
+    assert closed.wait(10)
+
+
+def test_a_source_that_fails_before_its_first_event_raises() -> None:
+    with pytest.raises(DuckError) as caught:
+        stream.relay(source([DuckError(404, "app_not_found", "none")]), STREAMS["ndjson"]())
+    assert caught.value.code == "app_not_found"
+
+
+def test_a_source_with_a_defect_ends_with_an_error_that_tells_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR, logger="duck"):
+        body = joined(stream.relay(source([event(), KeyError("a secret")]), STREAMS["ndjson"]()))
+    assert body.startswith(LINE + b'{"event":"error","code":"internal_server_error"')
+    assert b"a secret" not in body
+    assert "a secret" in caplog.text
+
+
+def test_a_source_that_nobody_reads_any_more_is_closed_at_its_next_event() -> None:
+    closed, go_on = threading.Event(), threading.Event()
+
+    def endless() -> Generator[Event]:
+        yield event()
+        while True:
+            go_on.wait(10)
+            yield event()
+
+    body = stream.relay(source(endless(), closed), STREAMS["ndjson"]())
+    assert isinstance(body, GeneratorType)
+    assert next(body) == LINE
+    body.close()
+    go_on.set()
+    assert closed.wait(10)
