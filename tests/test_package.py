@@ -1,0 +1,104 @@
+"""What Dify reads of the package, and what is said twice in it."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from werkzeug.routing import Map, Rule
+
+import duck
+from duck import web
+from duck.formats import MIMETYPES
+
+ROOT = Path(__file__).parents[1]
+MANIFEST: dict[str, Any] = yaml.safe_load((ROOT / "manifest.yaml").read_text("utf-8"))
+GROUP: dict[str, Any] = yaml.safe_load((ROOT / "group/duck.yaml").read_text("utf-8"))
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+LANGUAGES = {"en_US", "zh_Hans", "ja_JP", "pt_BR"}
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    assert {MANIFEST["version"], PROJECT["version"]} == {duck.__version__}
+
+
+def test_developers_run_what_dify_installs() -> None:
+    assert (ROOT / "requirements.txt").read_text("utf-8").splitlines() == PROJECT["dependencies"]
+
+
+def test_the_plugin_asks_for_no_more_than_it_needs() -> None:
+    assert MANIFEST["resource"]["permission"] == {"endpoint": {"enabled": True}, "app": {"enabled": True}}
+
+
+def test_the_manifest_names_files_that_are_there() -> None:
+    assert (ROOT / "_assets" / MANIFEST["icon"]).is_file()
+    assert all((ROOT / group).is_file() for group in MANIFEST["plugins"]["endpoints"])
+    assert (ROOT / f"{MANIFEST['meta']['runner']['entrypoint']}.py").is_file()
+
+
+@pytest.mark.parametrize("setting", GROUP["settings"], ids=lambda setting: setting["name"])
+def test_a_setting_explains_itself_in_four_languages(setting: dict[str, Any]) -> None:
+    assert setting["label"].keys() == LANGUAGES
+    assert setting["help"].keys() == LANGUAGES
+    assert "default" not in setting, "Dify never applies one"
+
+
+def test_a_key_is_a_secret() -> None:
+    assert {setting["name"]: setting["type"] for setting in GROUP["settings"]} == {
+        "api_key": "secret-input",
+        "default_app": "app-selector",
+        "apps": "text-input",
+    }
+
+
+def routes(*, hidden: bool) -> set[tuple[str, str]]:
+    return {(row["path"], row["method"]) for row in GROUP["endpoints"] if row.get("hidden", False) == hidden}
+
+
+def test_the_console_lists_the_routes_that_do_something() -> None:
+    assert routes(hidden=False) == {
+        ("/", "GET"),
+        ("/duck/<app_id>", "GET"),
+        ("/chat/<app_id>", "GET"),
+        ("/chat/<app_id>", "POST"),
+        ("/workflow/<app_id>", "GET"),
+        ("/workflow/<app_id>", "POST"),
+        ("/completion/<app_id>", "GET"),
+        ("/completion/<app_id>", "POST"),
+        ("/parameters/<app_id>", "GET"),
+    }
+
+
+def test_every_path_is_answered_for_every_method_that_the_daemon_passes_on() -> None:
+    rules = Map([Rule(row["path"], methods=[row["method"]], endpoint="x") for row in GROUP["endpoints"]]).bind("host")
+    for path in ("/", "/x", "/chat/x", "/chat/a/b", "/duck/x", "/parameters/x"):
+        for method in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"):
+            assert rules.match(path, method)
+
+
+def test_the_methods_that_405_allows_are_those_of_the_route_table() -> None:
+    table: dict[str, list[str]] = {}
+    for path, method in sorted(routes(hidden=False)):
+        table.setdefault(path.split("/")[1], []).append(method)
+    assert {first: list(methods) for first, methods in web.METHODS.items()} == table
+
+
+def test_every_route_has_a_module_with_exactly_one_endpoint() -> None:
+    sources = {row["extra"]["python"]["source"] for row in GROUP["endpoints"]}
+    assert sources == {f"endpoints/{path.name}" for path in (ROOT / "endpoints").glob("*.py")}
+    for source in sources:
+        assert len(re.findall(r"^class \w+\(Endpoint\):$", (ROOT / source).read_text("utf-8"), re.MULTILINE)) == 1
+
+
+def test_readme_stays_short() -> None:
+    assert len((ROOT / "README.md").read_text("utf-8").split()) < 500
+
+
+def test_readme_tells_of_every_setting_route_and_format() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    words = [setting["name"] for setting in GROUP["settings"]]
+    words += [path for path, _ in routes(hidden=False)]
+    words += list(MIMETYPES)
+    assert [word for word in words if f"`{word}`" not in readme and f" {word}`" not in readme] == []
