@@ -61,18 +61,13 @@ class SessionGateway:
         """See `Gateway`."""
         self._session.max_invocation_timeout = self._streaming_silence_s
         ended = begun = False
-        try:
-            with contextlib.closing(self._call(run, "streaming")) as source:
-                for event in _sound(source):
-                    if not begun:
-                        _check_first(event, run)
-                        begun = True
-                    ended = ended or events.ends(event)
-                    yield event
-        except DuckError:
-            raise
-        except Exception as error:
-            raise _translated(error, run) from error
+        with contextlib.closing(self._call(run, "streaming")) as source:
+            for event in _sound(source, run):
+                if not begun:
+                    _check_first(event, run)
+                    begun = True
+                ended = ended or events.ends(event)
+                yield event
         if not ended:
             raise errors.interrupted()
 
@@ -112,12 +107,16 @@ class SessionGateway:
         return self._invoke(app_id=run.app_id, inputs=dict(run.inputs), response_mode=mode, user=run.user, **chat)
 
 
-def _sound(source: Iterator[Any]) -> Iterator[Event]:
-    for event in source:
-        if events.is_event(event):
-            yield event
-        else:
-            log.warning("skipped what is no event: %.*s", LOG_CHARACTERS, type(event).__name__)
+def _sound(source: Iterator[Any], run: Run) -> Iterator[Event]:
+    """What Dify sends, without what is no event."""
+    try:
+        for event in source:
+            if events.is_event(event):
+                yield event
+            else:
+                log.warning("skipped what is no event: a %s", type(event).__name__)
+    except Exception as error:
+        raise _translated(error, run) from error
 
 
 def _check_first(event: Event, run: Run) -> None:

@@ -181,8 +181,7 @@ def _next(inbox: Inbox, style: StreamFormat, clock: Clock, deadline: float) -> t
         item = inbox.get(min(KEEP_ALIVE_S, left))
     except Empty:
         return style.keep_alive, False
-    if gather := min(MAX_GATHER_S, (len(_streams) - FEW_STREAMS) * GATHER_PER_STREAM_S):
-        clock.sleep(max(0.0, gather))
+    clock.sleep(min(MAX_GATHER_S, max(0, len(_streams) - FEW_STREAMS) * GATHER_PER_STREAM_S))
     return _write(style, [item, *inbox.ready()])
 
 

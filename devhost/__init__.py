@@ -1,0 +1,25 @@
+"""A local stand-in for Dify's plugin daemon, and for the apps behind it. For development and tests only.
+
+It starts an endpoint plugin as Dify does, serves it on loopback and answers its backwards calls from scripted apps:
+
+    with Devhost("path/to/plugin", apps={"<uuid>": App(mode="chat", script=fn)}, settings={...}) as host:
+        httpx.post(host.url + "/chat/<uuid>", json={"query": "hi"})
+
+It is meant to be as unkind as the real thing. It knows nothing of the plugin but the lines that go between the two.
+
+    host.py      Devhost: all of it together, in a thread
+    daemon.py    the routes, and one session of the plugin for each request
+    request.py   what becomes of a request on its way to the plugin
+    response.py  what becomes of the plugin's chunks on their way to the client
+    plugin.py    the plugin's process
+    wire.py      the lines that are written to it
+    dify.py      the backwards calls
+    apps.py      scripted apps
+    demo.py      those of `python -m devhost`; events.py: what they send
+"""
+
+from devhost.apps import App, Call, Failure, Pause
+from devhost.host import Devhost
+from devhost.plugin import StartError
+
+__all__ = ["App", "Call", "Devhost", "Failure", "Pause", "StartError"]

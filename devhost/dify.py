@@ -1,0 +1,218 @@
+"""The stand-in for Dify: answers the plugin's backwards calls from scripted apps.
+
+Every call that an app's own code answers runs in a thread of its own, so that a script may block; its replies go back
+through the event loop. A failure reaches a plugin as a text and nothing else.
+"""
+
+import asyncio
+import contextlib
+import logging
+import threading
+import uuid
+from collections.abc import Callable, Coroutine, Generator, Mapping
+from typing import Any
+
+from devhost.apps import CHAT_MODES, UNKNOWN_ERROR, App, Call, Failure, Pause
+from devhost.wire import END, Reply
+
+REPLIES_AHEAD = 4096  # of one call, before it waits for the plugin: so that an endless script cannot fill the memory
+
+# The permission of the manifest that each kind of backwards call needs. Uploads need none.
+PERMISSIONS = {"app": "app", "fetch_app": "app", "storage": "storage"}
+APP_NOT_FOUND = Failure.http(400, "invalid_param", "app not found")
+MISSING_QUERY = Failure.http(400, "invalid_param", "missing query")
+UNEXPECTED_TYPE = Failure.http(400, "invalid_param", "unexpected app type")
+NO_BLOCKING_AGENTS = Failure.http(400, "invalid_param", "Agent Chat App does not support blocking mode")
+NO_FORM = Failure("fetch app failed: data is nil")  # whatever the reason: the daemon does not look at Dify's status
+
+logger = logging.getLogger("devhost")
+
+
+type Replies = Generator[Reply | Pause, None, None]
+type Send = Callable[[Reply], None]
+type Drain = Callable[[], Coroutine[Any, Any, None]]
+
+
+class Dify:
+    """One workspace: its apps, what the plugin may do, and `calls`, to which every call that gets here is added."""
+
+    def __init__(self, apps: Mapping[str, App], permissions: frozenset[str], calls: list[Call]) -> None:
+        self._apps = apps
+        self._permissions = permissions
+        self._calls = calls
+
+    def answer(self, kind: str, request: Mapping[str, Any]) -> Replies:
+        """The replies to one backwards call, without the closing `end`. Lazy: what blocks, blocks while iterating.
+
+        `kind` is the type of the call (`app`, `fetch_app`, ...) and `request` what the SDK put into it.
+        """
+        needed = PERMISSIONS.get(kind)
+        if needed is not None and needed not in self._permissions:
+            return _failed(f"permission denied, you need to enable {needed} access in plugin manifest")
+        match kind:
+            case "app":
+                return self._invoke(request)
+            case "fetch_app":
+                return self._fetch(request)
+        return _failed(f"devhost does not answer backwards calls of type {kind}")
+
+    def _invoke(self, request: Mapping[str, Any]) -> Replies:
+        try:
+            call = _read_call(request)
+        except ValueError as error:
+            return _failed(f"unmarshal backwards invoke request failed: {error}")
+        self._calls.append(call)
+        app = self._find(call.app_id)
+        if app is None:
+            return _failed(APP_NOT_FOUND.text)
+        if (refusal := _refusal(app, call)) is not None:
+            return _failed(refusal.text)
+        if call.response_mode == "streaming":
+            return _stream(app, call)
+        return _struct(lambda: app.answer(call))
+
+    def _fetch(self, request: Mapping[str, Any]) -> Replies:
+        app_id = request.get("app_id")
+        if not app_id:
+            return _failed(f"unmarshal backwards invoke request failed: {_required('FetchAppRequest.AppId')}")
+        app = self._find(str(app_id))
+        return _failed(NO_FORM.text) if app is None else _struct(app.fetch)
+
+    def _find(self, app_id: str) -> App | None:
+        """The app with this id, in any spelling of a UUID."""
+        return self._apps.get(str(uuid.UUID(app_id))) if is_uuid(app_id) else None
+
+
+class Run:
+    """One backwards call being answered: a thread makes the replies, `send` gets each of them in the event loop.
+
+    `drain` is awaited now and then until the plugin has read most of them.
+    """
+
+    def __init__(self, replies: Replies, send: Send, drain: Drain) -> None:
+        self._replies = replies
+        self._send = send
+        self._drain = drain
+        self._loop = asyncio.get_running_loop()
+        self._cancelled = threading.Event()
+        # A daemon thread: a script that blocks for ever must not keep the process from ending.
+        threading.Thread(target=self._work, name="devhost-call", daemon=True).start()
+
+    def cancel(self) -> None:
+        """Ends the run: no reply is sent any more, and the script is closed as soon as it gives its next step."""
+        self._cancelled.set()
+
+    def _work(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the event loop is gone, and with it whom to answer
+            try:
+                self._step()
+            except Exception as error:  # a script is a test's own code; a stream that breaks in Dify looks like this
+                if self._cancelled.is_set():
+                    return
+                logger.warning("an app's script failed", exc_info=True)
+                self._put(Reply("error", f"read app failed: request failed: {error}"))
+            self._put(END)
+
+    def _step(self) -> None:
+        with contextlib.closing(self._replies):  # so that the `finally` of a script runs now, not some time
+            for count, reply in enumerate(self._replies, start=1):
+                if isinstance(reply, Pause):
+                    self._cancelled.wait(reply.seconds)
+                else:
+                    self._put(reply)
+                if self._cancelled.is_set():
+                    return
+                if count % REPLIES_AHEAD == 0:
+                    asyncio.run_coroutine_threadsafe(self._drain(), self._loop).result()
+
+    def _put(self, reply: Reply) -> None:
+        self._loop.call_soon_threadsafe(self._hand_on, reply)
+
+    def _hand_on(self, reply: Reply) -> None:
+        if not self._cancelled.is_set():
+            self._send(reply)
+
+
+def _read_call(request: Mapping[str, Any]) -> Call:
+    """Reads a call as the daemon decodes it: unknown keys dropped, null and missing strings as "".
+
+    Raises `ValueError` with the daemon's text for wrong types and for an empty app id.
+    """
+    fields: dict[str, str] = {}
+    faults = []
+    for name in ("app_id", "query", "response_mode", "conversation_id", "user"):
+        value = request.get(name)
+        if value is not None and not isinstance(value, str):
+            faults.append(f"* '{name}' expected type 'string', got unconvertible type '{_go_type(value)}'")
+        fields[name] = value if isinstance(value, str) else ""
+    inputs = request.get("inputs")
+    if inputs is not None and not isinstance(inputs, dict):
+        faults.append(f"* 'inputs' expected a map, got '{_go_type(inputs)}'")
+    if faults:
+        raise ValueError(f"error decoding map: {len(faults)} error(s) decoding:\n\n" + "\n".join(faults))
+    if not fields["app_id"]:
+        raise ValueError(_required("InvokeAppRequest.InvokeAppSchema.AppId"))
+    return Call(inputs=inputs or {}, **fields)
+
+
+def _refusal(app: App, call: Call) -> Failure | None:
+    """Why Dify refuses the call before the app begins, if it does."""
+    if app.mode in CHAT_MODES:
+        if not call.query:
+            return MISSING_QUERY
+        if app.mode == "agent-chat" and call.response_mode != "streaming":
+            return NO_BLOCKING_AGENTS
+        if call.conversation_id and not is_uuid(call.conversation_id):
+            return UNKNOWN_ERROR  # the database refuses it
+    elif app.mode not in {"workflow", "completion"}:
+        return UNEXPECTED_TYPE
+    return None
+
+
+def is_uuid(text: str) -> bool:
+    """Whether a database would take the text for a UUID."""
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _stream(app: App, call: Call) -> Replies:
+    steps = app.steps(call)
+    try:
+        for step in steps:
+            if isinstance(step, Failure):
+                yield Reply("error", step.text)
+                return
+            yield step if isinstance(step, Pause) else Reply("response", "stream", step)
+    finally:
+        getattr(steps, "close", lambda: None)()
+
+
+def _struct(make: Callable[[], dict[str, Any] | Failure]) -> Replies:
+    made = make()
+    yield Reply("error", made.text) if isinstance(made, Failure) else Reply("response", "struct", made)
+
+
+def _failed(text: str) -> Replies:
+    yield Reply("error", text)
+
+
+def _required(field: str) -> str:
+    name = field.rpartition(".")[2]
+    return f"error validating struct: Key: '{field}' Error:Field validation for '{name}' failed on the 'required' tag"
+
+
+def _go_type(value: object) -> str:
+    """The name of Go's type for a JSON value."""
+    match value:
+        case bool():
+            return "bool"
+        case int() | float():
+            return "float64"
+        case str():
+            return "string"
+        case list():
+            return "[]interface {}"
+    return "map[string]interface {}"

@@ -1,0 +1,110 @@
+"""What the daemon makes of a client's HTTP request before the plugin gets it. Pure: no I/O.
+
+The daemon copies the request with Go's net/http and writes it out as HTTP/1.1 text, so the plugin sees Go's habits:
+canonical header names in alphabetical order, a sorted query, and a chunked nothing where a POST has no body.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from urllib.parse import quote_from_bytes, quote_plus, unquote_to_bytes
+
+BODY_LIMIT = 10_485_760  # the daemon reads bodies through a 10 MiB limit: what is longer is cut without a word
+NO_BODY = b"0\r\n\r\n"  # how Go writes the body of a POST or PUT that has none: chunked, and no chunk
+GO_AGENT = b"Go-http-client/1.1"  # what Go calls itself where the client gave no name
+PATH_SAFE = "$&+,/:;=@"  # what Go leaves as it is in a path, besides letters, digits and -_.~
+
+REMOVED_HEADERS = frozenset(
+    {
+        "X-Forwarded-For",
+        "X-Real-Ip",
+        "X-Forwarded",
+        "X-Original-Forwarded-For",
+        "X-Original-Url",
+        "X-Original-Host",
+    }
+)
+WRITTEN_APART = frozenset({"Host", "User-Agent", "Content-Length", "Transfer-Encoding", "Trailer"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """A client's request as the daemon has received it."""
+
+    method: str
+    hook: str
+    path: bytes  # what follows the hook, decoded
+    query: bytes  # as it came
+    headers: Iterable[tuple[bytes, bytes]]
+    body: bytes  # without its transfer encoding
+
+
+def split_path(raw_path: bytes) -> tuple[str, bytes]:
+    """The hook and the plugin's path, both decoded, of a request target `/e/<hook>/<path>`."""
+    _, _, hook, path = unquote_to_bytes(raw_path).split(b"/", 3)
+    return hook.decode("utf-8", "replace"), b"/" + path
+
+
+def has_valid_escapes(raw_path: bytes) -> bool:
+    """Whether every percent sign begins an escape. Go's server answers 400 to a path where one does not."""
+    return all(_is_escape(rest) for rest in raw_path.split(b"%")[1:])
+
+
+def copy_request(received: Received) -> bytes:
+    """The HTTP/1.1 text that the plugin gets."""
+    fields: dict[str, list[bytes]] = defaultdict(list)
+    for field, value in received.headers:
+        fields[canonical_name(field.decode("latin-1"))].append(value)
+    # A client's X-Original-Host takes the place of its Host, for display as well as for the plugin.
+    host = _first(fields, "X-Original-Host") or _first(fields, "Host")
+    if not _first(fields, "Dify-Hook-Url"):
+        scheme = b"https" if _first(fields, "X-Forwarded-Proto") == b"https" else b"http"
+        fields["Dify-Hook-Url"] = [b"%s://%s/e/%s%s" % (scheme, host, received.hook.encode(), received.path)]
+    fields["Dify-Hook-Id"] = [received.hook.encode()]
+
+    target = quote_from_bytes(received.path, safe=PATH_SAFE).encode()
+    if query := copy_query(received.query):
+        target += b"?" + query
+    lines = [b"%s %s HTTP/1.1" % (received.method.encode(), target), b"Host: " + host]
+    if agent := _first(fields, "User-Agent") if "User-Agent" in fields else GO_AGENT:
+        lines.append(b"User-Agent: " + agent)
+    body = received.body[:BODY_LIMIT]
+    if body:
+        lines.append(b"Content-Length: %d" % len(body))
+    elif received.method in {"POST", "PUT"}:
+        lines.append(b"Transfer-Encoding: chunked")
+        body = NO_BODY
+    for name in sorted(fields.keys() - WRITTEN_APART - REMOVED_HEADERS):
+        lines += [b"%s: %s" % (name.encode("latin-1"), _one_line(value)) for value in fields[name]]
+    return b"\r\n".join((*lines, b"", body))
+
+
+def copy_query(query: bytes) -> bytes:
+    """The query as Go parses and writes it: keys sorted, `a` as `a=`, pairs with a bad escape or a `;` dropped."""
+    pairs = []
+    for pair in query.split(b"&"):
+        if not pair or b";" in pair or not has_valid_escapes(pair):
+            continue
+        key, _, value = pair.replace(b"+", b" ").partition(b"=")
+        pairs.append((unquote_to_bytes(key), unquote_to_bytes(value)))
+    pairs.sort(key=lambda pair: pair[0])
+    return "&".join(f"{quote_plus(key)}={quote_plus(value)}" for key, value in pairs).encode()
+
+
+def canonical_name(name: str) -> str:
+    """A header name as Go spells it: `x-one` is `X-One`, `WWW-Authenticate` is `Www-Authenticate`."""
+    return "-".join(part.capitalize() for part in name.split("-"))
+
+
+def _first(fields: Mapping[str, list[bytes]], name: str) -> bytes:
+    return fields[name][0] if name in fields else b""
+
+
+def _is_escape(text: bytes) -> bool:
+    digits = text[:2]
+    return len(digits) == len(b"zz") and all(digit in b"0123456789abcdefABCDEF" for digit in digits)
+
+
+def _one_line(value: bytes) -> bytes:
+    """Go writes a line break in a header value, as a decoded path may hold one, as a space."""
+    return value.replace(b"\r", b" ").replace(b"\n", b" ").strip()

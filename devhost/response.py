@@ -1,0 +1,182 @@
+"""From the plugin's chunks to an HTTP response, with the daemon's ways of losing some.
+
+The daemon holds status and headers back until the first chunk, writes and flushes every chunk by itself, and passes
+them through a queue of 128 slots that is filled without waiting: a chunk that finds it full is lost. After the first
+chunk it looks whether the plugin's stream is over already, and if so it ends the response there, dropping what else has
+arrived. Whether that happens is a race there; here it is a rule: an end within the race window always cuts.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from starlette.types import Send
+
+from devhost.request import canonical_name
+from devhost.wire import dumps, through_go
+
+QUEUE_SLOTS = 128  # of the daemon's queue between plugin and client
+BODILESS = frozenset({204, 304})
+# Go takes these away from answers that have no body; 304 loses its type as well.
+FRAMING_HEADERS = frozenset({"Content-Length", "Transfer-Encoding"})
+JSON_TYPE = ("Content-Type", "application/json; charset=utf-8")
+
+logger = logging.getLogger("devhost")
+
+
+class Answer:
+    """One request's answer: fed with what the plugin writes, written to the client as the daemon would.
+
+    The first chunk goes to the client at once. Until the race window has passed since then, later chunks wait in the
+    queue, as they would for a client that has not read yet: so 128 chunks at once arrive and the 129th is lost, as
+    at worst behind the daemon. After the window a slot is taken only by what waits for the client's socket.
+    """
+
+    def __init__(self, race_s: float) -> None:
+        self._race_s = race_s
+        self._status = 200
+        self._headers: dict[str, str] = {}
+        self._first: bytes | None = None
+        self._first_at = 0.0
+        self._chunks: deque[bytes] = deque()
+        self._lost = 0
+        self._error: Mapping[str, Any] | None = None
+        self._cut = False
+        self._over = asyncio.Event()
+        self._fed = asyncio.Event()
+
+    def feed(self, message: Mapping[str, Any]) -> None:
+        """Takes a `stream` message: `status` and `headers`, or a chunk as the hex text `result`, or both at once."""
+        if "status" in message:
+            self._status = int(message["status"])
+            self._headers = {canonical_name(name): str(value) for name, value in message.get("headers", {}).items()}
+        if "result" in message:
+            self._take(bytes.fromhex(message["result"]))
+        self._fed.set()
+
+    def fail(self, error: Mapping[str, Any]) -> None:
+        """Takes an `error` message: `error_type`, `message` and `args`. It ends the answer."""
+        if not self._over.is_set():
+            self._error = error
+            self.end()
+
+    def end(self) -> None:
+        """Takes an `end` message."""
+        if self._over.is_set():
+            return
+        self._cut = self._in_race()
+        if self._cut and (self._chunks or self._error):
+            logger.warning("truncation race: the stream ended right after its first chunk, %d lost", len(self._chunks))
+        if self._lost:
+            logger.warning("queue full: %d chunks beyond %d waiting ones lost", self._lost, QUEUE_SLOTS)
+        self._over.set()
+        self._fed.set()
+
+    async def write(self, method: str, send: Send) -> None:
+        """Writes the response as it comes; ends with it."""
+        while self._first is None and not self._over.is_set():
+            await self._wait()
+        if self._first is None and self._error is not None:
+            await send_daemon_error(send, 500, -500, "PluginDaemonInternalServerError", _error_text(self._error))
+            return
+        body = _Body(send, bodiless=method == "HEAD" or self._status in BODILESS)
+        if self._first is None:
+            await body.start(self._status, {"Content-Length": "0", **self._headers})
+        else:
+            await body.start(self._status, self._headers)
+            await body.write(self._first)
+            if await self._survives_race():
+                await self._write_rest(body)
+        await body.finish()
+
+    def _take(self, chunk: bytes) -> None:
+        if self._first is None:
+            self._first = chunk
+            self._first_at = asyncio.get_running_loop().time()
+        elif len(self._chunks) + self._in_race() >= QUEUE_SLOTS:
+            self._lost += 1
+        else:
+            self._chunks.append(chunk)
+
+    def _in_race(self) -> bool:
+        """Whether the race window is open: the first chunk still has its slot then."""
+        return self._first is not None and asyncio.get_running_loop().time() < self._first_at + self._race_s
+
+    async def _survives_race(self) -> bool:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(self._first_at + self._race_s):
+                await self._over.wait()
+        return not self._cut
+
+    async def _write_rest(self, body: "_Body") -> None:
+        while True:
+            while self._chunks:
+                await body.write(self._chunks.popleft())
+            if self._over.is_set():
+                break
+            await self._wait()
+        if self._error is not None:
+            await body.write(_error_text(self._error).encode())
+
+    async def _wait(self) -> None:
+        self._fed.clear()
+        await self._fed.wait()
+
+
+class _Body:
+    """The body on its way to the client; it holds to the plugin's own Content-Length, as Go's server does."""
+
+    def __init__(self, send: Send, *, bodiless: bool) -> None:
+        self._send = send
+        self._bodiless = bodiless
+        self._left: int | None = None
+
+    async def start(self, status: int, headers: Mapping[str, str]) -> None:
+        fields = dict(headers)
+        if status in BODILESS:
+            for name in FRAMING_HEADERS | ({"Content-Type"} if status == 304 else set()):
+                fields.pop(name, None)
+        elif (length := fields.get("Content-Length")) is not None:
+            if length.isascii() and length.isdigit():
+                self._left = int(length)
+            else:
+                del fields["Content-Length"]
+        await self._send({"type": "http.response.start", "status": status, "headers": _raw(fields.items())})
+
+    async def write(self, chunk: bytes) -> None:
+        if self._bodiless:
+            return
+        if self._left is not None:
+            chunk = chunk[: self._left]
+            self._left -= len(chunk)
+        await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+
+    async def finish(self) -> None:
+        """Ends the body; one that is shorter than its Content-Length is left open, and the connection breaks."""
+        if self._bodiless or not self._left:
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def send_whole(send: Send, status: int, headers: Iterable[tuple[str, str]], body: bytes = b"") -> None:
+    """Sends an answer of the daemon's own."""
+    fields = [*headers, ("Content-Length", str(len(body)))]
+    await send({"type": "http.response.start", "status": status, "headers": _raw(fields)})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+async def send_daemon_error(send: Send, status: int, code: int, error_type: str, message: str) -> None:
+    """Sends an error as the daemon words it: JSON whose `message` is JSON text again."""
+    text = dumps({"message": message, "error_type": error_type, "args": None})
+    await send_whole(send, status, [JSON_TYPE], dumps({"code": code, "message": text, "data": None}).encode())
+
+
+def _error_text(error: Mapping[str, Any]) -> str:
+    return dumps(through_go(error))
+
+
+def _raw(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+    """Headers for ASGI. A value goes out on one line, as Go writes it."""
+    return [(name.encode(), " ".join(value.splitlines()).strip().encode()) for name, value in headers]

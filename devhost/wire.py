@@ -1,0 +1,93 @@
+"""The lines that the daemon writes to a plugin, and JSON as Go writes it. Pure: no I/O.
+
+The daemon sends one JSON object a line. What comes from Dify passes through Go's `map[string]any` on its way: keys
+arrive in alphabetical order, `2.0` as `2`, and integers beyond 2**53 lose precision.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+EXACT_INTEGERS = 2**53  # Go reads every JSON number as a float64
+GO_ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+_ESCAPED = re.compile("[<>&\u2028\u2029]")
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One reply to a backwards call.
+
+    `event` is `response` (`message` says `stream` or `struct`), `error` (`message` is its text) or `end`.
+    """
+
+    event: str
+    message: str
+    data: Any = None
+
+
+END = Reply("end", "")
+
+
+def through_go(value: Any) -> Any:
+    """The value as it is after Go has read it into a map and written it again."""
+    match value:
+        case Mapping():
+            return {key: through_go(value[key]) for key in sorted(value)}
+        case list() | tuple():
+            return [through_go(item) for item in value]
+        case bool():
+            return value
+        case int() if abs(value) > EXACT_INTEGERS:
+            return int(float(value))
+        case float() if value.is_integer():
+            return int(value)
+    return value
+
+
+def dumps(value: Any) -> str:
+    """JSON as Go's encoder writes it: compact, UTF-8, with `<`, `>` and `&` escaped.
+
+    Raises `ValueError` for NaN and the infinities, which JSON does not have.
+    """
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return _SURROGATES.sub("\ufffd", _ESCAPED.sub(lambda match: GO_ESCAPES[match[0]], text))
+
+
+def request_line(session_id: str, endpoint_id: str, raw_http: bytes, settings: Mapping[str, Any]) -> bytes:
+    """The line that hands an HTTP request to the plugin. The user of an endpoint's session is always ""."""
+    data = {
+        "user_id": "",
+        "type": "endpoint",
+        "action": "invoke_endpoint",
+        "raw_http_request": raw_http.hex(),
+        "settings": through_go(settings),
+    }
+    return _line(session_id, endpoint_id, "request", data)
+
+
+def reply_line(session_id: str, endpoint_id: str, request_id: str, reply: Reply) -> bytes:
+    """The line that hands a reply to the plugin; `request_id` is the one the plugin gave to its call."""
+    data = {
+        "backwards_request_id": request_id,
+        "event": reply.event,
+        "message": reply.message,
+        "data": through_go(reply.data),
+    }
+    return _line(session_id, endpoint_id, "backwards_response", data)
+
+
+def _line(session_id: str, endpoint_id: str, event: str, data: dict[str, Any]) -> bytes:
+    message = {
+        "session_id": session_id,
+        "conversation_id": None,
+        "message_id": None,
+        "app_id": None,
+        "endpoint_id": endpoint_id,
+        "context": None,
+        "event": event,
+        "data": data,
+    }
+    return dumps(message).encode() + b"\n"

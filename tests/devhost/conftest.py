@@ -1,0 +1,32 @@
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from devhost import App, Devhost, Failure
+
+HERE = Path(__file__).parent
+SAMPLES = HERE.parent / "samples"
+
+
+@pytest.fixture(scope="session")
+def witness() -> Path:
+    """The folder of the plugin that shows what becomes of requests and answers."""
+    return HERE / "witness"
+
+
+@pytest.fixture(scope="session")
+def served(witness: Path) -> Iterator[Devhost]:
+    """The witness, with the apps that were behind the real daemon when its answers were recorded."""
+    events = [json.loads(line) for line in (SAMPLES / "chat.ndjson").read_text().splitlines()]
+    answer = json.loads((SAMPLES / "chat.blocking.json").read_text())
+    refused = Failure.http(400, "invalid_param", "Incorrect API key provided")
+    broken = Failure.http(500, "invalid_param", "refused by the stub")
+    apps = {
+        "00000000-0000-4000-8000-00000000000a": App(mode="chat", script=events, blocking=answer),
+        "00000000-0000-4000-8000-00000000000c": App(mode="chat", script=[refused]),
+        "00000000-0000-4000-8000-00000000000d": App(mode="chat", blocking=broken),
+    }
+    with Devhost(witness, apps=apps, settings={"secret": "s3cret"}) as host:
+        yield host

@@ -1,0 +1,106 @@
+"""Starting and stopping, also from the command line."""
+
+import errno
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from devhost import Devhost, StartError
+
+ROOT = Path(__file__).parent.parent.parent
+DEADLINE_S = 30
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def devhost(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "devhost", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+
+
+def test_leaving_the_context_leaves_no_process_and_no_listener(witness: Path) -> None:
+    with Devhost(witness) as host:
+        pid, port = host.pid, host.port
+        assert pid is not None
+        assert is_running(pid)
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(b"GET /e/duck/stream?n=1&linger=20 HTTP/1.1\r\nHost: h\r\n\r\n")
+            assert client.recv(1)  # a stream is under way
+            host.__exit__(None, None, None)
+            assert not is_running(pid)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))
+
+
+def test_a_plugin_that_cannot_start_tells_why(witness: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "plugin"
+    shutil.copytree(witness, folder)
+    (folder / "main.py").write_text("raise RuntimeError('no such luck')\n")
+    with pytest.raises(StartError, match=r"(?s)did not start \(exit status 1\).*RuntimeError: no such luck"), Devhost(folder):
+        pass
+
+
+def test_the_install_method_is_local_whatever_the_folder_says(witness: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "plugin"
+    shutil.copytree(witness, folder)
+    (folder / ".env").write_text("INSTALL_METHOD=remote\nREMOTE_INSTALL_KEY=k\nREMOTE_INSTALL_URL=127.0.0.1:9\n")
+    with Devhost(folder) as host:
+        assert httpx.get(host.url + "/list").text == "a\nb\nc\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "manifest", "message"),
+    [
+        ("missing", None, "devhost: there is no folder {folder}"),
+        ("empty", None, "devhost: {folder} holds no plugin: it has no manifest.yaml"),
+        ("broken", "a: [", "devhost: {folder}/manifest.yaml is not a plugin manifest: "),
+        ("list", "- a", "devhost: {folder}/manifest.yaml is not a plugin manifest: "),
+    ],
+)
+def test_a_folder_without_a_plugin_is_one_clear_line(tmp_path: Path, name: str, manifest: str | None, message: str) -> None:
+    folder = tmp_path / name
+    if name != "missing":
+        folder.mkdir()
+    if manifest is not None:
+        (folder / "manifest.yaml").write_text(manifest)
+    ended = devhost(folder)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    [line] = ended.stderr.splitlines()
+    assert line.startswith(message.format(folder=folder))
+
+
+def test_a_taken_port_is_one_clear_line(witness: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = devhost(witness, "--port", str(port))
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == f"devhost: cannot listen on 127.0.0.1:{port}: {os.strerror(errno.EADDRINUSE)}\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_command_serves_until_it_is_told_to_stop(witness: Path, tmp_path: Path, number: int) -> None:
+    settings = tmp_path / "settings.yaml"
+    settings.write_text("secret: from a file\n")
+    command = [sys.executable, "-m", "devhost", str(witness), "--port", "0", "--hook", "other", "--settings", str(settings)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        url = next(line for line in process.stdout if "http://" in line).split()[-1]
+        assert url.endswith("/e/other/")
+        assert httpx.get(url + "echo").json()["settings"] == {"secret": "from a file"}
+        process.send_signal(number)
+        rest, noise = process.communicate(timeout=DEADLINE_S)
+        assert (process.returncode, rest.strip()) == (0, "")
+        assert "Traceback" not in noise

@@ -1,0 +1,136 @@
+"""How chunks become a body: held, cut, lost, broken off, hung."""
+
+import select
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from devhost import App, Call, Devhost, Pause
+from devhost.apps import Step
+
+APP = "00000000-0000-4000-8000-0000000000ee"
+DEADLINE_S = 30
+LINGER = "linger=0.2"  # seconds from the last chunk to the end: past the race window of 50 ms
+
+
+def lines(count: int) -> str:
+    return "".join(f"{i}\n" for i in range(count))
+
+
+def get(host: Devhost, path: str) -> httpx.Response:
+    return httpx.get(host.url + path, timeout=DEADLINE_S)
+
+
+def test_a_stream_that_ends_right_after_its_first_chunk_is_cut_to_it(served: Devhost) -> None:
+    answers = {get(served, "/stream?n=5").text for _ in range(10)}
+    assert answers == {"0\n"}
+
+
+def test_a_stream_that_outlives_the_race_window_arrives_whole(served: Devhost) -> None:
+    assert get(served, f"/stream?n=5&{LINGER}").text == lines(5)
+
+
+def test_an_error_right_after_the_first_chunk_vanishes(served: Devhost) -> None:
+    assert get(served, "/stream?n=5&fail=0").text == "0\n"
+
+
+def test_an_empty_first_chunk_starts_the_race_as_well(served: Devhost) -> None:
+    answer = get(served, "/stream?n=0&first=empty")
+    assert (answer.status_code, answer.text) == (200, "")
+
+
+def test_the_first_chunk_is_not_held_back(served: Devhost) -> None:
+    with httpx.stream("GET", served.url + "/stream?n=1&linger=20", timeout=DEADLINE_S) as answer:
+        assert next(answer.iter_text()) == "0\n"
+
+
+def test_the_window_can_be_closed(witness: Path) -> None:
+    with Devhost(witness, race_ms=0) as host:
+        assert get(host, "/stream?n=5").text == lines(5)
+
+
+@pytest.mark.parametrize(("sent", "arrived"), [(128, 128), (129, 128), (500, 128)])
+def test_of_a_burst_at_the_beginning_128_chunks_arrive(served: Devhost, sent: int, arrived: int) -> None:
+    assert get(served, f"/stream?n={sent}&{LINGER}").text == lines(arrived)
+
+
+def test_a_line_of_more_than_5_mib_kills_the_plugin_and_a_replacement_answers(witness: Path) -> None:
+    with Devhost(witness, settings={"text": "x" * 2_500_000}) as host:
+        assert len(get(host, "/echo").content) > 2_500_000  # 5 MB in hex, still below
+
+        host.settings["text"] = "x" * 2_700_000
+        pid = host.pid
+        with socket.create_connection(("127.0.0.1", host.port), timeout=DEADLINE_S) as hanging:
+            hanging.sendall(b"GET /e/duck/echo HTTP/1.1\r\nHost: h\r\n\r\n")
+            host.settings["text"] = wait_for_replacement(host, pid)
+            assert get(host, "/list").text == "a\nb\nc\n"
+            assert (host.starts, host.pid != pid) == (2, True)
+            readable, _, _ = select.select([hanging], [], [], 0)
+            assert not readable
+
+
+def wait_for_replacement(host: Devhost, pid: int | None) -> str:
+    """Asks until the plugin has been started anew; gives the setting that no longer kills it."""
+    deadline = threading.Event()
+    timer = threading.Timer(DEADLINE_S, deadline.set)
+    timer.start()
+    while host.pid == pid:
+        assert not deadline.wait(0.01), "the plugin was not replaced"
+    timer.cancel()
+    return ""
+
+
+def test_a_client_that_leaves_ends_the_script_and_the_plugin_lives_on(served: Devhost) -> None:
+    closed = threading.Event()
+
+    def script(call: Call) -> Iterator[Step]:
+        try:
+            yield {"event": "message", "answer": call.query}
+            yield Pause(DEADLINE_S)
+        finally:
+            closed.set()
+
+    served.apps[APP] = App(mode="chat", script=script)
+    starts = served.starts
+    with httpx.stream("GET", f"{served.url}/chat?app={APP}", timeout=DEADLINE_S) as answer:
+        assert next(answer.iter_lines()) == '{"answer": "a b c", "event": "message"}'
+        assert not closed.is_set()
+    assert closed.wait(DEADLINE_S)
+    assert get(served, "/list").text == "a\nb\nc\n"
+    assert served.starts == starts
+
+
+def test_an_endless_script_ends_with_its_client(served: Devhost) -> None:
+    closed = threading.Event()
+
+    def script(_: Call) -> Iterator[Step]:
+        try:
+            while True:
+                yield {"event": "message", "answer": "again"}
+        finally:
+            closed.set()
+
+    served.apps[APP] = App(mode="chat", script=script)
+    with httpx.stream("GET", f"{served.url}/chat?app={APP}", timeout=DEADLINE_S) as answer:
+        assert next(answer.iter_lines()) == '{"answer": "again", "event": "message"}'
+    assert closed.wait(DEADLINE_S)
+
+
+def test_a_script_may_wait_for_the_test(served: Devhost) -> None:
+    go = threading.Event()
+
+    def script(_: Call) -> Iterator[Step]:
+        yield {"event": "message", "answer": "one"}
+        assert go.wait(DEADLINE_S)
+        yield {"event": "message_end"}
+
+    served.apps[APP] = App(mode="chat", script=script)
+    with httpx.stream("GET", f"{served.url}/chat?app={APP}", timeout=DEADLINE_S) as answer:
+        events = answer.iter_lines()
+        assert next(events) == '{"answer": "one", "event": "message"}'
+        go.set()
+        assert list(events) == ['{"event": "message_end"}']
