@@ -9,10 +9,11 @@ from duck.errors import DuckError, app_not_found
 from duck.settings import Settings, canonical
 
 
-def admit(request: Request, settings: Settings) -> None:
+def admit(request: Request, settings: Settings, *, to_run: bool = False) -> None:
     """Lets a caller with one right key pass. Keys are never read from the URL.
 
-    Raises `DuckError` 401 without a right key, 403 where a browser sent the key by itself on behalf of another site.
+    Raises `DuckError` 401 without a right key; for one who is going `to_run` an app also 403, where a browser sent the key by
+    itself on behalf of another site.
     """
     explicit = [request.headers.get("X-API-Key")]
     basic = None
@@ -25,7 +26,8 @@ def admit(request: Request, settings: Settings) -> None:
         return
     if not _right(basic, settings):
         raise _unauthorized(settings)
-    _refuse_other_sites(request)
+    if to_run:
+        _refuse_other_sites(request)
 
 
 def resolve(name: str, settings: Settings) -> str:

@@ -157,6 +157,7 @@ _DIFY = (
     _row(r"^Dify Hosted OpenAI .+ currently not support", 502, "model_currently_not_support"),
 )
 
+_NO_REASON = "Dify failed, and gave no reason. Try again."
 _ANSWER = re.compile(r"^\w+ app failed: request failed with status code: (\d+) and respond with: (.*)$", re.DOTALL)
 _SAYS_NOTHING = {"", "invalid_param", "bad_request", "unknown", "internal_server_error"}
 
@@ -165,8 +166,8 @@ def from_text(text: str, *, kind: str, conversation_id: str = "") -> DuckError:
     """Translates the text of an exception of the SDK's, raised while an app was run as `kind`."""
     answer = _ANSWER.match(text)
     if not answer:
-        return _first(_DAEMON, text) or DuckError(502, "completion_request_error", "Dify failed, and gave no reason. Try again.")
-    status, body = int(answer[1]), _json_object(answer[2])
+        return _first(_DAEMON, text) or DuckError(502, "completion_request_error", _NO_REASON)
+    status, body = int(answer[1]), _json_object(answer[2]) or {"message": _NO_REASON}
     if status >= 500 and kind == "completion":
         return DuckError(502, "completion_unavailable", _NO_COMPLETION)
     return _from_dify(status, body, kind, conversation_id)
@@ -190,6 +191,8 @@ def _from_dify(status: int, answer: Mapping[str, Any], kind: str, conversation_i
     if status == 429 or code == "rate_limit_error":
         message = message or "The model takes no more requests for now."
         return DuckError(429, "rate_limit_error", message, headers={"Retry-After": str(RETRY_AFTER_S)})
+    if not message and status != 400:
+        return DuckError(502, "completion_request_error", _NO_REASON)
     if not message and conversation_id:
         return invalid("conversation_id: this app has no such conversation. Leave it out to start one.")
     if not message:

@@ -89,6 +89,8 @@ def fold(stream: Iterable[Event], kind: Kind) -> dict[str, Any]:
     for event in seen:
         if event["event"] == "error":
             raise errors.from_event(event, kind=kind)
+    if not any(map(ends, seen)):
+        raise errors.interrupted()
     return _fold_workflow(seen) if kind == "workflow" else _fold_message(seen, kind)
 
 
@@ -111,6 +113,7 @@ def _fold_message(seen: Sequence[Event], kind: Kind) -> dict[str, Any]:
     if finished.get("status") == "failed":
         raise errors.DuckError(502, "completion_request_error", f"Run failed: {finished.get('error')}")
     end = _last(seen, "message_end") or {}
+    paused = _last(seen, "workflow_paused") or {}
     ids = next((event for event in reversed(seen) if "message_id" in event), {})
     answer = {
         "event": "message",
@@ -120,14 +123,13 @@ def _fold_message(seen: Sequence[Event], kind: Kind) -> dict[str, Any]:
         **({"conversation_id": ids.get("conversation_id")} if kind == "chat" else {}),
         "mode": _mode(seen, kind),
         "answer": text_of(seen),
-        "metadata": end.get("metadata") or {},
+        "metadata": end.get("metadata") or data_of(paused).get("metadata") or {},
         "created_at": ids.get("created_at"),
     }
     if end.get("files"):
         answer["files"] = end["files"]
     if thoughts := _thoughts(seen):
         answer["agent_thoughts"] = thoughts
-    paused = _last(seen, "workflow_paused")
     return _paused(answer, paused) if paused else answer
 
 
@@ -170,7 +172,8 @@ def unfold(answer: Mapping[str, Any], kind: Kind) -> list[Event]:
     message: list[Event] = [{"event": "message", **ids_of_message, "answer": text, "from_variable_selector": []}]
     if answer.get("event") == "workflow_paused":
         run_id = answer.get("workflow_run_id")
-        paused = {"event": "workflow_paused", **ids, "workflow_run_id": run_id, "data": dict(data_of(answer))}
+        data = {"outputs": {}, **data_of(answer)}
+        paused = {"event": "workflow_paused", **ids, "workflow_run_id": run_id, "data": data}
         return [*(message if text else []), paused]
     thoughts = [{"event": "agent_thought", **ids, **thought} for thought in answer.get("agent_thoughts") or []]
     rest = {"metadata": answer.get("metadata") or {}, "files": answer.get("files") or []}

@@ -73,7 +73,7 @@ def serve(
     """
     asked = _negotiate(request)
     owner = settings.parse(values)
-    access.admit(request, owner)
+    access.admit(request, owner, to_run=True)
     app_id = access.resolve(name, owner)
     run = runs.parse(request, kind, app_id)
     style = asked or default_format or ("ndjson" if run.mode == "streaming" else "json")
