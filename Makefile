@@ -40,4 +40,4 @@ clean:
 # Outside this folder, where .python-version would make a version manager insist on a Python 3.12 that may not be there yet.
 .uv/bin/uv:
 	@echo "Fetching uv ..."
-	@cd / && $(PYTHON3) -m pip install --quiet --disable-pip-version-check --target '$(CURDIR)/.uv' uv
+	@cd / && PIP_ROOT_USER_ACTION=ignore $(PYTHON3) -m pip install --quiet --disable-pip-version-check --target '$(CURDIR)/.uv' uv

@@ -23,7 +23,8 @@ def main() -> int:
     """Runs until Ctrl-C or SIGTERM; gives the exit status."""
     options = _options()
     logging.basicConfig(format="%(name)s: %(message)s", level=logging.INFO, stream=sys.stderr)
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT, too: a shell starts its background jobs with it ignored
+        signal.signal(number, _interrupt)
     try:
         settings = demo.SETTINGS if options.settings is None else _read_settings(options.settings)
         name = Manifest.read(options.folder).name

@@ -89,8 +89,6 @@ def fold(stream: Iterable[Event], kind: Kind) -> dict[str, Any]:
     for event in seen:
         if event["event"] == "error":
             raise errors.from_event(event, kind=kind)
-    if not any(map(ends, seen)):
-        raise errors.interrupted()
     return _fold_workflow(seen) if kind == "workflow" else _fold_message(seen, kind)
 
 
@@ -109,6 +107,8 @@ def _fold_workflow(seen: Sequence[Event]) -> dict[str, Any]:
 
 
 def _fold_message(seen: Sequence[Event], kind: Kind) -> dict[str, Any]:
+    if not any(map(ends, seen)):
+        raise errors.interrupted()
     finished = data_of(_last(seen, "workflow_finished") or {})
     if finished.get("status") == "failed":
         raise errors.DuckError(502, "completion_request_error", f"Run failed: {finished.get('error')}")

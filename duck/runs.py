@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import orjson
 from werkzeug import Request
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from duck.errors import DuckError, invalid
 from duck.events import Kind
@@ -51,7 +52,7 @@ def parse(request: Request, kind: Kind, app_id: str) -> Run:
     mode = _mode(_text(fields, "response_mode", faults), faults)
     user = _text(fields, "user", faults)
     chat = _chat_fields(fields, faults) if kind == "chat" else {}
-    if fields.get("files"):
+    if fields.get("files") not in (None, [], ""):
         faults.append("files: Dify takes none from plugins; give the app a file variable and send the file under inputs")
     if faults:
         raise invalid("; ".join(faults))
@@ -60,7 +61,7 @@ def parse(request: Request, kind: Kind, app_id: str) -> Run:
 
 def _chat_fields(fields: Mapping[str, Any], faults: list[str]) -> dict[str, str]:
     query = _text(fields, "query", faults)
-    if not query.strip() and isinstance(fields.get("query", ""), str):
+    if not query.strip() and isinstance(fields.get("query") or "", str):
         faults.append("query: required")
     conversation_id = _text(fields, "conversation_id", faults)
     if conversation_id and not canonical(conversation_id):
@@ -128,7 +129,7 @@ def _json(text: bytes | str, where: str) -> Any:
 
 def _check(value: Any, where: str, depth: int) -> None:
     """Refuses what Dify's database or its workers cannot take."""
-    if depth == 0:
+    if depth == 0 and isinstance(value, dict | list):
         raise invalid(f"{where}: nested deeper than {MAX_DEPTH} levels")
     if isinstance(value, str):
         if "\0" in value:
@@ -144,8 +145,7 @@ def _check(value: Any, where: str, depth: int) -> None:
 
 def _form_fields(request: Request, kind: Kind) -> dict[str, Any]:
     request.max_form_memory_size = MAX_BODY  # the body is in memory already; Werkzeug's 500 kB would refuse a long text
-    names = list(request.form)
-    if len(names) == 1 and names[0].lstrip().startswith("{"):
+    if next(iter(request.form), "").lstrip().startswith("{"):
         raise invalid(
             "The body looks like JSON but was sent as a form. Send it with the header Content-Type: application/json "
             "(curl: -H 'Content-Type: application/json')."
@@ -155,7 +155,13 @@ def _form_fields(request: Request, kind: Kind) -> dict[str, Any]:
 
 def _multipart_fields(request: Request, kind: Kind) -> dict[str, Any]:
     request.max_form_memory_size = MAX_BODY
-    if not request.form and not request.files:
+    try:
+        parts = [*request.form, *request.files]
+    except RequestEntityTooLarge as error:
+        raise DuckError(413, "file_too_large", f"The form has more than {request.max_form_parts} parts.") from error
+    if None in parts:
+        raise invalid("A part of the multipart body has no name.")
+    if not parts:
         raise invalid("The multipart body has no parts. Let the client set the content type itself: it has to name the boundary.")
     if files := [name for name, file in request.files.items(multi=True) if file.filename]:
         raise invalid("; ".join(f"{name}: files cannot be uploaded here; send a link to one in a JSON body" for name in files))

@@ -60,6 +60,8 @@ def _apps(text: str) -> tuple[dict[str, str], list[str]]:
     names: dict[str, str] = {}
     ids: list[str] = []
     entries = [entry.strip() for entry in text.split(",") if entry.strip()]
+    if text.strip() and not entries:
+        raise _invalid("apps: names no app")
     for number, entry in enumerate(entries, start=1):
         alias, equals, app = (part.strip() for part in entry.rpartition("="))
         app_id = canonical(app)

@@ -10,7 +10,6 @@ from typing import Any, Concatenate
 
 from werkzeug import Request, Response
 from werkzeug.datastructures import MIMEAccept
-from werkzeug.exceptions import HTTPException
 
 import duck
 from duck import access, errors, events, runs, settings, stream
@@ -47,10 +46,10 @@ def _answering[**P](handle: Callable[Concatenate[Request, P], Response]) -> Call
             response = handle(request, *args, **kwargs)
         except DuckError as error:
             response = _error(request, error)
-        except HTTPException as error:  # Werkzeug's own, from reading the request
-            response = _error(request, DuckError(error.code or 400, "invalid_param", error.description or error.name))
         except Exception as error:  # noqa: BLE001 - see the module's docstring
             response = _error(request, errors.defect(error))
+        finally:
+            request.close()  # the temporary files of a form
         response.headers.update(_HEADERS)
         return response
 

@@ -120,6 +120,10 @@ def test_a_format_without_keep_alives_waits_for_its_first_event_so_that_a_late_f
     assert World((200, event()), (201, End())).chunks("text") == [(200, b"x"), (201, b"")]
 
 
+def test_a_run_without_any_text_is_an_empty_text() -> None:
+    assert World((0, {"event": "workflow_started"}), (1, End())).chunks("text") == [(1, b"")]
+
+
 def test_a_body_ends_no_sooner_than_100_milliseconds_after_its_first_chunk() -> None:
     assert World((0, event()), (0.001, event()), (0.002, End())).chunks()[-1][0] == pytest.approx(0.1)
 

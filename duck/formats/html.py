@@ -3,10 +3,9 @@
 import base64
 import hashlib
 import html
+import json
 from collections.abc import Mapping
 from typing import Any, ClassVar
-
-import orjson
 
 from duck import events
 from duck.errors import DuckError
@@ -89,7 +88,7 @@ def error_page(error: DuckError) -> bytes:
 def _result(data: Mapping[str, Any]) -> str:
     if data.get("status") in {"failed", "stopped"}:
         return _alert(data.get("error") or data["status"])
-    return f"<h2>Result</h2><pre>{_escape(orjson.dumps(data.get('outputs'), option=orjson.OPT_INDENT_2).decode())}</pre>"
+    return f"<h2>Result</h2><pre>{_escape(json.dumps(data.get('outputs'), indent=2, ensure_ascii=False))}</pre>"
 
 
 def _alert(message: object) -> str:

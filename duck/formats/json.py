@@ -1,5 +1,6 @@
-"""One JSON document. Pure."""
+"""JSON, and a whole answer as one document of it. Pure."""
 
+import json
 from typing import Any
 
 import orjson
@@ -7,6 +8,14 @@ import orjson
 CONTENT_TYPE = "application/json"
 
 
+def encode(value: Any) -> bytes:
+    """Compact UTF-8 JSON. Raises `TypeError` for what JSON has no way to say."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:  # an integer beyond 64 bits: Go writes the float 1e20 as one
+        return json.dumps(value, separators=(",", ":")).encode()
+
+
 def document(value: Any) -> bytes:
-    """Compact UTF-8 JSON, with a line's end for those who read it in a terminal."""
-    return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
+    """The value, with a line's end for those who read it in a terminal."""
+    return encode(value) + b"\n"

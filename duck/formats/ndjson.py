@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
-import orjson
-
 from duck.events import Event
+from duck.formats import json
 
 
 class Ndjson:
@@ -20,7 +19,7 @@ class Ndjson:
 
     def event(self, event: Event) -> bytes:
         """The event and a line's end."""
-        return orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE)
+        return json.encode(event) + b"\n"
 
     def tail(self) -> bytes:
         """Nothing."""

@@ -6,9 +6,8 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-inte
 from collections.abc import Mapping
 from typing import ClassVar
 
-import orjson
-
 from duck.events import Event
+from duck.formats import json
 
 
 class Sse:
@@ -24,7 +23,7 @@ class Sse:
 
     def event(self, event: Event) -> bytes:
         """The event and an empty line."""
-        return b"data: " + orjson.dumps(event) + b"\n\n"
+        return b"data: " + json.encode(event) + b"\n\n"
 
     def tail(self) -> bytes:
         """Nothing."""

@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-import orjson
-
 from duck import events
 from duck.events import Event
+from duck.formats import json
 
 
 class Text:
@@ -34,7 +33,7 @@ class Text:
             case "workflow_paused":
                 return self._line("paused: waiting for a person in Dify")
             case "error":
-                return self._line(f"error: {event.get('message') or event.get('code')}")
+                return self._error(event.get("message") or event.get("code"))
             case _:
                 return self._text(events.delta_of(event))
 
@@ -44,8 +43,11 @@ class Text:
 
     def _result(self, data: Mapping[str, Any]) -> bytes:
         if data.get("status") in {"failed", "stopped"}:
-            return self._line(f"error: {data.get('error') or data['status']}")
+            return self._error(data.get("error") or data["status"])
         return b"" if self._written else self._text(_output(data.get("outputs")))
+
+    def _error(self, message: object) -> bytes:
+        return self._line(f"error: {' '.join(str(message).split())}")
 
     def _line(self, text: str, end: str = "\n") -> bytes:
         return self._text(("\n" if self._line_open else "") + text + end)
@@ -58,8 +60,10 @@ class Text:
 
 
 def _output(outputs: Any) -> str:
-    """A workflow's own text: the output called `text`, else the only one, else all of them as JSON."""
+    """A workflow's own text: the output called `text`, else the only one that is a text, else all of them as JSON."""
     if not isinstance(outputs, dict) or not outputs:
         return ""
-    text = outputs.get("text", next(iter(outputs.values())) if len(outputs) == 1 else None)
-    return text if isinstance(text, str) else orjson.dumps(outputs).decode()
+    texts = {name: value for name, value in outputs.items() if isinstance(value, str)}
+    if "text" in texts or len(texts) == 1:
+        return texts["text"] if "text" in texts else texts.popitem()[1]
+    return json.encode(outputs).decode()

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -91,10 +92,12 @@ def test_a_taken_port_is_one_clear_line(witness: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_command_serves_until_it_is_told_to_stop(witness: Path, tmp_path: Path, number: int) -> None:
+@pytest.mark.parametrize("shell", ["exec", "trap '' INT && exec"], ids=["foreground", "as a background job"])
+def test_the_command_serves_until_it_is_told_to_stop(witness: Path, tmp_path: Path, number: int, shell: str) -> None:
     settings = tmp_path / "settings.yaml"
     settings.write_text("secret: from a file\n")
-    command = [sys.executable, "-m", "devhost", str(witness), "--port", "0", "--hook", "other", "--settings", str(settings)]
+    arguments = [sys.executable, "-m", "devhost", str(witness), "--port", "0", "--hook", "other", "--settings", str(settings)]
+    command = ["/bin/sh", "-c", f"{shell} {shlex.join(arguments)}"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         url = next(line for line in process.stdout if "http://" in line).split()[-1]

@@ -1,0 +1,330 @@
+"""Who may call, and which app they mean."""
+
+import base64
+from typing import Any
+
+import pytest
+
+from duck import access, settings, web
+from duck.errors import DuckError
+from duck.settings import Settings
+from tests.support import APP, KEY, SETTINGS, Dify, make_request
+
+OTHER = "0b9a8c7d-1111-4222-8333-444455556666"
+CLOSED = settings.parse({})
+OPEN = settings.parse(SETTINGS)
+HOST = "dify.example.com"
+
+
+def basic(password: str, user: str = "me") -> dict[str, str]:
+    return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+def refusal(headers: dict[str, str], owner: Settings = OPEN, method: str = "POST", **options: Any) -> tuple[int, str] | None:
+    """Status and code with which a caller is sent away, None for one who is let in."""
+    request = make_request(method, "/chat/x", key=None, headers={"Host": HOST, **headers}, **options)
+    try:
+        access.admit(request, owner, to_run=True)
+    except DuckError as error:
+        return error.status, error.code
+    return None
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        bearer(KEY),
+        {"Authorization": f"bearer {KEY}"},
+        {"X-API-Key": KEY},
+        {"x-api-key": KEY},
+        bearer("wrong") | {"X-API-Key": KEY},
+        bearer(KEY) | {"X-API-Key": "wrong"},
+        bearer(KEY) | {"X-API-Key": KEY},
+        basic("wrong") | {"X-API-Key": KEY},
+    ],
+    ids=[
+        "Bearer",
+        "bearer",
+        "X-API-Key",
+        "x-api-key",
+        "wrong and right",
+        "right and wrong",
+        "twice",
+        "wrong password, right key",
+    ],
+)
+@pytest.mark.parametrize(
+    "elsewhere",
+    [{}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}, {"Origin": "null", "Sec-Fetch-Site": "same-site"}],
+    ids=["no browser", "another site", "another origin", "no origin"],
+)
+def test_one_right_key_lets_in_from_anywhere(headers: dict[str, str], elsewhere: dict[str, str], method: str) -> None:
+    assert refusal(headers | elsewhere, method=method) is None
+
+
+@pytest.mark.parametrize("user", ["me", "", "wrong"])
+def test_a_right_key_as_the_password_lets_in_whoever_the_user_is(user: str) -> None:
+    assert refusal(basic(KEY, user)) is None
+
+
+WRONG = {
+    "nothing": {},
+    "wrong Bearer": bearer("wrong"),
+    "wrong X-API-Key": {"X-API-Key": "wrong"},
+    "wrong password": basic("wrong"),
+    "all wrong": basic("wrong") | {"X-API-Key": "wrong"},
+    "empty Bearer": bearer(""),
+    "empty X-API-Key": {"X-API-Key": ""},
+    "empty password": basic(""),
+    "key as the user": basic("", KEY),
+    "beginning of the key": bearer(KEY[:-1]),
+    "more than the key": bearer(KEY + "x"),
+    "other case": bearer(KEY.upper()),
+    "bare key": {"Authorization": KEY},
+    "another scheme": {"Authorization": f"Token {KEY}"},
+    "Basic that is no base64": {"Authorization": "Basic !!!"},
+    "Basic without a colon": {"Authorization": "Basic " + base64.b64encode(KEY.encode()).decode()},
+    "another header": {"Api-Key": KEY},
+    "cookie": {"Cookie": f"api_key={KEY}"},
+}
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("headers", WRONG.values(), ids=WRONG.keys())
+def test_without_a_right_key_nobody_is_let_in(headers: dict[str, str], method: str) -> None:
+    assert refusal(headers, method=method) == (401, "unauthorized")
+
+
+@pytest.mark.parametrize("name", ["key", "api_key", "apikey", "X-API-Key", "token", "access_token", "Authorization"])
+def test_a_key_in_the_url_is_not_read(name: str) -> None:
+    assert refusal({}, method="GET", query_string={name: KEY}) == (401, "unauthorized")
+
+
+def test_a_key_in_the_body_is_not_read() -> None:
+    assert refusal({}, json={"api_key": KEY}) == (401, "unauthorized")
+
+
+@pytest.mark.parametrize("headers", [bearer(KEY), bearer(""), {"X-API-Key": ""}, basic(""), {}], ids=repr)
+def test_where_no_key_is_set_nobody_is_let_in_and_told_why(headers: dict[str, str]) -> None:
+    with pytest.raises(DuckError, match="No API key is set") as caught:
+        access.admit(make_request(key=None, headers=headers), CLOSED)
+
+    assert (caught.value.status, caught.value.code) == (401, "unauthorized")
+
+
+def test_a_refusal_tells_how_to_send_a_key_and_nothing_of_any() -> None:
+    with pytest.raises(DuckError, match=r"Authorization: Bearer.*X-API-Key.*Basic") as caught:
+        access.admit(make_request(key="a-wrong-key"), OPEN)
+
+    assert KEY not in caught.value.message
+    assert "a-wrong-key" not in caught.value.message
+
+
+@pytest.mark.parametrize("key", ["old", "new", "newest"])
+def test_each_of_several_keys_lets_in(key: str) -> None:
+    owner = settings.parse({"api_key": "old, new newest"})
+
+    assert refusal(bearer(key), owner) is None
+    assert refusal({"X-API-Key": key}, owner) is None
+    assert refusal(basic(key), owner) is None
+
+
+@pytest.mark.parametrize("key", ["old new", "old,", "old, new", ",", " "])
+def test_several_keys_together_are_none(key: str) -> None:
+    assert refusal({"X-API-Key": key}, settings.parse({"api_key": "old, new"})) == (401, "unauthorized")
+
+
+@pytest.mark.parametrize("key", ["schlüssel", "ключ", "鍵", "🔑"])
+def test_a_key_need_not_be_ascii(key: str) -> None:
+    owner = settings.parse({"api_key": key})
+
+    assert refusal(bearer(key), owner) is None
+    assert refusal({"X-API-Key": key}, owner) is None
+    assert refusal(basic(key), owner) is None
+    assert refusal(bearer("x" + key), owner) == (401, "unauthorized")
+
+
+@pytest.mark.parametrize("key", ["ключ", "\x80\xff"])
+def test_a_wrong_key_need_not_be_ascii(key: str) -> None:
+    assert refusal({"X-API-Key": key}) == (401, "unauthorized")
+
+
+def test_a_password_may_hold_colons() -> None:
+    assert refusal(basic("a:b:c"), settings.parse({"api_key": "a:b:c"})) is None
+
+
+FORBIDDEN = (403, "forbidden")
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize(
+    ("site", "expected"),
+    [
+        ("same-origin", None),
+        ("none", None),
+        ("same-site", FORBIDDEN),
+        ("cross-site", FORBIDDEN),
+        ("", FORBIDDEN),
+        ("brand-new", FORBIDDEN),
+    ],
+)
+def test_a_stored_password_counts_where_the_browser_says_that_it_is_sent_from_here(
+    site: str, expected: tuple[int, str] | None, method: str
+) -> None:
+    assert refusal(basic(KEY) | {"Sec-Fetch-Site": site}, method=method) == expected
+
+
+@pytest.mark.parametrize(
+    ("origin", "expected"),
+    [
+        (None, None),
+        (f"https://{HOST}", None),
+        (f"http://{HOST}", None),
+        (f"http://{HOST}:8080", None),
+        (f"https://{HOST.upper()}", None),
+        ("https://evil.example", FORBIDDEN),
+        (f"https://{HOST}.evil.example", FORBIDDEN),
+        (f"https://x.{HOST}", FORBIDDEN),
+        (f"https://evil.example#{HOST}", FORBIDDEN),
+        (f"https://{HOST}@evil.example", FORBIDDEN),
+        ("null", FORBIDDEN),
+        ("", FORBIDDEN),
+        ("https://", FORBIDDEN),
+        ("https://[", FORBIDDEN),
+        (HOST, FORBIDDEN),
+    ],
+)
+@pytest.mark.parametrize("host", [HOST, f"{HOST}:8443"])
+def test_a_post_with_a_stored_password_over_plain_http_must_come_from_the_same_host(
+    origin: str | None, expected: tuple[int, str] | None, host: str
+) -> None:
+    headers = basic(KEY) | {"Host": host} | ({} if origin is None else {"Origin": origin})
+
+    assert refusal(headers) == expected
+
+
+@pytest.mark.parametrize("host", ["", "[", ":80"])
+def test_no_origin_is_that_of_a_host_without_a_name(host: str) -> None:
+    assert refusal(basic(KEY) | {"Host": host, "Origin": "null"}) == FORBIDDEN
+
+
+@pytest.mark.parametrize("headers", [{}, {"Origin": f"https://{HOST}"}], ids=["without Origin", "with Origin"])
+def test_a_get_that_would_run_an_app_by_a_stored_password_needs_the_browsers_word(headers: dict[str, str]) -> None:
+    assert refusal(basic(KEY) | headers, method="GET") == FORBIDDEN
+
+
+def test_a_wrong_key_does_not_make_a_stored_password_explicit() -> None:
+    assert refusal(basic(KEY) | {"X-API-Key": "wrong", "Sec-Fetch-Site": "cross-site"}) == FORBIDDEN
+
+
+def test_another_site_with_a_wrong_password_learns_nothing_but_that() -> None:
+    assert refusal(basic("wrong") | {"Sec-Fetch-Site": "cross-site"}) == (401, "unauthorized")
+
+
+def test_a_stored_password_suffices_to_see_what_is_offered() -> None:
+    assert web.index(make_request("GET", "/", key=None, headers=basic(KEY)), SETTINGS).status_code == 200
+
+
+def test_a_stored_password_suffices_to_see_a_form() -> None:
+    request = make_request("GET", f"/parameters/{APP}", key=None, headers=basic(KEY))
+
+    assert web.parameters(request, APP, SETTINGS, Dify(form={"user_input_form": []}).gateway()).status_code == 200
+
+
+LISTED = settings.parse({"apps": f"support={APP}"})
+BOTH = settings.parse({"apps": f"support={APP}", "default_app": {"app_id": OTHER}})
+DEFAULT_ALONE = settings.parse({"default_app": {"app_id": OTHER}})
+
+
+@pytest.mark.parametrize(
+    ("name", "owner", "app_id"),
+    [
+        (APP, OPEN, APP),
+        (APP.upper(), OPEN, APP),
+        (APP.replace("-", ""), OPEN, APP),
+        (APP.replace("-", "").upper(), OPEN, APP),
+        ("support", LISTED, APP),
+        (APP, LISTED, APP),
+        (APP.replace("-", "").upper(), LISTED, APP),
+        ("support", BOTH, APP),
+        ("default", BOTH, OTHER),
+        (OTHER.upper(), BOTH, OTHER),
+        ("default", DEFAULT_ALONE, OTHER),
+        (APP, DEFAULT_ALONE, APP),
+    ],
+    ids=[
+        "id",
+        "capitals",
+        "no hyphens",
+        "capitals, no hyphens",
+        "alias",
+        "id of a listed app",
+        "other spelling of a listed app",
+        "alias beside a default",
+        "default",
+        "id of the default beside a list",
+        "default without a list",
+        "id beside a default",
+    ],
+)
+def test_an_app_is_reachable_by_alias_by_default_and_by_its_id_however_spelt(name: str, owner: Settings, app_id: str) -> None:
+    assert access.resolve(name, owner) == app_id
+
+
+@pytest.mark.parametrize(
+    ("name", "owner"),
+    [
+        (OTHER, LISTED),
+        (OTHER.replace("-", "").upper(), LISTED),
+        ("sales", LISTED),
+        ("default", LISTED),
+        ("default", OPEN),
+        ("support", OPEN),
+        ("", OPEN),
+        (" ", OPEN),
+        (APP + "\n", OPEN),
+        (f" {APP}", OPEN),
+        (f"{APP}?x", OPEN),
+        ("../chat", OPEN),
+        ("x" * 10_000, OPEN),
+        ("приложение", OPEN),
+        ("\x00", OPEN),
+    ],
+    ids=[
+        "unlisted",
+        "unlisted, other spelling",
+        "unknown alias",
+        "default that is not set, with a list",
+        "default that is not set",
+        "alias where none is set",
+        "empty",
+        "blank",
+        "line's end",
+        "space",
+        "query",
+        "path",
+        "long",
+        "not ASCII",
+        "NUL",
+    ],
+)
+def test_any_other_name_is_not_found(name: str, owner: Settings) -> None:
+    with pytest.raises(DuckError) as caught:
+        access.resolve(name, owner)
+
+    assert (caught.value.status, caught.value.code) == (404, "app_not_found")
+
+
+def test_an_unlisted_app_cannot_be_told_from_one_that_does_not_exist() -> None:
+    messages = []
+    for name in (OTHER, "junk"):
+        with pytest.raises(DuckError) as caught:
+            access.resolve(name, LISTED)
+        messages.append(caught.value.as_dict())
+
+    assert messages[0] == messages[1]

@@ -1,0 +1,383 @@
+"""Every format, read back by a decoder that is not ours."""
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+from xml.etree.ElementTree import Element
+
+import html5lib
+import httpx
+import pytest
+from httpx_sse import EventSource
+
+from duck.errors import DuckError
+from duck.events import Event
+from duck.formats import MIMETYPES, STREAMS
+from duck.formats.html import Html, error_page
+from duck.formats.json import CONTENT_TYPE, document
+from duck.formats.ndjson import Ndjson
+from duck.formats.sse import Sse
+from duck.formats.text import Text
+from tests.support import STREAMS as SAMPLES
+from tests.support import blocking_sample, sample
+
+HOSTILE = "</p></pre></title></style><script>alert('1')</script><img src=x onerror=\"alert(2)\">&lt;&amp;"
+AWKWARD = 'line\nline\r\nline\rline\u2028line\u2029line\x85 "quotes" \\ data: event: ping\n\nid: 1 Größe 東京 🦆 \x00\x1f'
+
+
+def written(name: str, stream: Iterable[Event], *, keep_alives: bool = False) -> bytes:
+    """A whole body, with a keep-alive before and after every event if asked for."""
+    style = STREAMS[name]()
+    pause = style.keep_alive if keep_alives else b""
+    return style.head() + pause + b"".join(style.event(event) + pause for event in stream) + style.tail()
+
+
+def ndjson(body: bytes) -> list[Any]:
+    assert body.endswith(b"\n")
+    return [json.loads(line) for line in body[:-1].split(b"\n")]
+
+
+class Chunks(httpx.SyncByteStream):
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = chunks
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._chunks
+
+
+def sse(*chunks: bytes) -> list[tuple[str, Any]]:
+    """Name and data of each event that a reader is told of."""
+    response = httpx.Response(200, headers=Sse.headers, stream=Chunks(chunks))
+    return [(event.event, event.json()) for event in EventSource(response).iter_sse()]
+
+
+def html(body: bytes) -> Element:
+    """The page's elements. Raises where a browser would have to guess."""
+    parser = html5lib.HTMLParser(strict=True, namespaceHTMLElements=False)
+    page: Element = parser.parse(body, transport_encoding="utf-8")
+    return page
+
+
+def shown(body: bytes) -> str:
+    """The text that a page shows."""
+    content = html(body).find("body")
+    assert content is not None
+    return "".join(content.itertext())
+
+
+def message(answer: str, event: str = "message") -> dict[str, Any]:
+    return {"event": event, "message_id": "1", "conversation_id": "2", "answer": answer}
+
+
+def of_workflow(name: str, **data: Any) -> dict[str, Any]:
+    return {"event": name, "workflow_run_id": "1", "task_id": "2", "data": data}
+
+
+def finished(outputs: Any, status: str = "succeeded", error: str | None = None) -> dict[str, Any]:
+    return of_workflow("workflow_finished", status=status, outputs=outputs, error=error)
+
+
+def chunk(text: str) -> dict[str, Any]:
+    return of_workflow("text_chunk", text=text, from_variable_selector=["llm", "text"])
+
+
+ERROR = {"event": "error", "code": "timeout", "status": 504, "message": "Too slow."}
+
+
+def test_a_json_document_reads_back_as_it_was() -> None:
+    answer = blocking_sample("advanced-chat") | {"answer": AWKWARD}
+
+    assert json.loads(document(answer)) == answer
+
+
+def test_a_json_document_is_compact_utf_8_and_ends_its_line() -> None:
+    assert document({"answer": "東京", "files": []}) == '{"answer":"東京","files":[]}\n'.encode()
+
+
+@pytest.mark.parametrize(
+    ("name", "content_type"),
+    [
+        ("ndjson", "application/x-ndjson"),
+        ("sse", "text/event-stream"),
+        ("html", "text/html; charset=utf-8"),
+        ("text", "text/plain; charset=utf-8"),
+    ],
+)
+def test_each_stream_has_its_content_type(name: str, content_type: str) -> None:
+    assert STREAMS[name].headers["Content-Type"] == content_type
+
+
+def test_a_document_has_its_content_type() -> None:
+    assert CONTENT_TYPE == "application/json"
+
+
+def test_every_format_can_be_asked_for_by_the_type_it_answers_with() -> None:
+    answered = {name: style.headers["Content-Type"].partition(";")[0] for name, style in STREAMS.items()}
+
+    assert {name: mimetypes[0] for name, mimetypes in MIMETYPES.items()} == {"json": "application/json", **answered}
+    assert set(MIMETYPES["ndjson"]) == {"application/x-ndjson", "application/ndjson", "application/jsonl"}
+    assert list(MIMETYPES) == ["json", "ndjson", "sse", "html", "text"]
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_ndjson_is_one_event_a_line_as_dify_sent_it(name: str) -> None:
+    assert ndjson(written("ndjson", sample(name))) == sample(name)
+
+
+def test_a_line_of_ndjson_is_compact_utf_8() -> None:
+    assert Ndjson().event({"event": "message", "answer": "東京"}) == '{"event":"message","answer":"東京"}\n'.encode()
+
+
+def test_ndjson_keeps_alive_by_an_event_that_readers_skip() -> None:
+    lines = ndjson(written("ndjson", sample("chat"), keep_alives=True))
+
+    assert [line for line in lines if line != {"event": "ping"}] == sample("chat")
+    assert lines.count({"event": "ping"}) == len(sample("chat")) + 1
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_sse_is_one_data_line_an_event_as_dify_sent_it(name: str) -> None:
+    assert sse(written("sse", sample(name))) == [("message", event) for event in sample(name)]
+
+
+def test_sse_reads_the_same_wherever_the_network_splits_it() -> None:
+    body = written("sse", [message("東京 🦆\r\n"), *sample("chat")], keep_alives=True)
+    whole = sse(body)
+
+    assert len(whole) == len(sample("chat")) + 1
+    assert [offset for offset in range(len(body)) if sse(body[:offset], body[offset:]) != whole] == []
+    assert sse(*(body[offset : offset + 1] for offset in range(len(body)))) == whole
+
+
+def test_sse_keeps_alive_by_comments_that_no_reader_sees() -> None:
+    assert Sse.keep_alive == b": ping\n\n"
+    assert sse(written("sse", sample("chat"), keep_alives=True)) == sse(written("sse", sample("chat")))
+
+
+ODD = {
+    "awkward text": AWKWARD,
+    "hostile text": HOSTILE,
+    "deep": {"a": [{"b": [[None, True, False, 0, -1, 1.5, ""]]}]},
+    "large numbers": [2**53, 2**63 - 1, 2**64 - 1, -(2**63), 1e300, 5e-324],
+    "numbers beyond 64 bits": [10**20, -(10**20)],
+}
+
+
+@pytest.mark.parametrize("value", ODD.values(), ids=ODD.keys())
+def test_whatever_an_event_holds_comes_out_as_it_went_in(value: Any) -> None:
+    event = {"event": "brand_new", "data": value, AWKWARD: 1}
+
+    assert ndjson(written("ndjson", [event])) == [event]
+    assert sse(written("sse", [event])) == [("message", event)]
+
+
+@pytest.mark.parametrize("name", list(STREAMS))
+def test_no_format_changes_an_event(name: str) -> None:
+    stream = [*sample("rare-events.chat"), *sample("rare-events.workflow")]
+
+    written(name, stream)
+
+    assert stream == [*sample("rare-events.chat"), *sample("rare-events.workflow")]
+
+
+@pytest.mark.parametrize("name", ["ndjson", "sse"])
+def test_an_error_of_ducks_own_is_an_event_like_difys(name: str) -> None:
+    body = written(name, [DuckError(504, "timeout", "Too slow.").as_event()])
+
+    assert json.loads(body.removeprefix(b"data: ")) == ERROR
+
+
+ANSWERS = {
+    "chat": ["The Pro plan costs 20 USD per month."],
+    "advanced-chat": ["The Pro plan costs 20 USD per month."],
+    "advanced-chat.failed": ["Run failed: [langgenius/openai/openai] Rate Limit Error, 429 Too Many Requests"],
+    "agent-chat": ["I will draw it.", "Here is your fox."],
+    "completion": ["A haiku about rain:\nsoft drops on the roof"],
+    "workflow": ["Rain is coming."],
+    "workflow.failed": ["[langgenius/openai/openai] Rate Limit Error, 429 Too Many Requests"],
+    "workflow.paused": [],
+    "rare-events.chat": ["Your content violates our usage policy.", "429 slow down", "connection reset"],
+    "rare-events.workflow": ["[removed]", "tone is required in input form", "Rain is coming."],
+}
+
+
+def test_every_sample_has_its_answer_here() -> None:
+    assert sorted(ANSWERS) == SAMPLES
+
+
+@pytest.mark.parametrize(("name", "parts"), ANSWERS.items(), ids=ANSWERS.keys())
+@pytest.mark.parametrize("keep_alives", [False, True], ids=["plain", "with keep-alives"])
+def test_html_is_a_flawless_page_that_shows_the_answer(name: str, parts: list[str], keep_alives: bool) -> None:
+    text = shown(written("html", sample(name), keep_alives=keep_alives))
+
+    assert [part for part in parts if part not in text] == []
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_html_keeps_alive_by_comments_that_show_nothing(name: str) -> None:
+    assert Html.keep_alive.startswith(b"<!--")
+    assert shown(written("html", sample(name), keep_alives=True)) == shown(written("html", sample(name)))
+
+
+def test_html_of_an_empty_stream_is_a_flawless_page() -> None:
+    assert shown(written("html", [])).strip() == ""
+
+
+@pytest.mark.parametrize("name", ["chat", "workflow", "agent-chat"])
+def test_a_page_that_breaks_off_ends_flawless_with_its_error(name: str) -> None:
+    stream = sample(name)
+
+    assert [
+        cut for cut in range(len(stream)) if not shown(written("html", [*stream[:cut], ERROR])).rstrip().endswith("Too slow.")
+    ] == []
+
+
+PLACES: dict[str, list[dict[str, Any]]] = {
+    "answer": [message(HOSTILE)],
+    "agent's answer": [message(HOSTILE, "agent_message")],
+    "answer under the name of a file": [message(HOSTILE, "message_file")],
+    "answer in pieces": [message(letter) for letter in HOSTILE],
+    "replaced answer": [message("x"), message(HOSTILE, "message_replace")],
+    "text chunk": [chunk(HOSTILE)],
+    "replaced text": [of_workflow("text_replace", text=HOSTILE)],
+    "title": [of_workflow("node_finished", title=HOSTILE, status="succeeded")],
+    "state of a step": [of_workflow("node_finished", title="x", status=HOSTILE)],
+    "error": [ERROR | {"message": HOSTILE}],
+    "code of an error": [{"event": "error", "code": HOSTILE, "status": 500, "message": ""}],
+    "error of a workflow": [finished({}, "failed", HOSTILE)],
+}
+
+
+@pytest.mark.parametrize("stream", PLACES.values(), ids=PLACES.keys())
+def test_markup_from_an_app_is_shown_and_never_obeyed(stream: list[dict[str, Any]]) -> None:
+    body = written("html", stream)
+
+    assert HOSTILE in shown(body)
+    assert not [element for element in html(body).iter() if element.tag in {"script", "img"}]
+
+
+@pytest.mark.parametrize(
+    "outputs", [{"text": HOSTILE}, {HOSTILE: 1}, {"a": HOSTILE, "b": [HOSTILE]}], ids=["one", "name", "many"]
+)
+def test_markup_in_outputs_is_shown_and_never_obeyed(outputs: dict[str, Any]) -> None:
+    body = written("html", [finished(outputs)])
+
+    assert "<script>alert('1')</script>" in shown(body)
+    assert not [element for element in html(body).iter() if element.tag in {"script", "img"}]
+
+
+def file(url: Any, kind: str = "image") -> dict[str, Any]:
+    return {"event": "message_file", "conversation_id": "2", "id": "1", "type": kind, "belongs_to": "assistant", "url": url}
+
+
+def test_a_file_is_linked_by_its_whole_address_and_nothing_else() -> None:
+    url = "https://dify.example.com/a.png?x=1&y=2\"onclick='alert(1)'><script>"
+
+    (link,) = html(written("html", [file(url, HOSTILE)])).iter("a")
+
+    assert link.attrib == {"href": url}
+    assert "".join(link.itertext()) == HOSTILE
+
+
+@pytest.mark.parametrize("url", ["javascript:alert(1)", "data:text/html,x", " javascript:alert(1)", "//evil.example/x", None, 5])
+def test_a_file_with_an_address_of_another_kind_is_not_linked(url: Any) -> None:
+    assert not list(html(written("html", [message("Hi"), file(url)])).iter("a"))
+
+
+@pytest.mark.parametrize("text", ["", "Hi", HOSTILE, "東京"])
+def test_the_page_of_an_error_is_flawless_and_shows_its_message(text: str) -> None:
+    body = error_page(DuckError(400, "invalid_param", text))
+
+    assert shown(body).strip() == text
+    assert not [element for element in html(body).iter() if element.tag in {"script", "img"}]
+
+
+def test_a_page_may_load_and_run_nothing() -> None:
+    policy = Html.headers["Content-Security-Policy"]
+
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "script-src" not in policy
+
+
+TEXTS = {
+    "chat": "The Pro plan costs 20 USD per month.",
+    "advanced-chat": "The Pro plan costs 20 USD per month.",
+    "advanced-chat.failed": "error: Run failed: [langgenius/openai/openai] Rate Limit Error, 429 Too Many Requests\n",
+    "agent-chat": "I will draw it.Here is your fox.",
+    "completion": "A haiku about rain:\nsoft drops on the roof",
+    "workflow": "Rain is coming.",
+    "workflow.failed": "error: [langgenius/openai/openai] Rate Limit Error, 429 Too Many Requests\n",
+}
+
+
+@pytest.mark.parametrize(("name", "text"), TEXTS.items(), ids=TEXTS.keys())
+@pytest.mark.parametrize("keep_alives", [False, True], ids=["plain", "with keep-alives"])
+def test_text_is_the_answer_and_nothing_else(name: str, text: str, keep_alives: bool) -> None:
+    assert written("text", sample(name), keep_alives=keep_alives) == text.encode()
+
+
+def test_text_of_a_paused_workflow_says_so_and_is_no_error() -> None:
+    text = written("text", sample("workflow.paused")).decode()
+
+    assert "paused" in text
+    assert "error" not in text
+
+
+def test_text_has_no_keep_alive() -> None:
+    assert Text.keep_alive == b""
+
+
+@pytest.mark.parametrize("text", [HOSTILE, AWKWARD, "東京 🦆"])
+def test_text_is_passed_on_as_it_came(text: str) -> None:
+    assert written("text", [message(text)]).decode() == text
+
+
+RESULTS: dict[str, tuple[list[dict[str, Any]], str]] = {
+    "the output called text": ([finished({"text": "Rain.", "score": 1})], "Rain."),
+    "the only output": ([finished({"summary": "Rain."})], "Rain."),
+    "no output": ([finished({})], ""),
+    "null": ([finished(None)], ""),
+    "the only text of several outputs": ([finished({"summary": "Rain.", "words": 1})], "Rain."),
+    "chunks before outputs": ([chunk("Rain"), chunk("."), finished({"text": "other"})], "Rain."),
+    "partial success": ([finished({"text": "Rain."}, "partial-succeeded")], "Rain."),
+    "an answer of a chatflow": ([message("Hi"), {**message(""), **finished({"answer": "Hi"})}], "Hi"),
+}
+
+
+@pytest.mark.parametrize(("stream", "text"), RESULTS.values(), ids=RESULTS.keys())
+def test_text_of_a_workflow_is_its_own_text(stream: list[dict[str, Any]], text: str) -> None:
+    assert written("text", stream).decode() == text
+
+
+@pytest.mark.parametrize("outputs", [{"a": "Rain.", "b": "東京"}, {"a": 5}, {"a": ["x"]}, {"a": None, "b": {"c": 1}}], ids=repr)
+def test_text_of_a_workflow_without_any_is_its_outputs_as_json(outputs: dict[str, Any]) -> None:
+    assert json.loads(written("text", [finished(outputs)])) == outputs
+
+
+FAILURES: dict[str, tuple[list[dict[str, Any]], str]] = {
+    "alone": ([ERROR], "error: Too slow.\n"),
+    "after a word": ([message("Hi"), ERROR], "Hi\nerror: Too slow.\n"),
+    "after a line": ([message("Hi\n"), ERROR], "Hi\nerror: Too slow.\n"),
+    "after an empty word": ([message("Hi\n"), message(""), ERROR], "Hi\nerror: Too slow.\n"),
+    "after a chunk": ([chunk("Hi"), ERROR], "Hi\nerror: Too slow.\n"),
+    "failed workflow": ([chunk("Hi"), finished({}, "failed", "Oops")], "Hi\nerror: Oops\n"),
+    "failed workflow without words": ([finished({}, "failed")], "error: failed\n"),
+    "stopped workflow": ([chunk("Hi"), finished({}, "stopped", "Aborted")], "Hi\nerror: Aborted\n"),
+    "error without words": ([ERROR | {"message": ""}], "error: timeout\n"),
+}
+
+
+@pytest.mark.parametrize(("stream", "text"), FAILURES.values(), ids=FAILURES.keys())
+def test_an_error_is_the_last_line_of_a_text(stream: list[dict[str, Any]], text: str) -> None:
+    assert written("text", stream).decode() == text
+
+
+def test_an_error_of_several_lines_is_one_line_of_a_text() -> None:
+    *_, last = written("text", [message("Hi"), ERROR | {"message": "Too\nslow."}]).decode().splitlines()
+
+    assert last.startswith("error: ")
+
+
+def test_text_that_replaces_what_was_said_stands_on_a_line_of_its_own() -> None:
+    assert written("text", [message("bad"), message("Removed.", "message_replace")]).decode().splitlines() == ["bad", "Removed."]

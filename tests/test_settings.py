@@ -1,0 +1,197 @@
+"""What the owner of an endpoint has set."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+
+from duck import settings
+from duck.errors import DuckError
+from duck.settings import Settings
+
+A = "2d7b1c9e-4f6a-4e83-b0a5-9e8d7c6b5a43"
+B = "0b9a8c7d-1111-4222-8333-444455556666"
+NEEDLE = "n33dle"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"api_key": None, "default_app": None, "apps": None},
+        {"api_key": "", "default_app": "", "apps": ""},
+        {"api_key": " ", "default_app": {"app_id": ""}, "apps": " "},
+    ],
+    ids=["absent", "null", "empty", "blank"],
+)
+def test_nothing_set_lets_nobody_in_and_names_no_app(values: dict[str, Any]) -> None:
+    assert settings.parse(values) == Settings(keys=(), names={}, reachable=None)
+
+
+@pytest.mark.parametrize(
+    ("text", "keys"),
+    [
+        ("one", ("one",)),
+        ("one two", ("one", "two")),
+        ("one,two", ("one", "two")),
+        (" one , two\n\tthree,, ", ("one", "two", "three")),
+        ("ключ schlüssel", ("ключ", "schlüssel")),
+        (",", ()),
+    ],
+    ids=["one", "space", "comma", "many separators", "not ASCII", "separators alone"],
+)
+def test_keys_are_separated_by_spaces_or_commas(text: str, keys: tuple[str, ...]) -> None:
+    assert settings.parse({"api_key": text}) == Settings(keys=keys, names={}, reachable=None)
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "reachable"),
+    [
+        (A, {}, {A}),
+        (f"{A},{B}", {}, {A, B}),
+        (f"support={A}", {"support": A}, {A}),
+        (f"support={A}, {B}", {"support": A}, {A, B}),
+        (f"  support = {A} ,\n{B},, ", {"support": A}, {A, B}),
+        (f"one={A},two={A}", {"one": A, "two": A}, {A}),
+        (f"{A},{A}", {}, {A}),
+        (f"A.b_c-9={A}", {"A.b_c-9": A}, {A}),
+        (f"{'x' * 64}={A}", {"x" * 64: A}, {A}),
+        (f"x={A},X={B}", {"x": A, "X": B}, {A, B}),
+        (f"defaults={A}", {"defaults": A}, {A}),
+    ],
+    ids=[
+        "an id",
+        "two ids",
+        "an alias",
+        "both",
+        "white space and empty entries",
+        "two aliases of one app",
+        "an id twice",
+        "every kind of character",
+        "the longest alias",
+        "aliases in two cases",
+        "almost default",
+    ],
+)
+def test_apps_are_ids_and_aliases(text: str, names: dict[str, str], reachable: set[str]) -> None:
+    assert settings.parse({"apps": text}) == Settings(keys=(), names=names, reachable=frozenset(reachable))
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [A, A.upper(), A.title(), A.replace("-", ""), A.replace("-", "").upper()],
+    ids=["Dify's", "capitals", "mixed", "no hyphens", "no hyphens, capitals"],
+)
+def test_an_id_may_be_spelt_in_any_way(spelling: str) -> None:
+    assert settings.canonical(spelling) == A
+    assert settings.parse({"apps": f"x={spelling}, {spelling}", "default_app": {"app_id": spelling}}) == Settings(
+        keys=(), names={"x": A, "default": A}, reachable=frozenset({A})
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "support",
+        A[:-1],
+        A + "0",
+        A + "\n",
+        f" {A}",
+        A.replace("-", "_"),
+        A.replace("2d7b", "2d7g"),
+        A.replace("2", "\N{FULLWIDTH DIGIT TWO}"),
+    ],
+    ids=["empty", "a word", "too short", "too long", "line's end", "space", "other hyphens", "no hex digit", "wide digit"],
+)
+def test_what_is_no_id_has_no_spelling(text: str) -> None:
+    assert settings.canonical(text) is None
+
+
+def test_the_default_app_is_reachable_by_its_name() -> None:
+    assert settings.parse({"default_app": {"app_id": A}}) == Settings(keys=(), names={"default": A}, reachable=None)
+
+
+def test_the_default_app_is_reachable_besides_those_that_are_listed() -> None:
+    assert settings.parse({"apps": f"b={B}", "default_app": {"app_id": A}}) == Settings(
+        keys=(), names={"b": B, "default": A}, reachable=frozenset({A, B})
+    )
+
+
+def test_the_default_app_may_bring_presets_of_its_inputs() -> None:
+    assert settings.parse({"default_app": {"app_id": A, "inputs": {"tone": "formal"}, "files": []}}).names == {"default": A}
+
+
+def test_settings_that_duck_does_not_know_are_ignored() -> None:
+    assert settings.parse({"new": object(), "api_key": "k"}) == Settings(keys=("k",), names={}, reachable=None)
+
+
+@pytest.mark.parametrize(
+    ("values", "name"),
+    [
+        ({"api_key": [NEEDLE]}, "api_key"),
+        ({"api_key": {"value": NEEDLE}}, "api_key"),
+        ({"api_key": 5}, "api_key"),
+        ({"apps": [NEEDLE]}, "apps"),
+        ({"apps": {NEEDLE: A}}, "apps"),
+        ({"apps": NEEDLE}, "apps"),
+        ({"apps": " , "}, "apps"),
+        ({"apps": f"{A}, {NEEDLE}"}, "apps"),
+        ({"apps": f"{A} {B} {NEEDLE}"}, "apps"),
+        ({"apps": f"x={NEEDLE}"}, "apps"),
+        ({"apps": f"{NEEDLE}="}, "apps"),
+        ({"apps": f"={A}"}, "apps"),
+        ({"apps": f"{NEEDLE}:x={A}"}, "apps"),
+        ({"apps": f"{NEEDLE} x={A}"}, "apps"),
+        ({"apps": f"{NEEDLE}/x={A}"}, "apps"),
+        ({"apps": f"{NEEDLE}é={A}"}, "apps"),
+        ({"apps": f"{NEEDLE}=x={A}"}, "apps"),
+        ({"apps": f"{NEEDLE}{'x' * 59}={A}"}, "apps"),
+        ({"apps": f"default={A}"}, "apps"),
+        ({"apps": f"{B}={A}"}, "apps"),
+        ({"apps": f"{B.replace('-', '').upper()}={A}"}, "apps"),
+        ({"apps": f"{NEEDLE}={A}, {NEEDLE}={B}"}, "apps"),
+        ({"default_app": NEEDLE}, "default_app"),
+        ({"default_app": [NEEDLE]}, "default_app"),
+        ({"default_app": 5}, "default_app"),
+        ({"default_app": {"app_id": NEEDLE}}, "default_app"),
+        ({"default_app": {"app_id": 5}}, "default_app"),
+        ({"default_app": {"app_id": {NEEDLE: A}}}, "default_app"),
+    ],
+    ids=lambda value: repr(value)[:60] if isinstance(value, dict) else None,
+)
+def test_a_setting_that_cannot_be_read_is_named_and_not_quoted(values: dict[str, Any], name: str) -> None:
+    with pytest.raises(DuckError) as caught:
+        settings.parse({"api_key": NEEDLE} | values)
+
+    error = caught.value
+    assert (error.status, error.code) == (500, "invalid_settings")
+    assert name in error.message
+    assert not [secret for secret in (NEEDLE, A, B) if secret.lower() in error.message.lower()]
+
+
+def test_a_fault_among_many_apps_is_found_by_its_place() -> None:
+    with pytest.raises(DuckError, match="3"):
+        settings.parse({"apps": f"{A}, {B}, junk, {A}"})
+
+
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=40) | st.sampled_from([A, B, f"x={A}", "=", ","]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["app_id", "inputs", "x"]), inner, max_size=3),
+    max_leaves=4,
+)
+APPS = st.lists(st.sampled_from(["x", "=", ",", " ", A, B.upper(), "default", "é", "\ud800"]), max_size=8).map("".join)
+
+
+@examples(max_examples=100, deadline=None)
+@given(st.fixed_dictionaries({}, optional={"api_key": JUNK, "apps": JUNK | APPS, "default_app": JUNK, "other": JUNK}))
+def test_any_settings_at_all_are_read_or_refused(values: dict[str, Any]) -> None:
+    try:
+        parsed = settings.parse(values)
+    except DuckError as error:
+        assert (error.status, error.code) == (500, "invalid_settings")  # noqa: PT017 - settings may also be right
+    else:
+        assert all(parsed.keys)
+        assert parsed.reachable is None or set(parsed.names.values()) <= parsed.reachable
