@@ -5,7 +5,7 @@ import json
 import logging
 import signal
 import sys
-import threading
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -13,8 +13,10 @@ from typing import Any
 import yaml
 
 from devhost import demo
-from devhost.host import RACE_MS, Devhost
-from devhost.plugin import Manifest, StartError
+from devhost.host import Devhost
+from devhost.limits import Limits
+from devhost.plugin import StartError
+from devhost.trace import describe
 
 EXIT_CANNOT_START = 2
 
@@ -27,11 +29,19 @@ def main() -> int:
         signal.signal(number, _interrupt)
     try:
         settings = demo.SETTINGS if options.settings is None else _read_settings(options.settings)
-        name = Manifest.read(options.folder).name
-        host = Devhost(options.folder, demo.apps(), settings, hook=options.hook, port=options.port, race_ms=options.race_ms)
+        host = Devhost(
+            options.folder,
+            demo.apps(),
+            settings,
+            hook=options.hook,
+            port=options.port,
+            limits=_limits(options),
+            reload=True,
+            trace=_trace if options.trace else None,
+        )
         with host:
-            print("\n".join(_welcome(host.url, name, demo_settings=options.settings is None)), flush=True)  # noqa: T201
-            threading.Event().wait()
+            print("\n".join(_welcome(host, demo_settings=options.settings is None)), flush=True)  # noqa: T201
+            host.wait()
     except StartError as error:
         print(f"devhost: {error}", file=sys.stderr)  # noqa: T201
         return EXIT_CANNOT_START
@@ -45,17 +55,27 @@ def _options() -> argparse.Namespace:
     parser.add_argument("folder", nargs="?", type=Path, default=Path(), help="the plugin's folder (default: this one)")
     parser.add_argument("--port", type=int, default=8000, help="on 127.0.0.1 (default: 8000; 0: a free one)")
     parser.add_argument("--hook", default="duck", help="the hook id in the URL (default: duck)")
-    parser.add_argument(
-        "--race-ms",
-        type=float,
-        default=RACE_MS,
-        metavar="MS",
-        help="a stream that ends within this after its first chunk is cut to it (default: %(default)s)",
-    )
+    for name, default, help_text in (
+        ("--race-ms", Limits().race_s * 1000, "a stream that ends within this after its first chunk is cut to it"),
+        ("--absolute-timeout", Limits().absolute_s, "seconds after which a streaming run of an app is cut"),
+        ("--execution-timeout", Limits().execution_s, "seconds from its first chunk after which an answer is cut"),
+    ):
+        parser.add_argument(name, type=float, default=default, metavar="N", help=f"{help_text} (default: %(default)g)")
+    parser.add_argument("--trace", action="store_true", help="show every message between daemon and plugin")
     parser.add_argument(
         "--settings", type=Path, metavar="FILE", help="the endpoint's settings, JSON or YAML (default: the demo's)"
     )
     return parser.parse_args()
+
+
+def _limits(options: argparse.Namespace) -> Limits:
+    race_s = options.race_ms / 1000
+    return Limits(race_s=race_s, absolute_s=options.absolute_timeout, execution_s=options.execution_timeout)
+
+
+def _trace(message: Mapping[str, Any]) -> None:
+    if line := describe(message):
+        print(line, file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _read_settings(path: Path) -> dict[str, Any]:
@@ -69,9 +89,10 @@ def _read_settings(path: Path) -> dict[str, Any]:
     return content
 
 
-def _welcome(url: str, name: str, *, demo_settings: bool) -> list[str]:
+def _welcome(host: Devhost, *, demo_settings: bool) -> list[str]:
     """What to try. Only Duck's routes are known here."""
-    lines = ["", f"{name} is served at {url}/", ""]
+    name, url = host.declaration.name, host.url
+    lines = ["", f"{name} is served at {url}/", f"Routes, settings and apps: {url.partition('/e/')[0]}/", ""]
     if name != "duck" or not demo_settings:
         return lines
     key = f"-H 'Authorization: Bearer {demo.KEY}'"

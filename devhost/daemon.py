@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,17 +12,28 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from devhost import page
+from devhost.apps import App
 from devhost.dify import Dify, Run
+from devhost.limits import Backlog, Limits
 from devhost.plugin import Plugin, Runtime
 from devhost.request import BODY_LIMIT, Received, copy_request, has_valid_escapes, split_path
 from devhost.response import Answer, send_daemon_error, send_whole
-from devhost.wire import Reply, reply_line, request_line
+from devhost.wire import END, Reply, reply_line, request_line
 
+# What becomes of a run that is cut off at the absolute limit, whether it was idle then or not.
+READ_TIMEOUT = Reply(
+    "error",
+    "read app failed: read tcp 127.0.0.1:5002->127.0.0.1:5001: use of closed network connection\nfailed to read system header",
+)
 METHODS = ["HEAD", "POST", "GET", "PUT", "DELETE", "OPTIONS"]  # no PATCH
+
+
+logger = logging.getLogger("devhost")
 
 
 class _AnyPath(Convertor[str]):
@@ -46,8 +58,10 @@ class Daemon:
     runtime: Runtime
     dify: Dify
     hook: str
+    url: str
     settings: Mapping[str, Any]
-    race_s: float
+    apps: Mapping[str, App]
+    limits: Limits
     endpoint_id: str = field(default_factory=lambda: str(uuid.uuid4()))  # not the hook: Dify keeps the two apart
 
     def app(self) -> Starlette:
@@ -55,6 +69,7 @@ class Daemon:
         routes = [
             Route("/e/{hook}/{path:anypath}", self, methods=METHODS),
             Route("/e/{hook}", _redirect, methods=METHODS),
+            Route("/", self._page),
         ]
         # A method without a route is nothing else to the daemon than a path without one.
         application = Starlette(routes=routes, exception_handlers={404: _no_route, 405: _no_route})
@@ -93,13 +108,16 @@ class Daemon:
         if answering.done():
             answering.result()
 
+    async def _page(self, request: Request) -> Response:  # noqa: ARG002 - what Starlette calls it with
+        return HTMLResponse(page.render(self.runtime.declaration, self.url, self.settings, self.apps))
+
     async def _answer(self, received: Received, send: Send) -> None:
         plugin = await self.runtime.plugin()
         if plugin is None:
             text = "no available node, plugin runtime not found"
             await send_daemon_error(send, 404, -500, "PluginDaemonInternalServerError", text)
             return
-        session = _Session(plugin, self.dify, self.endpoint_id, Answer(self.race_s))
+        session = _Session(plugin, self.dify, self.endpoint_id, self.limits)
         with contextlib.closing(session):
             session.begin(copy_request(received), self.settings)
             await session.answer.write(received.method, send)
@@ -108,13 +126,15 @@ class Daemon:
 class _Session:
     """One request in the plugin: its answer on the one side, its backwards calls on the other."""
 
-    def __init__(self, plugin: Plugin, dify: Dify, endpoint_id: str, answer: Answer) -> None:
-        self.answer = answer
+    def __init__(self, plugin: Plugin, dify: Dify, endpoint_id: str, limits: Limits) -> None:
+        self.answer = Answer(limits)
+        self._limits = limits
         self._plugin = plugin
         self._dify = dify
         self._endpoint_id = endpoint_id
         self._id = str(uuid.uuid4())
         self._runs: list[Run] = []
+        self._timers: list[asyncio.TimerHandle] = []
 
     def begin(self, copy: bytes, settings: Mapping[str, Any]) -> None:
         """Hands the request to the plugin."""
@@ -124,6 +144,8 @@ class _Session:
     def close(self) -> None:
         """Ends the session on this side: calls are cancelled, and nothing more reaches the plugin."""
         self._plugin.detach(self._id)
+        for timer in self._timers:
+            timer.cancel()
         for run in self._runs:
             run.cancel()
 
@@ -140,10 +162,23 @@ class _Session:
                 self._invoke(str(content["backwards_request_id"]), str(content["type"]), content["request"])
 
     def _invoke(self, request_id: str, kind: str, request: Mapping[str, Any]) -> None:
-        def send(reply: Reply) -> None:
-            self._plugin.write(reply_line(self._id, self._endpoint_id, request_id, reply))
+        loop, backlog = asyncio.get_running_loop(), Backlog()
 
-        self._runs.append(Run(self._dify.answer(kind, request), send, self._plugin.drain))
+        def send(reply: Reply) -> None:
+            if reply.message != "stream" or backlog.admits(loop.time()):
+                self._plugin.write(reply_line(self._id, self._endpoint_id, request_id, reply))
+            if reply == END and backlog.lost:
+                logger.warning("too many events at once: the last %d of a burst lost", backlog.lost)
+
+        def cut() -> None:
+            run.cancel()
+            send(READ_TIMEOUT)
+            send(END)
+
+        run = Run(self._dify.answer(kind, request), send, self._plugin.drain)
+        self._runs.append(run)
+        if request.get("response_mode") == "streaming":
+            self._timers.append(loop.call_later(self._limits.absolute_s, cut))
 
 
 async def _read_body(request: Request) -> bytes:

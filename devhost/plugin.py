@@ -13,14 +13,13 @@ import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, cast
 
-import yaml
+from devhost.declaration import Declaration, DeclarationError, validate_settings
+from devhost.limits import Limits
 
 MAX_LINE = 5_242_880  # bytes; a plugin that writes a longer line is killed at once (PLUGIN_STDIO_MAX_BUFFER_SIZE)
-START_LIMIT_S = 120  # how long the daemon waits for the first heartbeat
 STOP_GRACE_S = 2  # for the plugin to end by itself after SIGTERM
 STDERR_LINES = 200  # kept for the message about a plugin that does not start: a traceback and more
 READ_SIZE = 65_536
@@ -29,6 +28,7 @@ LEVELS = {"DEBUG": logging.DEBUG, "INFO": logging.INFO, "WARNING": logging.WARNI
 
 type _Pipes = tuple[asyncio.StreamWriter, asyncio.StreamReader, asyncio.StreamReader]
 type Receive = Callable[[Mapping[str, Any]], None]
+type Trace = Callable[[Mapping[str, Any]], None]
 
 logger = logging.getLogger("devhost")
 plugin_logger = logging.getLogger("devhost.plugin")  # what the plugin itself logs or writes to stderr
@@ -38,40 +38,14 @@ class StartError(Exception):
     """The plugin cannot be served; the text tells why, with what the plugin wrote to stderr."""
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """What the daemon needs to know of a manifest.yaml."""
-
-    name: str
-    entrypoint: str
-    permissions: frozenset[str]  # `app`, `storage`, ... where `enabled` is true
-
-    @classmethod
-    def read(cls, folder: Path) -> Self:
-        """Reads the manifest of the plugin in the folder.
-
-        Raises `StartError` if there is no such folder or manifest, or if it is no YAML mapping.
-        """
-        if not folder.is_dir():
-            raise StartError(f"there is no folder {folder}")
-        path = folder / "manifest.yaml"
-        if not path.is_file():
-            raise StartError(f"{folder} holds no plugin: it has no manifest.yaml")
-        try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
-            permissions = (content.get("resource") or {}).get("permission") or {}
-            entrypoint = ((content.get("meta") or {}).get("runner") or {}).get("entrypoint") or "main"
-            enabled = frozenset(name for name, permission in permissions.items() if permission.get("enabled"))
-            return cls(str(content.get("name")), str(entrypoint), enabled)
-        except (yaml.YAMLError, AttributeError, UnicodeDecodeError) as error:
-            raise StartError(f"{path} is not a plugin manifest: {' '.join(str(error).split())}") from error
-
-
 class Plugin:
     """One process of the plugin, from its start to its end."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, limits: Limits, trace: Trace | None) -> None:
         self._process = process
+        self._limits = limits
+        self._trace = trace
+        self.ending = False  # whether it has been told to end
         self._sessions: dict[str, Receive] = {}
         self._ready = asyncio.Event()
         self._stderr: deque[str] = deque(maxlen=STDERR_LINES)
@@ -79,8 +53,8 @@ class Plugin:
         self._reading = asyncio.gather(self._read_stdout(stdout), self._read_stderr(stderr))
 
     @classmethod
-    async def start(cls, folder: Path, entrypoint: str) -> Self:
-        """Starts the process and waits until its first heartbeat.
+    async def start(cls, folder: Path, entrypoint: str, limits: Limits, trace: Trace | None = None) -> Self:
+        """Starts the process and waits until its first heartbeat. `trace` is called with every message in either direction.
 
         Raises `StartError` if it ends, or stays silent, before that.
         """
@@ -96,7 +70,7 @@ class Plugin:
             limit=MAX_LINE,
             start_new_session=True,  # so that a Ctrl-C in the terminal reaches the plugin through devhost only
         )
-        plugin = cls(process)
+        plugin = cls(process, limits, trace)
         try:
             await plugin._get_ready()
         except BaseException:  # a cancelled start must not leave a process behind either
@@ -117,8 +91,15 @@ class Plugin:
         """Messages of the session are dropped from now on. The plugin is not told: there is no message for it."""
         self._sessions.pop(session_id, None)
 
+    def give_up(self, reason: str) -> None:
+        """Ends all sessions with an error. The daemon does so for nobody; whoever edits a plugin need not wait for a hung client."""
+        for receive in list(self._sessions.values()):
+            receive({"type": "error", "data": {"error_type": "Exception", "message": reason, "args": {}}})
+
     def write(self, line: bytes) -> None:
         """Writes a line to the plugin's stdin. Its length has no limit."""
+        if self._trace:
+            self._trace(json.loads(line))
         if self._process.returncode is None:
             self._stdin.write(line)
 
@@ -147,15 +128,16 @@ class Plugin:
     async def _get_ready(self) -> None:
         ready, ended = asyncio.create_task(self._ready.wait()), asyncio.create_task(self.wait())
         try:
-            await asyncio.wait({ready, ended}, timeout=START_LIMIT_S, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({ready, ended}, timeout=self._limits.start_s, return_when=asyncio.FIRST_COMPLETED)
             if not self._ready.is_set():
-                why = f"exit status {self._process.returncode}" if ended.done() else f"silent for {START_LIMIT_S} s"
+                why = f"exit status {self._process.returncode}" if ended.done() else f"silent for {self._limits.start_s:g} s"
                 raise StartError("\n".join((f"the plugin did not start ({why}); it wrote:", *self._stderr)))
         finally:
             ready.cancel()
             ended.cancel()
 
     def _signal(self, number: signal.Signals) -> None:
+        self.ending = True
         with contextlib.suppress(ProcessLookupError, PermissionError):  # gone, which is what is wanted
             os.killpg(self._process.pid, number)
 
@@ -165,20 +147,25 @@ class Plugin:
                 self._take(line)
 
     async def _read_line(self, stdout: asyncio.StreamReader) -> bytes:
-        """The next line; b"" at the end, and after one that is too long."""
+        """The next line; b"" at the end, and after what the daemon kills a plugin for."""
         try:
-            return await stdout.readline()
+            async with asyncio.timeout(self._limits.silence_s if self._ready.is_set() else None):
+                return await stdout.readline()
         except ValueError:  # the reader's limit
             logger.warning("the plugin wrote a line of more than %d bytes and is killed", MAX_LINE)
-            self._sessions.clear()  # their streams hang: nobody is told
-            self._signal(signal.SIGKILL)
-            return b""
+        except TimeoutError:
+            logger.warning("the plugin wrote nothing for %g s, not even a heartbeat, and is killed", self._limits.silence_s)
+        self._sessions.clear()  # their streams hang: nobody is told
+        self._signal(signal.SIGKILL)
+        return b""
 
     def _take(self, line: bytes) -> None:
         try:
             message = json.loads(line)
         except ValueError:
             message = None
+        if self._trace and isinstance(message, dict):
+            self._trace(message)
         match message:
             case {"event": "session", "session_id": session_id, "data": {"type": _} as data}:
                 if session_id in self._sessions:
@@ -212,16 +199,25 @@ class Plugin:
 class Runtime:
     """Keeps one process of the plugin running: one that ends is replaced, and requests wait meanwhile."""
 
-    def __init__(self, folder: Path, manifest: Manifest) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, Any], limits: Limits, trace: Trace | None = None) -> None:
         self.starts = 0
         self.pid: int | None = None
+        self.declaration = _declared(folder, settings)
         self._folder = folder
-        self._manifest = manifest
+        self._settings = settings
+        self._limits = limits
+        self._trace = trace
+        self._changed = asyncio.Event()
         self._running: asyncio.Future[Plugin | None] = asyncio.get_running_loop().create_future()
 
     async def plugin(self) -> Plugin | None:
         """The running process, awaited while there is none; None if a replacement did not start."""
-        return await asyncio.shield(self._running)
+        while True:
+            plugin = await asyncio.shield(self._running)
+            if plugin is None or not plugin.ending:
+                return plugin
+            await plugin.wait()
+            await asyncio.sleep(0)  # for `keep` to see it, too
 
     async def keep(self) -> None:
         """Starts the plugin, and starts it anew whenever it ends; stops it when cancelled.
@@ -235,17 +231,42 @@ class Runtime:
             finally:
                 self._running = asyncio.get_running_loop().create_future()
                 await plugin.stop()  # or what is left of its group
+            plugin = await self._replace()
+
+    async def reload(self) -> None:
+        """Ends the process, so that one with the folder's new content takes its place."""
+        self._changed.set()
+        if self._running.done() and (plugin := self._running.result()):
+            plugin.give_up("the plugin was started anew")
+            await plugin.stop()
+
+    async def _replace(self) -> Plugin:
+        """Starts another process; where that fails, again when the folder has changed. Requests are answered meanwhile."""
+        while True:
             logger.warning("the plugin's process ended; starting another")
+            self._changed.clear()
             try:
-                plugin = await self._start()
-            except StartError:
-                logger.exception("there is no replacement")
-                self._running.set_result(None)
-                return
+                return await self._start()
+            except StartError as error:
+                logger.error("%s\nthere is no plugin now", error)  # noqa: TRY400 - its own traceback says nothing
+            self._running.set_result(None)
+            await self._changed.wait()
+            self._running = asyncio.get_running_loop().create_future()
 
     async def _start(self) -> Plugin:
         self.starts += 1
-        plugin = await Plugin.start(self._folder, self._manifest.entrypoint)
+        self.declaration = _declared(self._folder, self._settings)
+        plugin = await Plugin.start(self._folder, self.declaration.entrypoint, self._limits, self._trace)
         self.pid = plugin.pid
         self._running.set_result(plugin)
         return plugin
+
+
+def _declared(folder: Path, settings: Mapping[str, Any]) -> Declaration:
+    """What the plugin in the folder declares, if it can be installed and the endpoint's settings be saved."""
+    try:
+        declaration = Declaration.read(folder)
+        validate_settings(declaration.settings, settings)
+    except DeclarationError as error:
+        raise StartError(str(error)) from error
+    return declaration

@@ -15,6 +15,7 @@ from typing import Any
 
 from starlette.types import Send
 
+from devhost.limits import Limits
 from devhost.request import canonical_name
 from devhost.wire import dumps, through_go
 
@@ -22,6 +23,7 @@ QUEUE_SLOTS = 128  # of the daemon's queue between plugin and client
 BODILESS = frozenset({204, 304})
 # Go takes these away from answers that have no body; 304 loses its type as well.
 FRAMING_HEADERS = frozenset({"Content-Length", "Transfer-Encoding"})
+INTERNAL_ERROR = "PluginDaemonInternalServerError"
 JSON_TYPE = ("Content-Type", "application/json; charset=utf-8")
 
 logger = logging.getLogger("devhost")
@@ -35,8 +37,8 @@ class Answer:
     at worst behind the daemon. After the window a slot is taken only by what waits for the client's socket.
     """
 
-    def __init__(self, race_s: float) -> None:
-        self._race_s = race_s
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
         self._status = 200
         self._headers: dict[str, str] = {}
         self._first: bytes | None = None
@@ -80,7 +82,7 @@ class Answer:
         while self._first is None and not self._over.is_set():
             await self._wait()
         if self._first is None and self._error is not None:
-            await send_daemon_error(send, 500, -500, "PluginDaemonInternalServerError", _error_text(self._error))
+            await send_daemon_error(send, 500, -500, INTERNAL_ERROR, _error_text(self._error))
             return
         body = _Body(send, bodiless=method == "HEAD" or self._status in BODILESS)
         if self._first is None:
@@ -88,8 +90,13 @@ class Answer:
         else:
             await body.start(self._status, self._headers)
             await body.write(self._first)
-            if await self._survives_race():
-                await self._write_rest(body)
+            try:
+                async with asyncio.timeout_at(self._first_at + self._limits.execution_s):
+                    if await self._survives_race():
+                        await self._write_rest(body)
+            except TimeoutError:
+                logger.warning("killed by timeout: %g s after its first chunk the answer had not ended", self._limits.execution_s)
+                await body.write(_daemon_error(-500, INTERNAL_ERROR, "killed by timeout"))
         await body.finish()
 
     def _take(self, chunk: bytes) -> None:
@@ -103,11 +110,11 @@ class Answer:
 
     def _in_race(self) -> bool:
         """Whether the race window is open: the first chunk still has its slot then."""
-        return self._first is not None and asyncio.get_running_loop().time() < self._first_at + self._race_s
+        return self._first is not None and asyncio.get_running_loop().time() < self._first_at + self._limits.race_s
 
     async def _survives_race(self) -> bool:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout_at(self._first_at + self._race_s):
+            async with asyncio.timeout_at(self._first_at + self._limits.race_s):
                 await self._over.wait()
         return not self._cut
 
@@ -169,8 +176,12 @@ async def send_whole(send: Send, status: int, headers: Iterable[tuple[str, str]]
 
 async def send_daemon_error(send: Send, status: int, code: int, error_type: str, message: str) -> None:
     """Sends an error as the daemon words it: JSON whose `message` is JSON text again."""
+    await send_whole(send, status, [JSON_TYPE], _daemon_error(code, error_type, message))
+
+
+def _daemon_error(code: int, error_type: str, message: str) -> bytes:
     text = dumps({"message": message, "error_type": error_type, "args": None})
-    await send_whole(send, status, [JSON_TYPE], dumps({"code": code, "message": text, "data": None}).encode())
+    return dumps({"code": code, "message": text, "data": None}).encode()
 
 
 def _error_text(error: Mapping[str, Any]) -> str:

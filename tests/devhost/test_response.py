@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from starlette.types import Message
 
+from devhost.limits import Limits
 from devhost.response import Answer
 
 
@@ -30,7 +31,7 @@ def test_128_chunks_wait_for_a_client_that_does_not_read_and_the_next_are_lost()
                 first_written.set()
                 await reads_on.wait()
 
-        answer = Answer(race_s=0)
+        answer = Answer(Limits(race_s=0))
         answer.feed(head())
         answer.feed(chunk("first "))
         writing = asyncio.create_task(answer.write("GET", send))
@@ -56,7 +57,7 @@ def written(messages: Sequence[dict[str, Any]], *, method: str = "GET") -> list[
         sent.append(message)
 
     async def run() -> None:
-        answer = Answer(race_s=0)
+        answer = Answer(Limits(race_s=0))
         for message in messages:
             answer.feed(message)
         answer.end()

@@ -133,10 +133,18 @@ def test_500_runs_that_yield_everything_at_once_lose_nothing(duck: Duck) -> None
         assert [events for events in pool.map(run, range(500)) if events != CHAT] == []
 
 
-def test_a_burst_of_thousands_of_events_arrives_whole(duck: Duck) -> None:
-    deltas = [{**CHAT[0], "answer": f"{number} "} for number in range(3000)]
+def test_a_thousand_events_at_once_arrive_whole(duck: Duck) -> None:
+    deltas = [{**CHAT[0], "answer": f"{number} "} for number in range(1_000)]
     response = duck.post("chat", App(mode="chat", script=[*deltas, CHAT[-1]]), params={"format": "ndjson"})
     assert ndjson(response) == [*deltas, CHAT[-1]]
+
+
+def test_a_burst_of_which_the_daemon_loses_the_end_says_that_it_was_cut(duck: Duck) -> None:
+    deltas = [{**CHAT[0], "answer": f"{number} "} for number in range(5_000)]
+    response = duck.post("chat", App(mode="chat", script=[*deltas, CHAT[-1]]), params={"format": "ndjson"})
+    *events, error = ndjson(response)
+    assert events == deltas[: len(events)]
+    assert error["code"] == "stream_interrupted"
 
 
 @pytest.mark.parametrize("mode", ["blocking", "streaming"])

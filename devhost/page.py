@@ -1,0 +1,45 @@
+"""The page at `/`: what is served here, and where. Pure."""
+
+from collections.abc import Iterable, Mapping
+from html import escape
+from typing import Any
+
+from devhost.apps import App
+from devhost.declaration import Declaration
+
+STYLE = (
+    "body{font:1rem/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color-scheme:light dark}"
+    "td,th{padding:.2rem 1rem .2rem 0;text-align:left;vertical-align:top}code{overflow-wrap:anywhere}"
+)
+
+
+def render(declaration: Declaration, url: str, settings: Mapping[str, Any], apps: Mapping[str, App]) -> str:
+    """An HTML document with the plugin's routes, its settings (secrets masked as in Dify's console) and the apps behind it."""
+    routes = [(route.method, _linked(url, route.method, route.path)) for route in declaration.routes if not route.hidden]
+    values = [(setting.name, setting.type, _shown(setting.type, settings.get(setting.name))) for setting in declaration.settings]
+    behind = [(f"<code>{escape(app_id)}</code>", app.mode) for app_id, app in apps.items()]
+    name = escape(f"{declaration.name} {declaration.version}")
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{name}</title><style>{STYLE}</style></head><body>'
+        f"<h1>{name}</h1><p>Served at <code>{escape(url)}/</code> by a stand-in for Dify's plugin daemon.</p>"
+        f"<h2>Routes</h2>{_table(routes)}<h2>Settings</h2>{_table(values)}"
+        f"<h2>Apps</h2>{_table(behind)}</body></html>\n"
+    )
+
+
+def _linked(url: str, method: str, path: str) -> str:
+    code = f"<code>{escape(url + path)}</code>"
+    return f'<a href="{escape(url + path)}">{code}</a>' if method == "GET" and "<" not in path else code
+
+
+def _shown(kind: str, value: object) -> str:
+    if value is None:
+        return "not set"
+    text = str(value)
+    if kind == "secret-input":
+        text = f"{text[:2]}***{text[-2:]}" if len(text) > len("******") else "*" * len(text)
+    return f"<code>{escape(text)}</code>"
+
+
+def _table(rows: Iterable[tuple[str, ...]]) -> str:
+    return f"<table>{''.join('<tr>' + ''.join(f'<td>{cell}</td>' for cell in row) + '</tr>' for row in rows)}</table>"

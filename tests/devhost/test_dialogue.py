@@ -1,0 +1,93 @@
+"""A dialogue between a daemon and the SDK as it was captured, held again with devhost."""
+
+import http.client
+import json
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from devhost import App, Devhost
+
+SAMPLES = Path(__file__).parents[1] / "samples"
+SESSION = [json.loads(line) for line in (SAMPLES / "stdio-session.ndjson").read_text().splitlines()]
+HOOK = "Xk3hT0aB9cD2eF4g"  # as it was captured, so that the requests are the same to the letter
+APP = "2d7b1c9e-4f6a-4e83-b0a5-9e8d7c6b5a43"
+SETTINGS = {"api_key": "k", "app": {"app_id": APP}}
+IDS = re.compile(r'"(session_id|endpoint_id|backwards_request_id)": ?"[^"]*"')
+
+# The plugin that was behind the capture: it streams a chat, or fetches a form.
+PLUGIN = """
+import json
+
+from dify_plugin import Endpoint
+from werkzeug import Response
+
+
+class Captured(Endpoint):
+    def _invoke(self, r, values, settings):
+        app_id = settings["app"]["app_id"]
+        if values["act"] == "up":
+            return Response(json.dumps(self.session.app.fetch_app(app_id)), content_type="application/json")
+
+        def lines():
+            for event in self.session.app.chat.invoke(app_id, "hi", {"city": "Oslo"}, "streaming", "", "u1"):
+                yield f"data: {json.dumps(event)}\\n\\n"
+
+        return Response(lines(), content_type="text/event-stream")
+"""
+
+
+def dialogues() -> list[list[dict[str, Any]]]:
+    """The captured lines, a list for each request, from that on."""
+    found: list[list[dict[str, Any]]] = []
+    for row in SESSION:
+        if row["line"].get("event") == "request":
+            found.append([])
+        if found:
+            found[-1].append(row)
+    return found
+
+
+STREAMED, REFUSED, FETCHED = dialogues()
+
+
+def without_ids(message: Mapping[str, Any]) -> Any:
+    return json.loads(IDS.sub(r'"\1": "…"', json.dumps(message)))
+
+
+def hold(folder: Path, captured: list[dict[str, Any]]) -> list[Mapping[str, Any]]:
+    """Sends the captured request; gives all messages that went between devhost and the plugin."""
+    events = [row["line"]["data"]["data"] for row in STREAMED if row["line"]["event"] == "backwards_response"]
+    form = next(row["line"]["data"]["data"] for row in FETCHED if row["line"]["event"] == "backwards_response")
+    app = App(mode="chat", script=[event for event in events if event], form=form)
+    messages: list[Mapping[str, Any]] = []
+    raw = bytes.fromhex(captured[0]["line"]["data"]["raw_http_request"]).decode()
+    head, _, body = raw.partition("\r\n\r\n")
+    first, *fields = head.split("\r\n")
+    with Devhost(folder, {APP: app}, SETTINGS, hook=HOOK, race_ms=0, trace=messages.append) as host:
+        connection = http.client.HTTPConnection("127.0.0.1", host.port, timeout=30)
+        connection.putrequest("POST", f"/e/{HOOK}{first.split()[1]}", skip_host=True, skip_accept_encoding=True)
+        for field in fields:
+            connection.putheader(*field.split(": ", 1))
+        connection.endheaders(body.encode())
+        connection.getresponse().read()
+        connection.close()
+    return messages
+
+
+@pytest.mark.parametrize("captured", [STREAMED, REFUSED, FETCHED], ids=["a stream", "a refusal", "a form"])
+def test_devhosts_lines_are_those_of_the_capture(witness: Path, tmp_path: Path, captured: list[dict[str, Any]]) -> None:
+    folder = shutil.copytree(witness, tmp_path / "plugin")
+    (folder / "endpoints/witness.py").write_text(PLUGIN)
+    group = (folder / "group/witness.yaml").read_text()
+    (folder / "group/witness.yaml").write_text(group.replace('"/<act>"', '"/t/<act>"'))
+    if captured is REFUSED:
+        manifest = (folder / "manifest.yaml").read_text()
+        (folder / "manifest.yaml").write_text(manifest.replace("    app: {enabled: true}\n", ""))
+    messages = hold(folder, captured)
+    told = [without_ids(message) for message in messages if message.get("event") in {"request", "backwards_response"}]
+    assert told == [without_ids(row["line"]) for row in captured if row["dir"] == "daemon->plugin"]

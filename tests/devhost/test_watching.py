@@ -1,0 +1,139 @@
+"""For those who write a plugin: reload, trace and the page that shows what is served."""
+
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from devhost import Devhost
+from devhost.trace import describe
+from tests.devhost.test_limits import eventually
+
+ROOT = Path(__file__).parents[2]
+GREETING = """
+import os
+
+from dify_plugin import Endpoint
+from werkzeug import Response
+
+
+class Greeting(Endpoint):
+    def _invoke(self, r, values, settings):
+        return Response(f"WORD {os.getpid()}")
+"""
+
+
+def saying(word: str, folder: Path) -> None:
+    (folder / "endpoints/witness.py").write_text(GREETING.replace("WORD", word))
+
+
+@pytest.fixture
+def folder(witness: Path, tmp_path: Path) -> Path:
+    plugin = shutil.copytree(witness, tmp_path / "plugin")
+    saying("hello", plugin)
+    return plugin
+
+
+def test_a_change_in_the_folder_is_served(folder: Path) -> None:
+    with Devhost(folder, reload=True) as host:
+        get = _getting(host)
+        assert get().startswith("hello ")
+        saying("goodbye", folder)
+        assert eventually(lambda: get().startswith("goodbye "))
+
+
+def test_a_mistake_is_served_as_no_plugin_until_it_is_mended(folder: Path) -> None:
+    with Devhost(folder, reload=True) as host:
+        get = _getting(host)
+        (folder / "endpoints/witness.py").write_text("this is no Python")
+        assert eventually(lambda: "no available node, plugin runtime not found" in get())
+        saying("mended", folder)
+        assert eventually(lambda: get().startswith("mended "))
+
+
+def test_a_devhost_that_is_killed_leaves_no_plugin_behind(folder: Path) -> None:
+    command = [sys.executable, "-m", "devhost", str(folder), "--port", "0", "--settings", str(folder / "settings.json")]
+    (folder / "settings.json").write_text("{}")
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        url = next(line for line in process.stdout if "/e/" in line).split()[-1]
+        pid = int(httpx.get(url + "pid").text.split()[1])
+        assert Path(f"/proc/{pid}").exists()
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert eventually(lambda: not _is_running(pid))
+
+
+def test_the_trace_shows_a_request_and_its_answer(witness: Path) -> None:
+    messages: list[Mapping[str, Any]] = []
+    with Devhost(witness, settings={"secret": "s3cret"}, trace=messages.append) as host:
+        httpx.get(host.url + "/list?a=1")
+    lines = [line for message in messages if (line := describe(message))]
+    session = lines[0].split()[1]
+    assert lines == [
+        f"-> {session} request GET /list?a=1 HTTP/1.1, 0 bytes, settings secret",
+        f'<- {session} answer 200 {{"Content-Type": "text/plain"}} chunk of 6 bytes \'a\\nb\\nc\\n\'',
+        f"<- {session} end",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("message", "line"),
+    [
+        (
+            {
+                "event": "session",
+                "session_id": "0123456789",
+                "data": {"type": "invoke", "data": {"type": "app", "request": {"a": 1}}},
+            },
+            '<- 01234567 invoke app {"a": 1}',
+        ),
+        (
+            {"event": "session", "session_id": "s", "data": {"type": "error", "data": {"message": "x" * 1000}}},
+            '<- s error {"message": "' + "x" * 147 + "… (1015 characters)",
+        ),
+        ({"event": "session", "session_id": "s", "data": {"type": "stream", "data": {"status": 204}}}, "<- s answer 204"),
+        (
+            {
+                "event": "backwards_response",
+                "session_id": "s",
+                "data": {"event": "response", "message": "stream", "data": {"event": "message"}},
+            },
+            '-> s response stream {"event": "message"}',
+        ),
+        ({"event": "backwards_response", "session_id": "s", "data": {"event": "end", "message": "", "data": None}}, "-> s end"),
+        ({"event": "heartbeat", "session_id": None, "data": {}}, None),
+    ],
+)
+def test_the_trace_describes_each_message_in_a_line(message: dict[str, Any], line: str | None) -> None:
+    assert describe(message) == line
+
+
+def test_the_page_shows_routes_and_settings_but_no_secret(served: Devhost) -> None:
+    page = httpx.get(served.url.partition("/e/")[0] + "/")
+    assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert "witness 0.0.1" in page.text
+    assert f"{served.url}/deep/&lt;path:act&gt;" in page.text
+    assert f'<a href="{served.url}/">' in page.text
+    assert "******" in page.text
+    assert "s3cret" not in page.text
+    assert all(app_id in page.text for app_id in served.apps)
+
+
+def _getting(host: Devhost) -> Callable[[], str]:
+    return lambda: httpx.get(host.url + "/greeting", timeout=30).text
+
+
+def _is_running(pid: int) -> bool:
+    """Whether there is such a process; one that has ended and waits for its parent is none."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
