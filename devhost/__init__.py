@@ -13,13 +13,14 @@ It is meant to be as unkind as the real thing. It knows nothing of the plugin bu
     response.py  what becomes of the plugin's chunks on their way to the client
     plugin.py    the plugin's process
     wire.py      the lines that are written to it
-    dify.py      the backwards calls
-    apps.py      scripted apps
-    demo.py      those of `python -m devhost`; events.py: what they send
+    declaration  what the plugin declares, checked; limits: what the daemon allows
+    dify.py      the backwards calls; inputs.py: Dify's checks of an app's inputs; files.py: uploads and downloads
+    apps.py      scripted apps; demo/: those of `python -m devhost`
+    trace.py     messages in words; page.py: the page at `/`
 """
 
-from devhost.apps import App, Call, Failure, Pause
+from devhost.apps import App, Call, Failure, Pause, say
 from devhost.host import Devhost
 from devhost.plugin import StartError
 
-__all__ = ["App", "Call", "Devhost", "Failure", "Pause", "StartError"]
+__all__ = ["App", "Call", "Devhost", "Failure", "Pause", "StartError", "say"]

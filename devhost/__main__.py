@@ -1,7 +1,6 @@
 """`python -m devhost`: serves a plugin on loopback, with the demo apps behind it."""
 
 import argparse
-import json
 import logging
 import signal
 import sys
@@ -28,10 +27,11 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT, too: a shell starts its background jobs with it ignored
         signal.signal(number, _interrupt)
     try:
-        settings = demo.SETTINGS if options.settings is None else _read_settings(options.settings)
+        named = demo.load(options.apps) if options.apps else None
+        settings = _read_settings(options.settings) if options.settings else demo.settings(named)
         host = Devhost(
             options.folder,
-            demo.apps(),
+            demo.apps() if named is None else {demo.app_id(name): app for name, app in named.items()},
             settings,
             hook=options.hook,
             port=options.port,
@@ -40,7 +40,7 @@ def main() -> int:
             trace=_trace if options.trace else None,
         )
         with host:
-            print("\n".join(_welcome(host, demo_settings=options.settings is None)), flush=True)  # noqa: T201
+            print("\n".join(_welcome(host, demo_settings=not (options.settings or options.apps))), flush=True)  # noqa: T201
             host.wait()
     except StartError as error:
         print(f"devhost: {error}", file=sys.stderr)  # noqa: T201
@@ -65,6 +65,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--settings", type=Path, metavar="FILE", help="the endpoint's settings, JSON or YAML (default: the demo's)"
     )
+    parser.add_argument("--apps", type=Path, metavar="FILE", help="a Python file with APPS, by alias (default: the demo's)")
     return parser.parse_args()
 
 
@@ -93,27 +94,7 @@ def _welcome(host: Devhost, *, demo_settings: bool) -> list[str]:
     """What to try. Only Duck's routes are known here."""
     name, url = host.declaration.name, host.url
     lines = ["", f"{name} is served at {url}/", f"Routes, settings and apps: {url.partition('/e/')[0]}/", ""]
-    if name != "duck" or not demo_settings:
-        return lines
-    key = f"-H 'Authorization: Bearer {demo.KEY}'"
-    body = "-H 'Content-Type: application/json' -d"
-    question = json.dumps({"query": "What is a duck?", "inputs": {"name": "Ada"}})
-    drawing = json.dumps({"query": "a duck on a pond"})
-    text = json.dumps({"inputs": {"text": "The quick brown fox jumps over the lazy dog.", "words": 4}})
-    haiku = json.dumps({"inputs": {"topic": "rain"}})
-    return [
-        *lines,
-        f"Apps: {', '.join(demo.IDS)}. Key: {demo.KEY}. To try:",
-        "",
-        f"  curl {key} {url}/",
-        f"  curl -N {key} {body} '{question}' '{url}/chat/chatbot?format=sse'",
-        f"  curl -N {key} {body} '{drawing}' '{url}/chat/agent?format=ndjson'",
-        f"  curl {key} {body} '{question}' {url}/chat/chatflow",
-        f"  curl -N {key} {body} '{text}' '{url}/workflow/workflow?format=text'",
-        f"  curl {key} {body} '{haiku}' {url}/completion/completion",
-        "",
-        "Ctrl-C stops it.",
-    ]
+    return [*lines, *demo.hints(url), "Ctrl-C stops it."] if name == "duck" and demo_settings else lines
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - what `signal` calls it with

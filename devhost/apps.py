@@ -1,14 +1,26 @@
-"""Scripted apps: what a test, or the demo, lets Dify answer. Pure: no I/O, no threads."""
+"""Scripted apps: what a test, or the demo, lets Dify answer. No I/O, no threads.
+
+    App(mode="chat", script=say("Hello! You asked: {query}"))
+
+is a complete app, and so is every `App` whose script ends as Dify's streams do: its blocking answer follows from the script.
+"""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+import re
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self
+
+from devhost.files import Files
 
 type Event = dict[str, Any]
 type Mode = Literal["chat", "agent-chat", "advanced-chat", "workflow", "completion"]
 
 CHAT_MODES = frozenset({"chat", "agent-chat", "advanced-chat"})  # those that need a query and hold conversations
+FLOW_MODES = frozenset({"advanced-chat", "workflow"})  # those that run a workflow
+TOKEN_S = 0.03  # between two tokens, as a quick model takes
 
 # What Dify tells of the form of an app for which nothing was ever configured.
 MINIMAL_FORM: Event = json.loads("""{
@@ -21,6 +33,14 @@ MINIMAL_FORM: Event = json.loads("""{
     "system_parameters": {"image_file_size_limit": 10, "video_file_size_limit": 100, "audio_file_size_limit": 50,
                           "file_size_limit": 15, "workflow_file_upload_limit": 10}
 }""")
+# Of a model that is free. Prices are strings in Dify.
+USAGE: Event = json.loads("""{
+    "prompt_tokens": 0, "prompt_unit_price": "0", "prompt_price_unit": "0", "prompt_price": "0", "completion_tokens": 0,
+    "completion_unit_price": "0", "completion_price_unit": "0", "completion_price": "0", "total_tokens": 0, "total_price": "0",
+    "currency": "USD", "latency": 0, "time_to_first_token": 0, "time_to_generate": 0
+}""")
+# What a blocking answer tells of a workflow's run; its events tell more.
+RUN_RESULT = ["id", "workflow_id", "status", "outputs", "error", "elapsed_time", "total_tokens", "total_steps", "created_at"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +69,10 @@ UNKNOWN_ERROR = Failure.http(500, "unknown", "Internal Server Error")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One invocation of an app as it reaches Dify; what the plugin left out or sent as null is "" or {}."""
+    """One invocation of an app as it reaches Dify; what the plugin left out or sent as null is "" or {}.
+
+    A script gets the inputs as its app's form makes them. `files` keeps the files that the script gives out.
+    """
 
     app_id: str
     query: str
@@ -57,6 +80,7 @@ class Call:
     response_mode: str
     conversation_id: str
     user: str
+    files: Files = field(default_factory=Files, repr=False, compare=False)
 
 
 type Step = Event | Pause | Failure
@@ -71,14 +95,15 @@ class App:
 
     `script` gives the steps of a streaming run: events (sent as they are), `Pause` and `Failure`. It is stepped lazily
     in a thread of its own, so it may block, and it is closed when the client leaves. `blocking` gives the answer of a
-    blocking run; without one such a run is an "Internal Server Error", since the answer cannot be told from the
-    script. `form` is what `fetch_app` gives; without one it is that of an app with no variables. Functions given for
-    `blocking` and `form` may block, too.
+    blocking run; without one the script is run, and its events are folded into the answer. `form` is what `fetch_app`
+    gives; without one it is that of an app with no variables. A form that is an event with a `user_input_form` also holds
+    for the inputs of each run, as in Dify; otherwise they reach the script unchecked. Functions given for `blocking` and
+    `form` may block, too.
     """
 
     mode: Mode
     script: Script = ()
-    blocking: Blocking = UNKNOWN_ERROR
+    blocking: Blocking | None = None
     form: Form | None = None
 
     def steps(self, call: Call) -> Iterable[Step]:
@@ -86,11 +111,104 @@ class App:
         return self.script(call) if callable(self.script) else self.script
 
     def answer(self, call: Call) -> Event | Failure:
-        """The answer of a blocking run."""
-        return self.blocking(call) if callable(self.blocking) else self.blocking
+        """The answer of a blocking run, where it is not folded from the steps."""
+        return self.blocking(call) if callable(self.blocking) else self.blocking or UNKNOWN_ERROR
 
     def fetch(self) -> Event | Failure:
         """What `fetch_app` gives."""
         if self.form is None:
             return MINIMAL_FORM
         return self.form() if callable(self.form) else self.form
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One answer in the making, with the fields that Dify 1.16 gives its events. Without a conversation it is a completion's."""
+
+    call: Call
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    task_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    began: float = field(default_factory=time.time)
+
+    def event(self, name: str, **fields: Any) -> Event:
+        """An event of a chat or completion app."""
+        conversation = {"conversation_id": self.call.conversation_id} if self.call.conversation_id else {}
+        common = {"message_id": self.id, "created_at": int(self.began), "task_id": self.task_id}
+        return {"event": name, **conversation, **common, **fields}
+
+    def say(self, text: str, *, pace: float = TOKEN_S, name: str = "message", selector: Iterable[str] = ()) -> Iterator[Step]:
+        """The text as deltas, a word each and `pace` seconds apart; `name` is `message` or `agent_message`."""
+        more = {} if name == "agent_message" else {"from_variable_selector": list(selector)}
+        for token in tokens(text):
+            yield self.event(name, id=self.id, answer=token, **more)
+            yield Pause(pace)
+
+    def end(self, answer: str, *, files: Iterable[Event] = (), resources: Iterable[Event] = (), **more: Any) -> Event:
+        """The `message_end`; `more` goes into its metadata."""
+        metadata = {**more, "retriever_resources": list(resources), "usage": self.usage(answer), "reasoning": {}}
+        return self.event("message_end", id=self.id, metadata=metadata, files=list(files))
+
+    def usage(self, answer: str) -> Event:
+        """What the answer is said to have taken."""
+        count = len(tokens(answer))
+        latency = round(time.time() - self.began, 4)
+        return USAGE | {"completion_tokens": count, "total_tokens": count, "latency": latency, "time_to_generate": latency}
+
+
+def say(text: str, pace: float = TOKEN_S) -> Callable[[Call], Iterator[Step]]:
+    """The script of a chat or completion app that says this text, a word each `pace` seconds.
+
+    `{query}` and the inputs by their names (`{city}`) are filled in; other braces stay as they are.
+    """
+
+    def script(call: Call) -> Iterator[Step]:
+        if call.query and not call.conversation_id:  # only chats have a query
+            call = replace(call, conversation_id=str(uuid.uuid4()))
+        values = {**call.inputs, "query": call.query}
+        answer = re.sub(r"\{(\w+)\}", lambda match: str(values.get(match[1], match[0])), text)
+        message = Message(call)
+        yield from message.say(answer, pace=pace)
+        yield message.end(answer)
+
+    return script
+
+
+def fold(mode: Mode, events: Iterable[Event]) -> Event | Failure:
+    """The blocking answer of a run that streams these events: an "Internal Server Error" for one without an end.
+
+    Dify answers a failed chat with 400, but a failed or paused workflow with a dict. What a chatflow answers that pauses
+    cannot be told from its events: give such an app a `blocking`.
+    """
+    text, ends = "", dict[str, Event]()
+    for event in events:
+        match event:
+            case {"event": "error", "code": code, "message": message}:
+                return UNKNOWN_ERROR if code == "internal_server_error" else Failure.http(400, "invalid_param", message)
+            case {"event": "message" | "message_file", "answer": delta}:
+                text += delta
+            case {"event": "message_replace", "answer": whole}:
+                text = whole
+            case {"event": "message_end" | "workflow_started" | "workflow_paused" | "workflow_finished" as name}:
+                ends[name] = event
+    if mode == "workflow" and (end := ends.get("workflow_finished") or ends.get("workflow_paused")):
+        return _run_answer({**ends["workflow_started"]["data"], **end["data"]}, end)
+    return _message_answer(ends["message_end"], mode, text) if "message_end" in ends else UNKNOWN_ERROR
+
+
+def _run_answer(data: Event, end: Event) -> Event:
+    waits = {name: data[name] for name in ("paused_nodes", "reasons") if name in data}
+    result = {name: data.get(name) for name in (*RUN_RESULT, "finished_at")} | waits
+    return {"task_id": end["task_id"], "workflow_run_id": end["workflow_run_id"], "data": result}
+
+
+def _message_answer(end: Event, mode: Mode, text: str) -> Event:
+    nulls = {"page": None, "title": None, "files": None, "summary": None}  # left out of basic apps' streams
+    resources = [nulls | resource for resource in end["metadata"]["retriever_resources"]]
+    metadata = {"annotation_reply": None, **end["metadata"], "retriever_resources": resources}
+    common = {key: value for key, value in end.items() if key != "files"}
+    return common | {"event": "message", "mode": mode, "answer": text, "metadata": metadata}
+
+
+def tokens(text: str) -> list[str]:
+    """The text in words, each with the space before it."""
+    return re.findall(r"\s*\S+", text)

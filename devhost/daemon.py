@@ -70,6 +70,7 @@ class Daemon:
             Route("/e/{hook}/{path:anypath}", self, methods=METHODS),
             Route("/e/{hook}", _redirect, methods=METHODS),
             Route("/", self._page),
+            *self.dify.files.routes(),
         ]
         # A method without a route is nothing else to the daemon than a path without one.
         application = Starlette(routes=routes, exception_handlers={404: _no_route, 405: _no_route})
@@ -117,6 +118,7 @@ class Daemon:
             text = "no available node, plugin runtime not found"
             await send_daemon_error(send, 404, -500, "PluginDaemonInternalServerError", text)
             return
+        self.dify.permissions = self.runtime.declaration.permissions  # a reload may have changed them
         session = _Session(plugin, self.dify, self.endpoint_id, self.limits)
         with contextlib.closing(session):
             session.begin(copy_request(received), self.settings)

@@ -13,28 +13,15 @@ from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 import yaml
-from pydantic import (
-    AfterValidator,
-    AliasPath,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import AfterValidator, AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
 
 MAX_SETTINGS = 64  # values that the daemon stores for one endpoint, declared or not
 
 MODEL_KEYS = ("provider", "model", "model_type")
 MODEL_SCOPES = {  # and what a value holds beyond `MODEL_KEYS`; with any other scope none can be saved
-    "llm": (),
-    "text-embedding": (),
+    **dict.fromkeys(("llm", "text-embedding", "speech2text", "moderation"), ()),
     "rerank": ("score_threshold", "top_n"),
     "tts": ("voice",),
-    "speech2text": (),
-    "moderation": (),
     "vision": ("completion_params",),
 }
 SCOPES: Mapping[str, Iterable[str]] = {
@@ -70,21 +57,29 @@ def _no_uuid(text: str) -> str:
     raise ValueError("it must not be a UUID")
 
 
-def _file(name: str, info: ValidationInfo) -> str:
+def _file(name: str, info: ValidationInfo[Path]) -> str:
     """A file of the plugin; the validation's context is the plugin's folder."""
     if not (info.context / name).is_file():
         raise ValueError(f"there is no file {name}")
     return name
 
 
-def _asset(name: str, info: ValidationInfo) -> str:
-    _file(f"_assets/{name}", info)
-    return name
+def _asset(name: str, info: ValidationInfo[Path]) -> str:
+    return _file(f"_assets/{name}", info)
+
+
+def _scope(scope: str, info: ValidationInfo[Any]) -> str:
+    """One known part of `a&b` is enough, even though no model-selector with it can be saved."""
+    kind = info.data.get("type", "")
+    if not {part.strip() for part in scope.split("&")}.intersection(SCOPES.get(kind, ())):
+        raise ValueError(f"{scope!r} is not a valid scope of type {kind}")
+    return scope
 
 
 type Text = Annotated[str, Field(min_length=1, max_length=1023)]
 type Version = Annotated[str, Field(pattern=r"^[0-9]{1,4}(\.[0-9]{1,4}){2}(-[0-9A-Za-z_]{1,16})?$")]
 type Icon = Annotated[str, AfterValidator(_asset)]
+type Source = Annotated[str, AfterValidator(_file)]
 
 
 class _Model(BaseModel):
@@ -93,17 +88,11 @@ class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True)
 
 
-class Translated(_Model):
-    """A text of the console's."""
-
-    en_US: Text  # noqa: N815 - the key
-
-
 class Option(_Model):
     """One of the values that a select takes."""
 
     value: Text
-    label: Translated
+    label: Text = Field(validation_alias=AliasPath("label", "en_US"))
 
 
 class Setting(_Model):
@@ -111,21 +100,10 @@ class Setting(_Model):
 
     name: Text
     type: Literal["secret-input", "text-input", "select", "boolean", "model-selector", "app-selector", "array[tools]"]
-    label: Translated
+    label: Text = Field(validation_alias=AliasPath("label", "en_US"))
     required: bool = False
-    scope: str | None = None
+    scope: Annotated[str, AfterValidator(_scope)] | None = None
     options: list[Option] | None = None
-    help: Translated | None = None
-    placeholder: Translated | None = None
-
-    @field_validator("scope")
-    @classmethod
-    def _is_scope(cls, scope: str | None, info: ValidationInfo) -> str | None:
-        kind = info.data.get("type", "")
-        # One known part of `a&b` is enough for the daemon, even though a model-selector with it cannot be saved.
-        if scope is not None and not {part.strip() for part in scope.split("&")}.intersection(SCOPES.get(kind, ())):
-            raise ValueError(f"{scope} is not a valid scope of type {kind}")
-        return scope
 
 
 class Route(_Model):
@@ -134,7 +112,7 @@ class Route(_Model):
     path: Annotated[str, Field(pattern="^/")]
     method: Literal["HEAD", "GET", "POST", "PUT", "DELETE", "OPTIONS"]
     hidden: bool = False
-    source: Annotated[str, AfterValidator(_file)] = Field(validation_alias=AliasPath("extra", "python", "source"))
+    source: Source = Field(validation_alias=AliasPath("extra", "python", "source"))
 
 
 class _Group(_Model):
@@ -144,55 +122,27 @@ class _Group(_Model):
 
 class _Permission(_Model):
     enabled: bool | None = False
-
-
-class _Storage(_Permission):
-    size: Annotated[int, Field(ge=1_024, le=1_073_741_824)] = 1_048_576
-
-
-class _Permissions(_Model):
-    tool: _Permission | None = None
-    model: _Permission | None = None
-    node: _Permission | None = None
-    endpoint: _Permission | None = None
-    app: _Permission | None = None
-    storage: _Storage | None = None
-
-
-class _Resource(_Model):
-    memory: Annotated[int, Field(gt=0)]
-    permission: _Permissions = _Permissions()
-
-
-class _Plugins(_Model):
-    endpoints: Annotated[list[str], Field(min_length=1)]
-
-
-class _Runner(_Model):
-    language: Literal["python"]
-    version: Text
-    entrypoint: Text
-
-
-class _Meta(_Model):
-    version: Version
-    arch: Annotated[list[Literal["amd64", "arm64"]], Field(min_length=1)]
-    runner: _Runner
+    size: int = Field(default=1_048_576, ge=1_024, le=1_073_741_824)  # bytes; of the storage alone
 
 
 class _Manifest(_Model):
     version: Version
     type: Literal["plugin"]
     author: Annotated[str, Field(pattern="^[a-z0-9_-]{1,64}$"), AfterValidator(_no_uuid)]
-    name: Annotated[str, Field(pattern="^[a-z0-9_-]{1,128}$")]
-    label: Translated
-    description: Translated
+    name: str = Field(pattern="^[a-z0-9_-]{1,128}$")
+    label: Text = Field(validation_alias=AliasPath("label", "en_US"))
+    description: Text = Field(validation_alias=AliasPath("description", "en_US"))
     icon: Icon
     icon_dark: Icon | None = None
     created_at: Annotated[str, BeforeValidator(_time)]
-    resource: _Resource
-    plugins: _Plugins
-    meta: _Meta
+    memory: int = Field(validation_alias=AliasPath("resource", "memory"), gt=0)
+    permissions: dict[str, _Permission | None] | None = Field(None, validation_alias=AliasPath("resource", "permission"))
+    groups: list[str] = Field(validation_alias=AliasPath("plugins", "endpoints"), min_length=1)
+    meta_version: Version = Field(validation_alias=AliasPath("meta", "version"))
+    arch: list[Literal["amd64", "arm64"]] = Field(validation_alias=AliasPath("meta", "arch"), min_length=1)
+    language: Literal["python"] = Field(validation_alias=AliasPath("meta", "runner", "language"))
+    python_version: Text = Field(validation_alias=AliasPath("meta", "runner", "version"))
+    entrypoint: Text = Field(validation_alias=AliasPath("meta", "runner", "entrypoint"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,25 +172,23 @@ class Declaration:
         path = folder / "manifest.yaml"
         if not path.is_file():
             raise DeclarationError(f"{folder} holds no plugin: it has no manifest.yaml")
-        if not (folder / "_assets").is_dir():
-            raise DeclarationError(f"{folder} has no folder _assets, which the SDK reads when it starts")
         manifest = _check(_Manifest, _load(path, "a plugin manifest"), folder, path)
-        permissions = frozenset(name for name, permission in manifest.resource.permission if permission and permission.enabled)
+        permissions = frozenset(name for name, given in (manifest.permissions or {}).items() if given and given.enabled)
         if "endpoint" not in permissions:
             raise DeclarationError(f"{path}: resource.permission.endpoint.enabled: {NO_PERMISSION}")
         if not any((folder / name).is_file() for name in ("pyproject.toml", "requirements.txt")):
             raise DeclarationError(f"{folder}: {NO_REQUIREMENTS}")
         # The SDK serves the routes of all groups; an installed package has the settings of the last one.
-        groups = [_read_group(folder, name) for name in manifest.plugins.endpoints]
+        groups = [_read_group(folder, name) for name in manifest.groups]
         settings, routes = groups[-1]
         return cls(
             name=manifest.name,
             version=manifest.version,
-            entrypoint=manifest.meta.runner.entrypoint,
+            entrypoint=manifest.entrypoint,
             permissions=permissions,
             settings=settings,
             routes=routes,
-            warnings=tuple(_warnings(manifest.plugins.endpoints, settings, routes)),
+            warnings=tuple(_warnings(manifest.groups, settings, routes)),
         )
 
 

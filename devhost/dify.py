@@ -1,4 +1,4 @@
-"""The stand-in for Dify: answers the plugin's backwards calls from scripted apps.
+"""The stand-in for Dify: answers the plugin's backwards calls from scripted apps, files and a storage in memory.
 
 Every call that an app's own code answers runs in a thread of its own, so that a script may block; its replies go back
 through the event loop. A failure reaches a plugin as a text and nothing else.
@@ -10,19 +10,29 @@ import logging
 import threading
 import uuid
 from collections.abc import Callable, Coroutine, Generator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from devhost.apps import CHAT_MODES, UNKNOWN_ERROR, App, Call, Failure, Pause
+from devhost.apps import CHAT_MODES, FLOW_MODES, UNKNOWN_ERROR, App, Call, Event, Failure, Pause, fold
+from devhost.files import Files
+from devhost.inputs import prepare
 from devhost.wire import END, Reply
 
+STORAGE_SIZE = 1_048_576  # bytes that a plugin may store, unless its manifest says otherwise
 REPLIES_AHEAD = 4096  # of one call, before it waits for the plugin: so that an endless script cannot fill the memory
 
 # The permission of the manifest that each kind of backwards call needs. Uploads need none.
 PERMISSIONS = {"app": "app", "fetch_app": "app", "storage": "storage"}
 APP_NOT_FOUND = Failure.http(400, "invalid_param", "app not found")
 MISSING_QUERY = Failure.http(400, "invalid_param", "missing query")
+NO_INPUTS = Failure.http(400, "invalid_param", "invalid payload: inputs: Input should be a valid dictionary")
 UNEXPECTED_TYPE = Failure.http(400, "invalid_param", "unexpected app type")
 NO_BLOCKING_AGENTS = Failure.http(400, "invalid_param", "Agent Chat App does not support blocking mode")
+NOT_STORED = {
+    "get": Failure("load data failed, please check if the key is correct or you have not set it"),
+    "del": Failure("delete data failed: there is no such key"),
+}
+STORAGE_FULL = Failure("save data failed: allocated size is greater than max storage size")
 NO_FORM = Failure("fetch app failed: data is nil")  # whatever the reason: the daemon does not look at Dify's status
 
 logger = logging.getLogger("devhost")
@@ -33,13 +43,19 @@ type Send = Callable[[Reply], None]
 type Drain = Callable[[], Coroutine[Any, Any, None]]
 
 
+@dataclass(slots=True)
 class Dify:
-    """One workspace: its apps, what the plugin may do, and `calls`, to which every call that gets here is added."""
+    """One workspace: its apps and files, what the plugin may do, and `calls`, to which every call that gets here is added.
 
-    def __init__(self, apps: Mapping[str, App], permissions: frozenset[str], calls: list[Call]) -> None:
-        self._apps = apps
-        self._permissions = permissions
-        self._calls = calls
+    `storage_size` is how many bytes the plugin may store.
+    """
+
+    apps: Mapping[str, App]
+    permissions: frozenset[str]
+    calls: list[Call]
+    files: Files = field(default_factory=Files)
+    storage_size: int = STORAGE_SIZE
+    _storage: dict[str, bytes] = field(default_factory=dict, init=False)
 
     def answer(self, kind: str, request: Mapping[str, Any]) -> Replies:
         """The replies to one backwards call, without the closing `end`. Lazy: what blocks, blocks while iterating.
@@ -47,13 +63,17 @@ class Dify:
         `kind` is the type of the call (`app`, `fetch_app`, ...) and `request` what the SDK put into it.
         """
         needed = PERMISSIONS.get(kind)
-        if needed is not None and needed not in self._permissions:
+        if needed is not None and needed not in self.permissions:
             return _failed(f"permission denied, you need to enable {needed} access in plugin manifest")
         match kind:
             case "app":
                 return self._invoke(request)
             case "fetch_app":
                 return self._fetch(request)
+            case "upload_file":
+                return _struct(lambda: self._upload(request))
+            case "storage":
+                return _struct(lambda: self._store(request))
         return _failed(f"devhost does not answer backwards calls of type {kind}")
 
     def _invoke(self, request: Mapping[str, Any]) -> Replies:
@@ -61,15 +81,32 @@ class Dify:
             call = _read_call(request)
         except ValueError as error:
             return _failed(f"unmarshal backwards invoke request failed: {error}")
-        self._calls.append(call)
+        self.calls.append(call)
+        if request.get("inputs") is None:
+            return _failed(NO_INPUTS.text)
         app = self._find(call.app_id)
         if app is None:
             return _failed(APP_NOT_FOUND.text)
         if (refusal := _refusal(app, call)) is not None:
             return _failed(refusal.text)
-        if call.response_mode == "streaming":
-            return _stream(app, call)
-        return _struct(lambda: app.answer(call))
+        return self._run(app, call)
+
+    def _run(self, app: App, call: Call) -> Replies:
+        """The run itself, if the inputs fit the form. Without one that can be read beforehand they stay as they are."""
+        form = app.form.get("user_input_form") if isinstance(app.form, dict) else None
+        try:
+            inputs = (
+                call.inputs if form is None else prepare(call.inputs, form, self.files.input, basic=app.mode not in FLOW_MODES)
+            )
+        except ValueError as error:
+            return (yield Reply("error", Failure.http(400, "invalid_param", str(error)).text))
+        except TypeError:
+            return (yield Reply("error", UNKNOWN_ERROR.text))
+        call = replace(call, inputs=inputs, files=self.files)
+        if app.blocking is None or call.response_mode == "streaming":
+            yield from _steps(app, call)
+        else:
+            yield from _struct(lambda: app.answer(call))
 
     def _fetch(self, request: Mapping[str, Any]) -> Replies:
         app_id = request.get("app_id")
@@ -78,9 +115,31 @@ class Dify:
         app = self._find(str(app_id))
         return _failed(NO_FORM.text) if app is None else _struct(app.fetch)
 
+    def _upload(self, request: Mapping[str, Any]) -> Event:
+        return {"url": self.files.upload_url(request["filename"], request["mimetype"])}
+
+    def _store(self, request: Mapping[str, Any]) -> Event | Failure:
+        """Values travel in hex. Nothing expires, and nothing outlives devhost."""
+        key, stored = request["key"], self._storage
+        match request["opt"]:
+            case "exist":
+                return {"data": key in stored}
+            case "get" | "del" as opt if key not in stored:
+                return NOT_STORED[opt]
+            case "get":
+                return {"data": stored[key].hex()}
+            case "del":
+                del stored[key]
+            case "set":
+                value = bytes.fromhex(request["value"])
+                if sum(map(len, {**stored, key: value}.values())) > self.storage_size:
+                    return STORAGE_FULL
+                stored[key] = value
+        return {"data": "ok"}
+
     def _find(self, app_id: str) -> App | None:
         """The app with this id, in any spelling of a UUID."""
-        return self._apps.get(str(uuid.UUID(app_id))) if is_uuid(app_id) else None
+        return self.apps.get(str(uuid.UUID(app_id))) if is_uuid(app_id) else None
 
 
 class Run:
@@ -138,7 +197,7 @@ def _read_call(request: Mapping[str, Any]) -> Call:
 
     Raises `ValueError` with the daemon's text for wrong types and for an empty app id.
     """
-    fields: dict[str, str] = {}
+    fields: dict[str, Any] = {}
     faults = []
     for name in ("app_id", "query", "response_mode", "conversation_id", "user"):
         value = request.get(name)
@@ -178,16 +237,24 @@ def is_uuid(text: str) -> bool:
     return True
 
 
-def _stream(app: App, call: Call) -> Replies:
-    steps = app.steps(call)
+def _steps(app: App, call: Call) -> Replies:
+    """The events of the script as they come, or for a blocking run the answer that they add up to."""
+    steps, seen, streaming = app.steps(call), list[Event](), call.response_mode == "streaming"
     try:
         for step in steps:
             if isinstance(step, Failure):
                 yield Reply("error", step.text)
                 return
-            yield step if isinstance(step, Pause) else Reply("response", "stream", step)
+            if isinstance(step, Pause):
+                yield step
+            elif streaming:
+                yield Reply("response", "stream", step)
+            else:
+                seen.append(step)
     finally:
         getattr(steps, "close", lambda: None)()
+    if not streaming:
+        yield from _struct(lambda: fold(app.mode, seen))
 
 
 def _struct(make: Callable[[], dict[str, Any] | Failure]) -> Replies:

@@ -19,6 +19,7 @@ from devhost.apps import App, Call
 from devhost.daemon import Daemon
 from devhost.declaration import Declaration
 from devhost.dify import Dify
+from devhost.files import Files
 from devhost.limits import Limits
 from devhost.plugin import Runtime, StartError, Trace
 
@@ -37,6 +38,7 @@ class Devhost:
     gets as its settings; `hook` is the hook id in the URL; `port` 0 takes a free one; `limits` are the daemon's, of which
     `race_ms` is the window of the truncation race, 0 for a daemon that never cuts. `apps` and `settings` may be changed
     while it runs. With `reload` a change in the folder starts the plugin anew. `trace` gets each message in either direction.
+    `files` are Dify's.
 
     Entering raises `StartError` when the plugin cannot be started (with what it wrote to stderr), when its manifest or
     the settings are not valid, or when the port is taken.
@@ -54,11 +56,13 @@ class Devhost:
         limits: Limits | None = None,
         reload: bool = False,
         trace: Trace | None = None,
+        files: Files | None = None,
     ) -> None:
         self.folder = Path(folder)
         self.apps: dict[str, App] = dict(apps or {})
         self.settings: dict[str, Any] = dict(settings or {})
         self.calls: list[Call] = []
+        self.files = files or Files()
         self.hook = hook
         self.port = port
         self.url = ""
@@ -113,7 +117,8 @@ class Devhost:
         except OSError as error:
             raise StartError(f"cannot listen on {LOOPBACK}:{self.port}: {os.strerror(error.errno or 0)}") from error
         self.port = listener.getsockname()[1]
-        self.url = f"http://{LOOPBACK}:{self.port}/e/{self.hook}"
+        self.files.base_url = f"http://{LOOPBACK}:{self.port}"
+        self.url = f"{self.files.base_url}/e/{self.hook}"
         return listener
 
     def _run(self, listener: socket.socket, started: Future[None]) -> None:
@@ -143,7 +148,7 @@ class Devhost:
             await asyncio.wait({keeping})
 
     async def _serve(self, runtime: Runtime, listener: socket.socket, started: Future[None]) -> None:
-        dify = Dify(self.apps, runtime.declaration.permissions, self.calls)
+        dify = Dify(self.apps, runtime.declaration.permissions, self.calls, files=self.files)
         server = uvicorn.Server(_config(Daemon(runtime, dify, self.hook, self.url, self.settings, self.apps, self._limits)))
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         watching = asyncio.create_task(self._watch(runtime))

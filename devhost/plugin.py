@@ -92,7 +92,7 @@ class Plugin:
         self._sessions.pop(session_id, None)
 
     def give_up(self, reason: str) -> None:
-        """Ends all sessions with an error. The daemon does so for nobody; whoever edits a plugin need not wait for a hung client."""
+        """Ends all sessions with an error, as the daemon never does: whoever edits a plugin need not wait for hung clients."""
         for receive in list(self._sessions.values()):
             receive({"type": "error", "data": {"error_type": "Exception", "message": reason, "args": {}}})
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from devhost import App, Call, Devhost, Failure
-from devhost.apps import Step
+from devhost.apps import Event, Mode, Step, fold, say
 from devhost.dify import Dify
 from devhost.wire import Reply
 
@@ -89,6 +89,105 @@ def test_a_blocking_run_gives_one_struct() -> None:
     assert replies(app, response_mode="blocking") == [Reply("response", "struct", {"answer": "q"})]
 
 
+def sample(name: str) -> list[Event]:
+    return [json.loads(line) for line in (HERE.parent / "samples" / f"{name}.ndjson").read_text().splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("mode", "stream", "answer"),
+    [
+        ("chat", "chat", "chat.blocking"),
+        ("advanced-chat", "advanced-chat", "advanced-chat.blocking"),
+        ("workflow", "workflow", "workflow.blocking"),
+        ("workflow", "workflow.failed", "workflow.blocking.failed"),
+        ("workflow", "workflow.paused", "workflow.blocking.paused"),
+        ("completion", "completion", "completion.blocking"),
+    ],
+)
+def test_a_blocking_answer_follows_from_the_stream(mode: Mode, stream: str, answer: str) -> None:
+    expected = json.loads((HERE.parent / "samples" / f"{answer}.json").read_text())
+    [reply] = replies(App(mode=mode, script=sample(stream)), response_mode="blocking")
+    if "elapsed_time" in reply.data.get("data", {}):  # the samples' two runs took different times
+        reply.data["data"]["elapsed_time"] = expected["data"]["elapsed_time"]
+        reply.data["data"]["finished_at"] = expected["data"]["finished_at"]
+    assert (reply.event, reply.message, reply.data) == ("response", "struct", expected)
+
+
+@pytest.mark.parametrize(
+    ("mode", "stream", "text"),
+    [
+        (
+            "advanced-chat",
+            sample("advanced-chat.failed"),
+            http(400, "invalid_param", sample("advanced-chat.failed")[-1]["message"]),
+        ),
+        ("chat", sample("chat")[:-1], INTERNAL),
+        ("workflow", sample("workflow")[:-1], INTERNAL),
+        ("chat", [Failure("gone")], "gone"),
+        ("chat", [{"event": "error", "code": "internal_server_error", "status": 500, "message": "m"}], INTERNAL),
+        (
+            "chat",
+            [{"event": "error", "code": "rate_limit_error", "status": 429, "message": "m"}],
+            http(400, "invalid_param", "m"),
+        ),
+    ],
+)
+def test_a_run_that_fails_fails_blocking_too(mode: Mode, stream: list[Step], text: str) -> None:
+    assert refusal(App(mode=mode, script=stream), response_mode="blocking") == text
+
+
+def test_a_replaced_message_is_what_a_blocking_caller_gets() -> None:
+    stream = sample("chat")
+    stream.insert(1, {**stream[0], "event": "message_replace", "answer": "No.", "reason": "output_moderation"})
+    answer = fold("chat", stream)
+    assert isinstance(answer, dict)
+    assert answer["answer"] == "No." + "".join(event["answer"] for event in stream[2:-1])
+
+
+def test_a_simple_chat_is_one_line() -> None:
+    app = App(mode="chat", script=say("{query}? {city}, {nobody} {}."))
+    stream = [reply.data for reply in replies(app, inputs={"city": "Oslo"})]
+    assert [event["event"] for event in stream] == ["message"] * 4 + ["message_end"]
+    assert [event["answer"] for event in stream[:-1]] == ["q?", " Oslo,", " {nobody}", " {}."]
+    assert [event.keys() for event in stream] == [sample("chat")[0].keys()] * 4 + [sample("chat")[-1].keys()]
+    assert stream[-1]["metadata"]["usage"].keys() == sample("chat")[-1]["metadata"]["usage"].keys()
+    assert len({(event["conversation_id"], event["message_id"], event["task_id"]) for event in stream}) == 1
+    [reply] = replies(app, inputs={"city": "Oslo"}, response_mode="blocking", conversation_id=NEW)
+    assert (reply.data["answer"], reply.data["conversation_id"]) == ("q? Oslo, {nobody} {}.", NEW)
+
+
+def test_a_completion_of_one_line_has_no_conversation() -> None:
+    stream = [reply.data for reply in replies(App(mode="completion", script=say("Hi.")), query="")]
+    assert [event.keys() for event in stream] == [sample("completion")[0].keys(), sample("completion")[-1].keys()]
+
+
+def test_a_plugin_with_the_permission_stores_values() -> None:
+    dify = Dify({}, frozenset({"storage"}), [])
+
+    def ask(opt: str, key: str, **more: str) -> Any:
+        [reply] = dify.answer("storage", {"opt": opt, "key": key, **more})
+        assert isinstance(reply, Reply)
+        return reply.data["data"] if reply.event == "response" else reply.message
+
+    missing = "load data failed, please check if the key is correct or you have not set it"
+    assert (ask("exist", "k"), ask("get", "k")) == (False, missing)
+    assert (ask("set", "k", value=b"\x00v".hex()), ask("exist", "k"), ask("get", "k")) == ("ok", True, "0076")
+    assert (ask("del", "k"), ask("exist", "k"), ask("get", "k")) == ("ok", False, missing)
+    assert ask("del", "k").startswith("delete data failed: ")
+
+
+def test_a_plugin_stores_only_so_much() -> None:
+    dify = Dify({}, frozenset({"storage"}), [], storage_size=4)
+
+    def set_(key: str, value: bytes) -> Reply | Any:
+        [reply] = dify.answer("storage", {"opt": "set", "key": key, "value": value.hex()})
+        return reply
+
+    full = Reply("error", "save data failed: allocated size is greater than max storage size")
+    done = Reply("response", "struct", {"data": "ok"})
+    assert [set_("a", b"123"), set_("b", b"12"), set_("a", b"12"), set_("b", b"12")] == [done, full, done, done]
+
+
 def test_a_failure_in_the_middle_ends_the_call() -> None:
     app = App(mode="chat", script=[{"event": "message"}, Failure("read app failed: gone"), {"event": "message_end"}])
     assert replies(app) == [Reply("response", "stream", {"event": "message"}), Reply("error", "read app failed: gone")]
@@ -100,6 +199,7 @@ def test_calls_are_kept_as_dify_sees_them_and_an_id_may_be_spelled_in_capitals()
     request: dict[str, Any] = {
         "app_id": APP.upper(),
         "query": "q",
+        "inputs": {},
         "conversation_id": None,
         "files": [],
         "response_mode": "streaming",

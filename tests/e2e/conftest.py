@@ -14,6 +14,7 @@ from tests.support import KEY
 
 ROOT = Path(__file__).parents[2]
 AUTHORIZED = {"Authorization": f"Bearer {KEY}"}
+RACE_MS = 20  # in which the real daemon cuts locally; the default of 50 would leave less room for a machine that stalls
 DEADLINE_S = 60  # of one request: a test that waits longer has hung
 
 
@@ -40,7 +41,7 @@ class Duck:
 @pytest.fixture(scope="session")
 def duck() -> Iterator[Duck]:
     with (
-        Devhost(ROOT, settings={"api_key": KEY}) as host,
+        Devhost(ROOT, settings={"api_key": KEY}, race_ms=RACE_MS) as host,
         httpx.Client(base_url=host.url, headers=AUTHORIZED, timeout=DEADLINE_S) as client,
     ):
         yield Duck(host, client)

@@ -1,0 +1,87 @@
+"""The apps of `python -m devhost`: one of each kind, and one of each kind of trouble. Their answers refer to what was sent.
+
+    chats.py      apps that hold conversations, and completion apps
+    workflows.py  workflows
+    troubles.py   apps that fail, dawdle or wait for a person
+    events.py     the events of workflow runs
+    forms.py      what apps ask for
+
+Events come at the pace of a model, and so do the blocking answers, which are folded from them.
+"""
+
+import runpy
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from devhost.apps import App, Call, Pause, Script, Step
+from devhost.demo import chats, troubles, workflows
+from devhost.dify import is_uuid
+from devhost.plugin import StartError
+
+ALIASES = [*chats.apps(), *workflows.apps(), *troubles.apps()]
+IDS = {alias: f"d0c0ffee-0000-4000-8000-{number:012}" for number, alias in enumerate(ALIASES, start=1)}
+KEY = "demo-key"
+
+
+def settings(apps: Iterable[str] | None = None) -> dict[str, Any]:
+    """An endpoint's settings by which each app has its alias: of the demo's apps, or of those with these aliases."""
+    aliases = list(IDS if apps is None else apps)
+    return {
+        "api_key": KEY,
+        "default_app": {"app_id": app_id(aliases[0])},
+        "apps": ", ".join(alias if is_uuid(alias) else f"{alias}={app_id(alias)}" for alias in aliases),
+    }
+
+
+def hints(url: str) -> list[str]:
+    """Commands that try Duck's routes."""
+    call = f"curl -N -H 'Authorization: Bearer {KEY}'"
+    post = f"{call} -H 'Content-Type: application/json' -d"
+    return [
+        f"Apps: {', '.join(IDS)}. Key: {KEY}. To try:",
+        "",
+        f"  {call} {url}/",
+        f'  {post} \'{{"query": "What is a duck?"}}\' {url}/chat/chatbot',
+        f"  {post} '{{\"query\": \"What is a duck?\"}}' '{url}/chat/chatflow?format=sse'",
+        f"  {post} '{{\"query\": \"a duck on a pond\"}}' '{url}/chat/agent?format=ndjson'",
+        f'  {post} \'{{"inputs": {{"text": "Rain is coming."}}}}\' \'{url}/workflow/workflow?format=text\'',
+        f'  {post} \'{{"inputs": {{"topic": "rain"}}}}\' {url}/completion/completion',
+        f"  {call} '{url}/duck/workflow?text=Rain+is+coming.'",
+        "",
+    ]
+
+
+def apps(*, pace: float = 1) -> dict[str, App]:
+    """The demo apps by id, with no conversation begun yet. `pace` 0 lets them answer at once, 2 takes twice the time."""
+    made = {**chats.apps(), **workflows.apps(), **troubles.apps()}
+    return {IDS[alias]: replace(app, script=_paced(app, pace)) for alias, app in made.items()}
+
+
+def load(path: Path) -> dict[str, App]:
+    """The apps in a Python file that defines `APPS`: a dict from UUIDs, or from aliases that `app_id` makes ids of, to apps.
+
+    Raises `StartError` if the file cannot be run or defines no such dict.
+    """
+    try:
+        found = runpy.run_path(str(path)).get("APPS")
+    except Exception as error:
+        raise StartError(f"cannot load apps from {path}: {type(error).__name__}: {error}") from error
+    if isinstance(found, dict) and found and all(isinstance(name, str) and isinstance(app, App) for name, app in found.items()):
+        return found
+    raise StartError(f'{path} has no APPS, which maps names to apps: APPS = {{"hello": App(mode="chat", script=say("Hi!"))}}')
+
+
+def app_id(name: str) -> str:
+    """The id of an app that is known by this name: the name itself if it is a UUID, else one that is made of it."""
+    return str(uuid.UUID(name)) if is_uuid(name) else IDS.get(name) or str(uuid.uuid5(uuid.NAMESPACE_OID, name))
+
+
+def _paced(app: App, pace: float) -> Script:
+    def script(call: Call) -> Iterator[Step]:
+        for step in app.steps(call):
+            yield Pause(step.seconds * pace) if isinstance(step, Pause) else step
+
+    return script

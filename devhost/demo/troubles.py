@@ -1,0 +1,74 @@
+"""Apps that fail, dawdle or wait for a person."""
+
+import json
+import time
+from collections.abc import Iterator
+
+from devhost.apps import App, Call, Event, Failure, Message, Pause, Step
+from devhost.demo.chats import conversing
+from devhost.demo.events import Flow
+from devhost.demo.forms import basic, form, variable
+
+SILENCE_S = 20  # before the slow app's first token: longer than any keep-alive takes to come
+SLOW_TOKEN_S = 0.5
+NO_MODEL = Failure.http(400, "invalid_param", "Model gpt-4o-mini credentials is not initialized.")
+RATE_LIMIT = "[langgenius/openai/openai] Rate Limit Error, 429 Too Many Requests"
+POEM = (
+    "Slowly the duck crosses the pond. It looks at the reeds, it looks at the sky, it looks at you, and it goes on, "
+    "a little further each time, until it has reached the other side."
+)
+REVIEW: Event = json.loads("""{
+    "form_id": "f0f0f0f0-0000-4000-8000-000000000001", "form_content": "Please review: {{#$output.comment#}}",
+    "inputs": [{"type": "paragraph", "output_variable_name": "comment",
+                "default": {"type": "constant", "selector": [], "value": ""}}],
+    "actions": [{"id": "approve", "title": "Approve", "button_style": "primary"},
+                {"id": "reject", "title": "Reject", "button_style": "default"}],
+    "node_id": "human-input", "node_title": "Review", "resolved_default_values": {}, "form_token": "tok_demo",
+    "approval_channels": []
+}""")
+REVIEW_S = 259_200  # how long a form of Dify's waits by default
+
+
+def apps() -> dict[str, App]:
+    """The apps by alias, with no conversation begun yet."""
+    name = form(basic("text-input", "name", "Your name", max_length=48))
+    text = form(variable("paragraph", "text", "Text", max_length=5000, default="The duck crosses the pond."))
+    return {
+        "fails-early": App(mode="chat", script=[NO_MODEL], form=name),
+        "fails-midway": conversing("chat", _fail_midway, name),
+        "fails-late": App(mode="workflow", script=_fail_late, form=text),
+        "slow": conversing("chat", _dawdle, name),
+        "human-input": App(mode="workflow", script=_wait_for_a_person, form=text),
+    }
+
+
+def _fail_midway(call: Call, turn: int) -> Iterator[Step]:
+    message = Message(call)
+    yield from message.say(f"This answer to your question number {turn} will never")
+    error = message.event("error", code="completion_request_error", status=400, message=RATE_LIMIT)
+    yield {key: value for key, value in error.items() if key != "task_id"}  # errors have none
+
+
+def _fail_late(call: Call) -> Iterator[Step]:
+    text, flow = str(call.inputs.get("text")), Flow(call)
+    yield from flow.start()
+    yield from flow.node(2, "llm", "Repeat", flow.write(text), status="failed", error=RATE_LIMIT, outputs=None)
+    yield flow.finished({}, steps=2, status="failed", error=RATE_LIMIT)
+
+
+def _dawdle(call: Call, turn: int) -> Iterator[Step]:
+    answer, message = f"{POEM} ({turn})", Message(call)
+    yield Pause(SILENCE_S)
+    yield from message.say(answer, pace=SLOW_TOKEN_S)
+    yield message.end(answer)
+
+
+def _wait_for_a_person(call: Call) -> Iterator[Step]:
+    flow, review = Flow(call), REVIEW | {"expiration_time": int(time.time()) + REVIEW_S}
+    yield from flow.start()
+    yield flow.node_started(2, "human-input", "Review")
+    yield flow.flow_event("human_input_required", review | {"display_in_ui": True})
+    data: Event = {"workflow_run_id": flow.run_id, "paused_nodes": ["human-input"], "outputs": {}, "status": "paused"}
+    data |= {"reasons": [{"TYPE": "human_input_required", **review}], "created_at": int(flow.began), "total_tokens": 0}
+    data |= {"elapsed_time": round(time.time() - flow.began, 6), "total_steps": 2}
+    yield flow.flow_event("workflow_paused", data)

@@ -1,0 +1,68 @@
+"""Workflows: one with every kind of input, and one whose output is a file."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from devhost.apps import App, Call, Event, Pause, Step
+from devhost.demo.events import Flow
+from devhost.demo.forms import UPLOADS, form, variable
+from devhost.wire import dumps
+
+RENDER_S = 0.3  # for the file
+SCHEMA = '{"type": "object", "properties": {"source": {"type": "string"}}, "additionalProperties": true}'
+
+
+def apps() -> dict[str, App]:
+    """The apps by alias."""
+    everything = form(
+        variable("paragraph", "text", "Text", required=True, max_length=5000),
+        variable("text-input", "title", "Title"),
+        variable("select", "tone", "Tone", options=["formal", "casual"], default="formal"),
+        variable("number", "words", "Words to keep", default="12"),
+        variable("checkbox", "loud", "In capitals", default=False),
+        variable("file", "doc", "Document", allowed_file_types=["document"], **UPLOADS),
+        variable("file-list", "pics", "Pictures", allowed_file_types=["image"], **UPLOADS | {"max_length": 3}),
+        variable("json_object", "meta", "Meta", json_schema=SCHEMA),
+    )
+    topic = form(variable("text-input", "topic", "Topic", default="ducks"))
+    return {
+        "workflow": App(mode="workflow", script=_workflow, form=everything),
+        "report": App(mode="workflow", script=_report, form=topic),
+    }
+
+
+def _workflow(call: Call) -> Iterator[Step]:
+    inputs = {name: value for name, value in call.inputs.items() if value not in (None, "", [])}
+    words = str(inputs.pop("text", "")).split()
+    kept = int(inputs.pop("words", len(words)))
+    loud = inputs.pop("loud", False) is True
+    summary = f"{' '.join(words[:kept])}{' …' if len(words) > kept else ''} ({len(words)} words in all)"
+    summary = "\n".join([summary.upper() if loud else summary, *(f"{name}: {_shown(value)}" for name, value in inputs.items())])
+    outputs = {"summary": summary, "words": len(words)}
+    flow = Flow(call)
+    yield from flow.start()
+    yield from flow.model(2, "Summarise", summary, flow.write(summary))
+    yield from flow.node(3, "end", "End", inputs=outputs, outputs=outputs)
+    yield flow.finished(outputs, steps=3, answer=summary)
+
+
+def _report(call: Call) -> Iterator[Step]:
+    topic = call.inputs.get("topic") or "ducks"
+    text = f"# On {topic}\n\nThis report is a demo.\n"
+    file = call.files.value(call.files.add(f"{topic}.md", "text/markdown", text.encode()))
+    made: Event = {"outputs": {"text": "", "files": [file], "json": [{"data": []}]}, "files": [file]}
+    outputs = {"report": file}
+    flow = Flow(call)
+    yield from flow.start()
+    yield from flow.node(2, "tool", "Write it down", [Pause(RENDER_S)], inputs={"topic": topic}, **made)
+    yield from flow.node(3, "end", "End", inputs=outputs, outputs=outputs, files=[file])
+    yield flow.finished(outputs, steps=3, files=[file])
+
+
+def _shown(value: Any) -> str:
+    match value:
+        case list():
+            return ", ".join(map(_shown, value))
+        case {"dify_model_identity": _, "filename": name, "type": kind}:
+            return f"{name} ({kind})"
+    return value if isinstance(value, str) else dumps(value)

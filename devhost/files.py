@@ -1,0 +1,151 @@
+"""Files as Dify keeps them: signed URLs to upload to and to read from. In memory, and only so much of them."""
+
+import hmac
+import mimetypes
+import secrets
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from werkzeug.formparser import FormDataParser
+from werkzeug.http import parse_options_header
+
+MAX_FILE = 15_728_640  # bytes: Dify's default for documents (UPLOAD_FILE_SIZE_LIMIT)
+MAX_TOTAL = 104_857_600  # bytes of all files: beyond it the oldest are forgotten, so that they cannot fill the memory
+ENVELOPE = 65_536  # bytes that multipart may take besides the file itself
+ACCESS_S = 300  # how long a signed URL holds (FILES_ACCESS_TIMEOUT)
+UPLOAD_PATH, PREVIEW_PATH = "/files/upload/for-plugin", "/files/tools/"
+USER, TENANT = str(uuid.uuid4()), str(uuid.uuid4())  # all plugins' uploads are one user's
+# Besides all text/*.
+DOCUMENTS = {".pdf", ".doc", ".docx", ".xls", ".xlsx", ".ppt", ".pptx", ".epub", ".eml", ".msg", ".xml", ".mdx", ".properties"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """One file. The extension has its dot and comes from the type; `uploaded` tells a plugin's file from one an app made."""
+
+    id: str
+    name: str
+    extension: str
+    mime_type: str
+    content: bytes
+    uploaded: bool
+
+
+class Files:
+    """The workspace's files.
+
+    `base_url` is that of the server with the `routes`; while it is empty URLs are relative, as in a Dify without FILES_URL.
+    With `foreign_owner` a plugin's uploads belong to another user than the one who runs apps, as in Dify 1.16: its tool files
+    are refused as inputs, and only their preview URLs are taken. `clock` gives seconds.
+    """
+
+    def __init__(self, *, foreign_owner: bool = False, clock: Callable[[], float] = time.time) -> None:
+        self.base_url = ""
+        self._foreign_owner = foreign_owner
+        self._clock = clock
+        self._key = secrets.token_bytes()
+        self._stored: dict[str, Stored] = {}
+        self._lock = threading.Lock()  # scripts have threads of their own
+
+    def routes(self) -> list[Route]:
+        """To be mounted at `base_url`."""
+        return [Route(UPLOAD_PATH, self._upload, methods=["POST"]), Route(PREVIEW_PATH + "{name}", self._preview)]
+
+    def add(self, name: str, mime_type: str, content: bytes, *, uploaded: bool = False) -> Stored:
+        """Keeps a file."""
+        extension, file_id = mimetypes.guess_extension(mime_type) or ".bin", str(uuid.uuid4())
+        file = Stored(id=file_id, name=name, extension=extension, mime_type=mime_type, content=content, uploaded=uploaded)
+        with self._lock:
+            self._stored[file_id] = file
+            while sum(len(stored.content) for stored in self._stored.values()) > MAX_TOTAL:
+                del self._stored[next(iter(self._stored))]
+        return file
+
+    def find(self, file_id: str) -> Stored | None:
+        """The file with this id."""
+        return self._stored.get(file_id)
+
+    def input(self, file_id: str) -> dict[str, Any] | None:
+        """The file as an input of a run; None for one that its user may not read."""
+        file = self.find(file_id)
+        return None if file is None or (file.uploaded and self._foreign_owner) else self.value(file)
+
+    def value(self, file: Stored) -> dict[str, Any]:
+        """The file as workflows hold it in variables and show it in events."""
+        more = {"reference": f"dify-file-ref:{file.id}", "related_id": file.id, "url": self.preview_url(file)}
+        return file_value("tool_file", file.name, file.extension, file.mime_type, size=len(file.content), **more)
+
+    def upload_url(self, filename: str, mimetype: str) -> str:
+        """Where to POST a file of this name and type, and no other."""
+        return f"{self._signed(UPLOAD_PATH, filename, mimetype)}&user_id={USER}&tenant_id={TENANT}"
+
+    def preview_url(self, file: Stored) -> str:
+        """Where to read the file."""
+        return self._signed(f"{PREVIEW_PATH}{file.id}{file.extension}", file.id)
+
+    async def _upload(self, request: Request) -> Response:
+        """Answers 201 with what the SDK's `UploadFileResponse` needs; 413, 400 without a file, 403 for a bad signature."""
+        body, size = bytearray(), 0
+        async for chunk in request.stream():  # all of it, so that the client sees the answer
+            size += len(chunk)
+            body += chunk[: MAX_FILE + ENVELOPE - len(body)]
+        mimetype, options = parse_options_header(request.headers.get("content-type"))
+        parser = FormDataParser(stream_factory=lambda *_, **__: BytesIO())
+        upload = parser.parse(BytesIO(body), mimetype, len(body), options)[2].get("file")
+        content = upload.read() if upload else b""
+        if len(content) > MAX_FILE or size > len(body):
+            return _error(413, "file_too_large", "File size exceeded.")
+        if upload is None or not upload.filename:
+            return _error(400, "no_file_uploaded", "Please upload your file.")
+        if not self._is_signed(request.query_params, upload.filename, upload.mimetype):
+            return _error(403, "forbidden", "Invalid request.")
+        file = self.add(upload.filename, upload.mimetype, content, uploaded=True)
+        about = {"id": file.id, "name": file.name, "extension": file.extension, "mime_type": file.mime_type}
+        return JSONResponse({**about, "size": len(content), "preview_url": self.preview_url(file)}, 201)
+
+    async def _preview(self, request: Request) -> Response:
+        file_id = request.path_params["name"].partition(".")[0]
+        file = self.find(file_id) if self._is_signed(request.query_params, file_id) else None
+        if file is None:
+            return _error(403, "forbidden", "Invalid request.")
+        return Response(file.content, headers={"content-type": file.mime_type})
+
+    def _signed(self, path: str, *what: str) -> str:
+        query = {"timestamp": str(int(self._clock())), "nonce": secrets.token_hex(16)}
+        return f"{self.base_url}{path}?{urlencode({**query, 'sign': self._sign(*what, *query.values())})}"
+
+    def _is_signed(self, query: Mapping[str, str], *what: str) -> bool:
+        timestamp, nonce, sign = (query.get(name, "") for name in ("timestamp", "nonce", "sign"))
+        right = self._sign(*what, timestamp, nonce)
+        return hmac.compare_digest(sign.encode(), right.encode()) and self._clock() - int(timestamp) <= ACCESS_S
+
+    def _sign(self, *what: str) -> str:
+        return hmac.digest(self._key, repr(what).encode(), "sha256").hex()
+
+
+def file_value(method: str, name: str, extension: str, mime_type: str, **more: Any) -> dict[str, Any]:
+    """A file as workflows hold it; `more` are its `size`, its `url` and what else is not null."""
+    nulls = dict.fromkeys(("id", "remote_url", "reference", "related_id", "url"))
+    about = {"filename": name, "extension": extension, "mime_type": mime_type, "type": file_type(extension, mime_type)}
+    return {"dify_model_identity": "__dify__file__", "transfer_method": method, **nulls, **about, **more}
+
+
+def file_type(extension: str, mime_type: str) -> str:
+    """What Dify takes a file for: document, image, video, audio or custom."""
+    kind = mime_type.partition("/")[0]
+    if extension.lower() in DOCUMENTS or kind == "text":
+        return "document"
+    return kind if kind in {"image", "video", "audio"} else "custom"
+
+
+def _error(status: int, code: str, message: str) -> Response:
+    return JSONResponse({"code": code, "message": message, "status": status}, status)

@@ -1,0 +1,120 @@
+"""What Dify 1.16 makes of the inputs of a run, by the variables of the app's form. Pure."""
+
+import mimetypes
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import PurePosixPath
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from devhost.files import file_value
+
+type Value = dict[str, Any]
+type Find = Callable[[str], Value | None]
+
+BOOLEANS: dict[object, bool] = dict.fromkeys(("true", "1", "yes", "on", 1), True)
+BOOLEANS |= dict.fromkeys(("false", "0", "no", "off", 0), False)
+
+
+def prepare(inputs: Mapping[str, Any], form: Iterable[Mapping[str, Value]], find: Find, *, basic: bool) -> dict[str, Any]:
+    """The inputs as the app sees them: each variable of the form, None where it is not set, and nothing else.
+
+    `form` is a `user_input_form`. Its `default`s count in chatflows and workflows, but not in `basic` apps. `find` gives a
+    tool file by its id as workflows hold it, or None.
+
+    Raises `ValueError` with Dify's words, which it answers with 400, and `TypeError` where it answers 500.
+    """
+    pairs = [pair for item in form for pair in item.items() if pair[0] != "external_data_tool"]  # whose value is no input
+    values = {about["variable"]: _value(control, about, inputs.get(about["variable"]), basic=basic) for control, about in pairs}
+    for control, about in pairs:
+        value = values[about["variable"]]
+        if control == "file" and value is not None:
+            values[about["variable"]] = _file(value, about, find, strict=True)
+        elif control == "file-list" and value is not None:
+            values[about["variable"]] = [_file(item, about, find, strict=False) for item in value]
+    dicts = {about["variable"] for control, about in pairs if control in {"file", "json_object"}}
+    if wrong := [name for name, value in values.items() if isinstance(value, dict) and name not in dicts]:
+        raise ValueError(f"Invalid input type for {wrong}")
+    return values
+
+
+def _value(control: str, about: Value, value: Any, *, basic: bool) -> Any:
+    name, required = about["variable"], about.get("required")
+    if value is None and required:
+        raise ValueError(f"{name} is required in input form")
+    if value is None and not basic:
+        value = about.get("default")
+    if value is None or (control in {"file", "file-list"} and value == "" and not required):
+        return None
+    if control == "number":
+        return _number(value, name)
+    if control == "checkbox" and isinstance(value, str | int | float):
+        return BOOLEANS.get(value.strip().lower() if isinstance(value, str) else value, value)
+    _check(control, about, value, f"{name} in input form must be")
+    return value
+
+
+def _check(control: str, about: Value, value: Any, must: str) -> None:
+    limit = about.get("max_length")
+    match control:
+        case "text-input" | "paragraph" | "select" if not isinstance(value, str):
+            raise ValueError(f"(type '{control}') {must} a string")
+        case "text-input" | "paragraph" if limit and len(value) > limit:
+            raise ValueError(f"{must} less than {limit} characters")
+        case "select" if value not in about["options"]:
+            raise ValueError(f"{must} one of the following: {about['options']}")
+        case "file" if not isinstance(value, dict):
+            raise ValueError(f"{must} a file")
+        case "file-list" if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+            raise ValueError(f"{must} a list of files")
+        case "file-list" if limit and len(value) > limit:
+            raise ValueError(f"{must} less than {limit} files")
+        case "json_object" if value and not isinstance(value, dict):
+            raise ValueError(f"{must} a dict")
+
+
+def _number(value: Any, name: str) -> float | None:
+    if isinstance(value, int | float):
+        return value
+    if not isinstance(value, str):
+        raise TypeError("neither a number nor a text")
+    try:
+        return (float(value) if "." in value else int(value)) if value.strip() else None
+    except ValueError as error:
+        raise ValueError(f"{name} in input form must be a valid number") from error
+
+
+def _file(value: Value, about: Value, find: Find, *, strict: bool) -> Value:
+    file, named = _found(value, find), value.get("type") or "custom"
+    if strict and named != file["type"] and value.get("type"):
+        raise ValueError("Detected file type does not match the specified type. Please verify the file.")
+    if not _is_allowed(file, about, named):
+        raise ValueError(f"File validation failed for file: {file['filename']}")
+    return file if named == "custom" else {**file, "type": named}
+
+
+def _found(value: Value, find: Find) -> Value:
+    """The file that an input names. Other files are not read: what they are is told by their names."""
+    match value.get("transfer_method"):
+        case "remote_url":
+            url = str(value.get("url") or value.get("remote_url") or "")
+            if not url:
+                raise ValueError("Invalid file url")
+            name = unquote(PurePosixPath(urlsplit(url).path).name)
+            mime_type, extension = mimetypes.guess_type(name)[0] or "", PurePosixPath(name).suffix or ".bin"
+            return file_value("remote_url", name, extension, mime_type, size=-1, remote_url=url, url=url)
+        case "tool_file":
+            if file := find(str(value.get("tool_file_id"))):
+                return file
+            raise ValueError(f"ToolFile {value.get('tool_file_id')} not found")
+        case "local_file":  # no upload through a plugin makes such a file
+            raise ValueError("Invalid upload file")
+    raise ValueError("transfer_method is required in file mapping")
+
+
+def _is_allowed(file: Value, about: Value, named: str) -> bool:
+    """Whether the variable takes the file. The restrictions are for what users upload: tool files pass."""
+    types, methods = about.get("allowed_file_types"), about.get("allowed_file_upload_methods")
+    if file["transfer_method"] == "tool_file":
+        return True
+    fits = file["extension"] in about["allowed_file_extensions"] if named == "custom" else not types or named in types
+    return fits and (not methods or file["transfer_method"] in methods)

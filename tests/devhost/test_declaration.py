@@ -1,0 +1,398 @@
+"""What Dify refuses in a plugin's declaration, and in the values of its settings."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from devhost.declaration import Declaration, DeclarationError, Route, Setting, validate_settings
+
+ROOT = Path(__file__).parent.parent.parent
+ABSENT = object()
+
+MANIFEST = """
+version: 0.0.1
+type: plugin
+author: someone
+name: sample
+label: {en_US: Sample}
+description: {en_US: A sample}
+icon: icon.svg
+created_at: "2026-01-01T00:00:00Z"
+resource: {memory: 268435456, permission: {endpoint: {enabled: true}, app: {enabled: true}, storage: {enabled: false}}}
+plugins: {endpoints: [group/sample.yaml]}
+meta: {version: 0.0.1, arch: [amd64], runner: {language: python, version: "3.12", entrypoint: main}}
+"""
+GROUP = """
+settings:
+  - {name: key, type: secret-input, label: {en_US: Key}, required: true, default: unused, help: {en_US: Your key}}
+  - {name: app, type: app-selector, label: {en_US: App}, scope: chat}
+endpoints: [endpoints/hello.yaml, {path: "/<app_id>", method: POST, hidden: true, extra: {python: {source: endpoints/hello.py}}}]
+"""
+ENDPOINT = """
+path: /hello
+method: GET
+extra: {python: {source: endpoints/hello.py}}
+"""
+
+
+@pytest.fixture
+def plugin(tmp_path: Path) -> Path:
+    """The folder of a plugin in the usual layout, an endpoint a file, and one within the group."""
+    files = {
+        "manifest.yaml": MANIFEST,
+        "group/sample.yaml": GROUP,
+        "endpoints/hello.yaml": ENDPOINT,
+        "endpoints/hello.py": "",
+        "_assets/icon.svg": "<svg/>",
+        "requirements.txt": "dify_plugin",
+    }
+    for name, text in files.items():
+        path = tmp_path / "plugin" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return tmp_path / "plugin"
+
+
+def change(path: Path, field: str, value: object) -> None:
+    """Sets a field of a YAML file, or takes it away; numbers in `field` are places in a list."""
+    content: Any = yaml.safe_load(path.read_text())
+    *parents, last = [int(part) if part.isdigit() else part for part in field.split(".")]
+    holder = content
+    for parent in parents:
+        holder = holder[parent]
+    if value is ABSENT:
+        del holder[last]
+    else:
+        holder[last] = value
+    path.write_text(yaml.safe_dump(content))
+
+
+def refusal(folder: Path) -> str:
+    """Why the plugin is refused, with the folder's path left out."""
+    with pytest.raises(DeclarationError) as caught:
+        Declaration.read(folder)
+    [line] = str(caught.value).splitlines()
+    return line.replace(f"{folder}/", "")
+
+
+def test_a_declaration_is_read_from_all_its_files(plugin: Path) -> None:
+    assert Declaration.read(plugin) == Declaration(
+        name="sample",
+        version="0.0.1",
+        entrypoint="main",
+        permissions=frozenset({"app", "endpoint"}),
+        settings=(
+            Setting.model_validate({"name": "key", "type": "secret-input", "label": {"en_US": "Key"}, "required": True}),
+            Setting.model_validate({"name": "app", "type": "app-selector", "label": {"en_US": "App"}, "scope": "chat"}),
+        ),
+        routes=(route(plugin, "/hello", "GET", hidden=False), route(plugin, "/<app_id>", "POST", hidden=True)),
+        warnings=(),
+    )
+
+
+def route(folder: Path, path: str, method: str, *, hidden: bool) -> Route:
+    extra = {"python": {"source": "endpoints/hello.py"}}
+    return Route.model_validate({"path": path, "method": method, "hidden": hidden, "extra": extra}, context=folder)
+
+
+@pytest.mark.parametrize(("folder", "name"), [(ROOT, "duck"), (ROOT / "tests/devhost/witness", "witness")])
+def test_the_plugins_here_are_accepted_without_a_warning(folder: Path, name: str) -> None:
+    declaration = Declaration.read(folder)
+    assert (declaration.name, declaration.entrypoint, declaration.warnings) == (name, "main", ())
+    assert declaration.permissions == {"app", "endpoint"}
+    assert {route.path for route in declaration.routes} >= {"/"}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "rule"),
+    [
+        ("version", ABSENT, "Field required"),
+        ("version", 1.0, "Input should be a valid string"),
+        ("version", "1.0", r"String should match pattern '^[0-9]{1,4}(\.[0-9]{1,4}){2}(-[0-9A-Za-z_]{1,16})?$'"),
+        ("type", "tool", "Input should be 'plugin'"),
+        ("author", ABSENT, "Field required"),
+        ("author", "Someone", "String should match pattern '^[a-z0-9_-]{1,64}$'"),
+        ("author", "2d7b1c9e-4f6a-4e83-b0a5-9e8d7c6b5a43", "it must not be a UUID"),
+        ("name", "a sample", "String should match pattern '^[a-z0-9_-]{1,128}$'"),
+        ("label.en_US", ABSENT, "Field required"),
+        ("description.en_US", "x" * 1024, "String should have at most 1023 characters"),
+        ("icon", ABSENT, "Field required"),
+        ("icon", "other.svg", "there is no file _assets/other.svg"),
+        ("icon_dark", "dark.svg", "there is no file _assets/dark.svg"),
+        ("created_at", ABSENT, "Field required"),
+        ("created_at", "2026-01-01", "2026-01-01 is no RFC 3339 time with an offset"),
+        ("created_at", "2026-01-01T00:00:00", "2026-01-01T00:00:00 is no RFC 3339 time with an offset"),
+        ("created_at", "2026-13-01T00:00:00Z", "month must be in 1..12"),
+        ("resource.memory", ABSENT, "Field required"),
+        ("resource.memory", "256MB", "Input should be a valid integer"),
+        ("resource.permission.app.enabled", "true", "Input should be a valid boolean"),
+        ("resource.permission.storage.size", 1023, "Input should be greater than or equal to 1024"),
+        ("plugins.endpoints", [], "List should have at least 1 item after validation, not 0"),
+        ("meta.version", ABSENT, "Field required"),
+        ("meta.arch.0", "x86", "Input should be 'amd64' or 'arm64'"),
+        ("meta.runner.language", "go", "Input should be 'python'"),
+        ("meta.runner.version", 3.12, "Input should be a valid string"),
+        ("meta.runner.entrypoint", ABSENT, "Field required"),
+    ],
+)
+def test_a_manifest_is_refused_by_field_and_rule(plugin: Path, field: str, value: object, rule: str) -> None:
+    change(plugin / "manifest.yaml", field, value)
+    assert refusal(plugin) == f"manifest.yaml: {field}: {rule}"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("settings", {"key": {"type": "text-input"}}, "settings: Input should be a valid list"),
+        ("settings.0", "key", "settings.0: Input should be a valid dictionary or instance of Setting"),
+        ("settings.0.name", ABSENT, "settings.0.name: Field required"),
+        ("settings.0.label.en_US", ABSENT, "settings.0.label.en_US: Field required"),
+        ("settings.0.required", "yes", "settings.0.required: Input should be a valid boolean"),
+        ("settings.0.scope", "all", "settings.0.scope: 'all' is not a valid scope of type secret-input"),
+        ("settings.1.scope", "agent", "settings.1.scope: 'agent' is not a valid scope of type app-selector"),
+        ("settings.1.scope", "", "settings.1.scope: '' is not a valid scope of type app-selector"),
+        ("settings.0.options", [{"value": "a"}], "settings.0.options.0.label.en_US: Field required"),
+        ("endpoints", {"/": "endpoints/hello.yaml"}, "endpoints: Input should be a valid list"),
+        ("endpoints.1", 3, "endpoints.1: Input should be a valid dictionary or instance of Route"),
+        ("endpoints.1.path", ABSENT, "endpoints.1: path: Field required"),
+        ("endpoints.1.path", "hello", "endpoints.1: path: String should match pattern '^/'"),
+        (
+            "endpoints.1.method",
+            "PATCH",
+            "endpoints.1: method: Input should be 'HEAD', 'GET', 'POST', 'PUT', 'DELETE' or 'OPTIONS'",
+        ),
+        ("endpoints.1.method", "get", "endpoints.1: method: Input should be 'HEAD', 'GET', 'POST', 'PUT', 'DELETE' or 'OPTIONS'"),
+        ("endpoints.1.hidden", "true", "endpoints.1: hidden: Input should be a valid boolean"),
+        ("endpoints.1.extra.python.source", ABSENT, "endpoints.1: extra.python.source: Field required"),
+        (
+            "endpoints.1.extra.python.source",
+            "endpoints/none.py",
+            "endpoints.1: extra.python.source: there is no file endpoints/none.py",
+        ),
+    ],
+)
+def test_a_group_is_refused_by_field_and_rule(plugin: Path, field: str, value: object, message: str) -> None:
+    change(plugin / "group/sample.yaml", field, value)
+    assert refusal(plugin) == f"group/sample.yaml: {message}"
+
+
+@pytest.mark.parametrize("kind", ["number", "any", "file", "tool-selector", "string", ABSENT])
+def test_other_types_of_settings_are_refused(plugin: Path, kind: object) -> None:
+    change(plugin / "group/sample.yaml", "settings.1.type", kind)
+    allowed = "'secret-input', 'text-input', 'select', 'boolean', 'model-selector', 'app-selector' or 'array[tools]'"
+    rule = "Field required" if kind is ABSENT else f"Input should be {allowed}"
+    assert refusal(plugin) == f"group/sample.yaml: settings.1.type: {rule}"
+
+
+def test_an_endpoint_file_is_named_where_it_is_wrong(plugin: Path) -> None:
+    change(plugin / "endpoints/hello.yaml", "method", "TRACE")
+    rule = "Input should be 'HEAD', 'GET', 'POST', 'PUT', 'DELETE' or 'OPTIONS'"
+    assert refusal(plugin) == f"endpoints/hello.yaml: method: {rule}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "scope", "saved"),
+    [
+        ("app-selector", "all", True),
+        ("app-selector", "chat&workflow", True),
+        ("model-selector", "llm", True),
+        ("model-selector", "vision", True),
+        ("model-selector", "all", None),
+        ("model-selector", "llm&vision", False),
+        ("model-selector", "document", False),
+        ("model-selector", "tool-call", False),
+        ("text-input", "all", None),
+    ],
+)
+def test_a_scope_may_be_refused_or_be_of_no_use(plugin: Path, kind: str, scope: str, saved: bool | None) -> None:
+    change(plugin / "group/sample.yaml", "settings.1", {"name": "s", "type": kind, "label": {"en_US": "S"}, "scope": scope})
+    if saved is None:
+        assert refusal(plugin) == f"group/sample.yaml: settings.1.scope: '{scope}' is not a valid scope of type {kind}"
+    else:
+        warning = f"setting s: no endpoint can be saved with the scope {scope}"
+        assert Declaration.read(plugin).warnings == (() if saved else (warning,))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("manifest.yaml", "a: [", "manifest.yaml is not a plugin manifest: while parsing a flow node"),
+        ("manifest.yaml", "- a", "manifest.yaml is not a plugin manifest: it holds no mapping"),
+        (
+            "manifest.yaml",
+            MANIFEST.replace('"2026-01-01T', "2026-13-01T").replace('Z"', "Z"),
+            "manifest.yaml is not a plugin manifest: month",
+        ),
+        ("group/sample.yaml", "- a", "group/sample.yaml is not an endpoint group: it holds no mapping"),
+        ("endpoints/hello.yaml", "", "endpoints/hello.yaml is not an endpoint: it holds no mapping"),
+    ],
+)
+def test_a_file_that_holds_no_mapping_is_refused(plugin: Path, name: str, text: str, message: str) -> None:
+    (plugin / name).write_text(text)
+    assert refusal(plugin).startswith(message)
+
+
+def test_a_file_that_is_no_utf_8_is_refused(plugin: Path) -> None:
+    (plugin / "manifest.yaml").write_bytes(b"name: \xff")
+    assert refusal(plugin).startswith("manifest.yaml is not a plugin manifest: 'utf-8' codec can't decode")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("manifest.yaml", "{folder} holds no plugin: it has no manifest.yaml"),
+        ("group/sample.yaml", "group/sample.yaml is not an endpoint group: No such file or directory"),
+        ("endpoints/hello.yaml", "endpoints/hello.yaml is not an endpoint: No such file or directory"),
+        ("endpoints/hello.py", "endpoints/hello.yaml: extra.python.source: there is no file endpoints/hello.py"),
+        ("_assets/icon.svg", "manifest.yaml: icon: there is no file _assets/icon.svg"),
+        ("requirements.txt", "{folder}: neither pyproject.toml nor requirements.txt found in plugin directory"),
+    ],
+)
+def test_a_file_that_is_missing_is_named(plugin: Path, name: str, message: str) -> None:
+    (plugin / name).unlink()
+    assert refusal(plugin) == message.format(folder=plugin)
+
+
+def test_a_folder_that_is_missing_is_named(plugin: Path) -> None:
+    assert refusal(plugin / "none") == f"there is no folder {plugin}/none"
+    (plugin / "_assets").rename(plugin / "assets")
+    assert refusal(plugin) == "manifest.yaml: icon: there is no file _assets/icon.svg"
+
+
+def test_either_list_of_requirements_is_enough(plugin: Path) -> None:
+    (plugin / "requirements.txt").rename(plugin / "pyproject.toml")
+    assert Declaration.read(plugin).name == "sample"
+
+
+@pytest.mark.parametrize(
+    "permission", [ABSENT, None, {"app": {"enabled": True}}, {"endpoint": None}, {"endpoint": {"enabled": False}}]
+)
+def test_a_plugin_needs_the_permission_to_have_endpoints(plugin: Path, permission: object) -> None:
+    change(plugin / "manifest.yaml", "resource.permission", permission)
+    words = "permission denied, you need to enable endpoint access in plugin manifest"
+    assert refusal(plugin) == f"manifest.yaml: resource.permission.endpoint.enabled: {words}"
+
+
+def test_unknown_keys_are_ignored(plugin: Path) -> None:
+    before = Declaration.read(plugin)
+    for name, field in [
+        ("manifest.yaml", "future"),
+        ("manifest.yaml", "meta.future"),
+        ("group/sample.yaml", "future"),
+        ("group/sample.yaml", "settings.0.future"),
+        ("group/sample.yaml", "endpoints.1.future"),
+    ]:
+        change(plugin / name, field, {"a": [1]})
+    assert Declaration.read(plugin) == before
+
+
+def test_a_time_may_be_written_as_one_of_yaml(plugin: Path) -> None:
+    manifest = plugin / "manifest.yaml"
+    manifest.write_text(manifest.read_text().replace('"2026-01-01T00:00:00Z"', "2026-01-01T00:00:00Z"))
+    assert Declaration.read(plugin).name == "sample"
+
+
+def test_the_last_of_several_groups_counts(plugin: Path) -> None:
+    change(plugin / "manifest.yaml", "plugins.endpoints", ["group/other.yaml", "group/sample.yaml"])
+    (plugin / "group/other.yaml").write_text("settings: []\nendpoints: []\n")
+    declaration = Declaration.read(plugin)
+    assert [setting.name for setting in declaration.settings] == ["key", "app"]
+    assert [route.path for route in declaration.routes] == ["/hello", "/<app_id>"]
+    assert declaration.warnings == (
+        "several endpoint groups: an installed package has group/sample.yaml only, a plugin being debugged group/other.yaml only",
+    )
+
+
+def test_a_wrong_group_is_refused_even_if_it_does_not_count(plugin: Path) -> None:
+    change(plugin / "manifest.yaml", "plugins.endpoints", ["group/other.yaml", "group/sample.yaml"])
+    (plugin / "group/other.yaml").write_text("settings: {}\n")
+    assert refusal(plugin) == "group/other.yaml: settings: Input should be a valid list"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "warning"),
+    [
+        ("settings.0.name", "name", "setting name: the console strips it, since it calls the endpoint's own name so"),
+        ("settings.0.type", "boolean", "setting key: the console cannot save a required boolean as false"),
+        ("settings.0.type", "select", "setting key: a select without options takes no value"),
+        ("endpoints.1.path", "/chat/", "route /chat/: 404 without the slash at its end"),
+    ],
+)
+def test_a_trap_that_dify_accepts_is_a_warning(plugin: Path, field: str, value: str, warning: str) -> None:
+    change(plugin / "group/sample.yaml", field, value)
+    assert Declaration.read(plugin).warnings == (warning,)
+
+
+def setting(kind: str, **more: object) -> Setting:
+    return Setting.model_validate({"name": "x", "type": kind, "label": {"en_US": "X"}, **more})
+
+
+OPTIONS = [{"value": "a", "label": {"en_US": "A"}}]
+MODEL = {"provider": "p", "model": "m", "model_type": "llm"}
+
+
+@pytest.mark.parametrize(
+    ("declared", "value", "fault"),
+    [
+        (setting("text-input"), 1, "setting x is not a string"),
+        (setting("secret-input"), ["s"], "setting x is not a string"),
+        (setting("select", options=OPTIONS), 1, "setting x is not a string"),
+        (setting("select", options=OPTIONS), "b", "setting x is not a valid option"),
+        (setting("select", options=OPTIONS), "", "setting x is not a valid option"),
+        (setting("select"), "a", "setting x is not a valid option"),
+        (setting("boolean"), "true", "setting x is not a boolean"),
+        (setting("boolean"), 1, "setting x is not a boolean"),
+        (setting("app-selector"), "2d7b1c9e", "setting x is not a map"),
+        (setting("app-selector"), {"id": "2d7b1c9e"}, "setting x is missing app_id"),
+        (setting("model-selector"), "gpt", "setting x is not a map"),
+        (setting("model-selector"), {}, "setting x is missing provider"),
+        (setting("model-selector"), {"provider": "p"}, "setting x is missing model"),
+        (setting("model-selector"), {"provider": "p", "model": "m"}, "setting x is missing model_type"),
+        (setting("model-selector", scope="rerank"), MODEL, "setting x is missing score_threshold"),
+        (setting("model-selector", scope="rerank"), {**MODEL, "score_threshold": 0}, "setting x is missing top_n"),
+        (setting("model-selector", scope="tts"), MODEL, "setting x is missing voice"),
+        (setting("model-selector", scope="vision"), MODEL, "setting x is missing completion_params"),
+        (setting("model-selector", scope="llm&vision"), MODEL, "setting x is not a valid model config scope"),
+        (setting("model-selector", scope="document"), MODEL, "setting x is not a valid model config scope"),
+        (setting("text-input", required=True), None, "missing required setting: x"),
+        (setting("array[tools]", required=True), None, "missing required setting: x"),
+    ],
+)
+def test_a_value_is_refused_in_the_daemons_words(declared: Setting, value: object, fault: str) -> None:
+    with pytest.raises(DeclarationError) as caught:
+        validate_settings([declared], {"x": value})
+    assert str(caught.value) == f"failed to validate settings: {fault}"
+
+
+@pytest.mark.parametrize(
+    ("declared", "values"),
+    [
+        (setting("text-input", required=True), {"x": ""}),
+        (setting("text-input"), {"x": None}),
+        (setting("text-input"), {}),
+        (setting("boolean", required=True), {"x": False}),
+        (setting("select", options=OPTIONS), {"x": "a"}),
+        (setting("app-selector", scope="chat"), {"x": {"app_id": None}}),
+        (setting("model-selector"), {"x": MODEL}),
+        (setting("model-selector", scope="moderation"), {"x": MODEL}),
+        (setting("array[tools]"), {"x": "anything"}),
+        (setting("text-input"), {"x": "a", "undeclared": [1]}),
+        (setting("text-input"), {f"key {number}": "" for number in range(64)}),
+    ],
+)
+def test_a_value_that_the_daemon_takes_passes(declared: Setting, values: Mapping[str, Any]) -> None:
+    validate_settings([declared], values)
+
+
+def test_a_default_is_no_value() -> None:
+    with pytest.raises(DeclarationError, match="missing required setting: x"):
+        validate_settings([setting("text-input", required=True, default="d")], {})
+
+
+def test_more_than_64_values_are_too_many() -> None:
+    with pytest.raises(DeclarationError) as caught:
+        validate_settings([], {f"key {number}": "" for number in range(65)})
+    assert str(caught.value) == "failed to validate settings: too many setting fields"
