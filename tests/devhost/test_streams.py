@@ -97,7 +97,8 @@ def test_a_client_that_leaves_ends_the_script_and_the_plugin_lives_on(served: De
     served.apps[APP] = App(mode="chat", script=script)
     starts = served.starts
     with httpx.stream("GET", f"{served.url}/chat?app={APP}", timeout=DEADLINE_S) as answer:
-        assert next(answer.iter_lines()) == '{"answer": "a b c", "event": "message"}'
+        lines = answer.iter_lines()  # kept: an iterator that is dropped closes the connection
+        assert next(lines) == '{"answer": "a b c", "event": "message"}'
         assert not closed.is_set()
     assert closed.wait(DEADLINE_S)
     assert get(served, "/list").text == "a\nb\nc\n"
@@ -116,7 +117,8 @@ def test_an_endless_script_ends_with_its_client(served: Devhost) -> None:
 
     served.apps[APP] = App(mode="chat", script=script)
     with httpx.stream("GET", f"{served.url}/chat?app={APP}", timeout=DEADLINE_S) as answer:
-        assert next(answer.iter_lines()) == '{"answer": "again", "event": "message"}'
+        lines = answer.iter_lines()
+        assert next(lines) == '{"answer": "again", "event": "message"}'
     assert closed.wait(DEADLINE_S)
 
 
