@@ -168,7 +168,7 @@ def from_text(text: str, *, kind: str, conversation_id: str = "") -> DuckError:
     if not answer:
         return _first(_DAEMON, text) or DuckError(502, "completion_request_error", _NO_REASON)
     status, body = int(answer[1]), _json_object(answer[2]) or {"message": _NO_REASON}
-    if status >= 500 and kind == "completion":
+    if status == 500 and kind == "completion":
         return DuckError(502, "completion_unavailable", _NO_COMPLETION)
     return _from_dify(status, body, kind, conversation_id)
 
