@@ -24,6 +24,13 @@ STOP_GRACE_S = 2  # for the plugin to end by itself after SIGTERM
 STDERR_LINES = 200  # kept for the message about a plugin that does not start: a traceback and more
 READ_SIZE = 65_536
 
+# What to do about the SDK's most common reasons not to start.
+ADVICE = {
+    "Multiple subclasses of Endpoint": "One endpoint module, one Endpoint subclass: imported ones count. Import their module instead.",
+    "Missing subclass of Endpoint": "The file that the group names as the source of a route needs a subclass of dify_plugin.Endpoint.",
+    "No module named": "The plugin runs with devhost's Python: install there what its requirements.txt asks for.",
+    "Error loading plugin configuration": "The SDK refuses the manifest or the endpoint group: the fields that it names are above.",
+}
 LEVELS = {"DEBUG": logging.DEBUG, "INFO": logging.INFO, "WARNING": logging.WARNING, "ERROR": logging.ERROR}
 
 type _Pipes = tuple[asyncio.StreamWriter, asyncio.StreamReader, asyncio.StreamReader]
@@ -131,7 +138,8 @@ class Plugin:
             await asyncio.wait({ready, ended}, timeout=self._limits.start_s, return_when=asyncio.FIRST_COMPLETED)
             if not self._ready.is_set():
                 why = f"exit status {self._process.returncode}" if ended.done() else f"silent for {self._limits.start_s:g} s"
-                raise StartError("\n".join((f"the plugin did not start ({why}); it wrote:", *self._stderr)))
+                advice = next((f"\n{text}" for sign, text in ADVICE.items() if sign in "\n".join(self._stderr)), "")
+                raise StartError("\n".join((f"the plugin did not start ({why}); it wrote:", *self._stderr)) + advice)
         finally:
             ready.cancel()
             ended.cancel()

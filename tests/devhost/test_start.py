@@ -54,6 +54,27 @@ def test_a_plugin_that_cannot_start_tells_why(witness: Path, tmp_path: Path) -> 
         pass
 
 
+@pytest.mark.parametrize(
+    ("file", "text", "advice"),
+    [
+        ("main.py", "import no_such_module\n", "install there what its requirements.txt asks for."),
+        ("endpoints/witness.py", "x = 1\n", "needs a subclass of dify_plugin.Endpoint."),
+        (
+            "endpoints/witness.py",
+            "from dify_plugin import Endpoint\nclass A(Endpoint): pass\nclass B(Endpoint): pass\n",
+            "Import their module instead.",
+        ),
+    ],
+    ids=["missing module", "no endpoint", "two endpoints"],
+)
+def test_a_plugin_that_cannot_start_says_what_to_do(witness: Path, tmp_path: Path, file: str, text: str, advice: str) -> None:
+    folder = shutil.copytree(witness, tmp_path / "plugin")
+    (folder / file).write_text(text)
+    with pytest.raises(StartError) as caught, Devhost(folder):
+        pass
+    assert str(caught.value).endswith(advice)
+
+
 def test_the_install_method_is_local_whatever_the_folder_says(witness: Path, tmp_path: Path) -> None:
     folder = tmp_path / "plugin"
     shutil.copytree(witness, folder)
