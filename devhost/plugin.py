@@ -26,10 +26,10 @@ READ_SIZE = 65_536
 
 # What to do about the SDK's most common reasons not to start.
 ADVICE = {
-    "Multiple subclasses of Endpoint": "One endpoint module, one Endpoint subclass: imported ones count. Import their module instead.",
-    "Missing subclass of Endpoint": "The file that the group names as the source of a route needs a subclass of dify_plugin.Endpoint.",
+    "Multiple subclasses of Endpoint": "One Endpoint subclass a module, and imported ones count. Import their module instead.",
+    "Missing subclass of Endpoint": "The file that a route names as its source needs a subclass of dify_plugin.Endpoint.",
     "No module named": "The plugin runs with devhost's Python: install there what its requirements.txt asks for.",
-    "Error loading plugin configuration": "The SDK refuses the manifest or the endpoint group: the fields that it names are above.",
+    "Error loading plugin configuration": "The SDK refuses the manifest or the endpoint group: it names the fields above.",
 }
 LEVELS = {"DEBUG": logging.DEBUG, "INFO": logging.INFO, "WARNING": logging.WARNING, "ERROR": logging.ERROR}
 
