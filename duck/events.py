@@ -75,7 +75,9 @@ def text_of(stream: Iterable[Event]) -> str:
     text: list[str] = []
     for event in stream:
         replacement = replacement_of(event)
-        text = [*text, delta_of(event)] if replacement is None else [replacement]
+        if replacement is not None:
+            text.clear()
+        text.append(delta_of(event) if replacement is None else replacement)
     return "".join(text)
 
 

@@ -104,6 +104,7 @@ def _body_fields(request: Request, kind: Kind) -> dict[str, Any]:
         return {}
     if request.is_json:
         return _json_object(body)
+    request.max_form_memory_size = MAX_BODY  # the body is in memory already; Werkzeug's 500 kB would refuse a long text
     if request.mimetype == "application/x-www-form-urlencoded":
         return _form_fields(request, kind)
     if request.mimetype == "multipart/form-data":
@@ -144,7 +145,6 @@ def _check(value: Any, where: str, depth: int) -> None:
 
 
 def _form_fields(request: Request, kind: Kind) -> dict[str, Any]:
-    request.max_form_memory_size = MAX_BODY  # the body is in memory already; Werkzeug's 500 kB would refuse a long text
     if next(iter(request.form), "").lstrip().startswith("{"):
         raise invalid(
             "The body looks like JSON but was sent as a form. Send it with the header Content-Type: application/json "
@@ -154,7 +154,6 @@ def _form_fields(request: Request, kind: Kind) -> dict[str, Any]:
 
 
 def _multipart_fields(request: Request, kind: Kind) -> dict[str, Any]:
-    request.max_form_memory_size = MAX_BODY
     try:
         parts = [*request.form, *request.files]
     except RequestEntityTooLarge as error:

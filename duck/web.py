@@ -29,6 +29,7 @@ METHODS: Mapping[str, tuple[str, ...]] = {
     "parameters": ("GET",),
 }
 
+_FORMATS = {mimetype: name for name, mimetypes in MIMETYPES.items() for mimetype in mimetypes}
 _HEADERS = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -145,12 +146,11 @@ def _negotiate(request: Request) -> str | None:
         return None
     # Without parameters: `application/json; charset=utf-8` means JSON, but Werkzeug finds it equal to nothing that lacks them.
     accept = MIMEAccept([(accepted.partition(";")[0].strip().lower(), q) for accepted, q in request.accept_mimetypes])
-    formats = {mimetype: name for name, mimetypes in MIMETYPES.items() for mimetype in mimetypes}
-    best = accept.best_match([mimetype for mimetype in formats if accept.quality(mimetype) > 0])
+    best = accept.best_match([mimetype for mimetype in _FORMATS if accept.quality(mimetype) > 0])
     if best is None:
-        raise DuckError(406, "not_acceptable", f"Accept must allow one of {', '.join(formats)}.")
+        raise DuckError(406, "not_acceptable", f"Accept must allow one of {', '.join(_FORMATS)}.")
     ranges = {best, best.partition("/")[0] + "/*"}
-    return formats[best] if any(accepted in ranges or q == 0 for accepted, q in accept) else None
+    return _FORMATS[best] if any(accepted in ranges or q == 0 for accepted, q in accept) else None
 
 
 def _closing_events(dify: Gateway, run: Run) -> Generator[Event]:

@@ -64,6 +64,8 @@ def _output(outputs: Any) -> str:
     if not isinstance(outputs, dict) or not outputs:
         return ""
     texts = {name: value for name, value in outputs.items() if isinstance(value, str)}
-    if "text" in texts or len(texts) == 1:
-        return texts["text"] if "text" in texts else texts.popitem()[1]
+    if "text" in texts:
+        return texts["text"]
+    if len(texts) == 1:
+        return texts.popitem()[1]
     return json.encode(outputs).decode()
