@@ -40,10 +40,10 @@ def main() -> int:
             trace=_trace if options.trace else None,
         )
         with host:
-            print("\n".join(_welcome(host, demo_settings=not (options.settings or options.apps))), flush=True)  # noqa: T201
+            print("\n".join(_welcome(host, demo_settings=not (options.settings or options.apps))), flush=True)
             host.wait()
     except StartError as error:
-        print(f"devhost: {error}", file=sys.stderr)  # noqa: T201
+        print(f"devhost: {error}", file=sys.stderr)
         return EXIT_CANNOT_START
     except KeyboardInterrupt:
         return 0
@@ -76,7 +76,7 @@ def _limits(options: argparse.Namespace) -> Limits:
 
 def _trace(message: Mapping[str, Any]) -> None:
     if line := describe(message):
-        print(line, file=sys.stderr, flush=True)  # noqa: T201
+        print(line, file=sys.stderr, flush=True)
 
 
 def _read_settings(path: Path) -> dict[str, Any]:

@@ -210,7 +210,7 @@ class Runtime:
     def __init__(self, folder: Path, settings: Mapping[str, Any], limits: Limits, trace: Trace | None = None) -> None:
         self.starts = 0
         self.pid: int | None = None
-        self.declaration = _declared(folder, settings)
+        self.declaration: Declaration  # of the newest process
         self._folder = folder
         self._settings = settings
         self._limits = limits
@@ -264,6 +264,8 @@ class Runtime:
     async def _start(self) -> Plugin:
         self.starts += 1
         self.declaration = _declared(self._folder, self._settings)
+        for warning in self.declaration.warnings:
+            logger.warning("%s", warning)
         plugin = await Plugin.start(self._folder, self.declaration.entrypoint, self._limits, self._trace)
         self.pid = plugin.pid
         self._running.set_result(plugin)
