@@ -92,7 +92,7 @@ def _read_settings(path: Path) -> dict[str, Any]:
 
 def _welcome(host: Devhost, *, demo_settings: bool) -> list[str]:
     """What to try. Only Duck's routes are known here."""
-    name, url = host.declaration.name, host.url
+    name, url = host.runtime.declaration.name, host.url
     lines = ["", f"{name} is served at {url}/", f"Routes, settings and apps: {url.partition('/e/')[0]}/", ""]
     return [*lines, *demo.hints(url), "Ctrl-C stops it."] if name == "duck" and demo_settings else lines
 

@@ -16,13 +16,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self, cast
 
+from anyio import CancelScope
+
 from devhost.declaration import Declaration, DeclarationError, validate_settings
 from devhost.limits import Limits
 
 MAX_LINE = 5_242_880  # bytes; a plugin that writes a longer line is killed at once (PLUGIN_STDIO_MAX_BUFFER_SIZE)
 STOP_GRACE_S = 2  # for the plugin to end by itself after SIGTERM
-STDERR_LINES = 200  # kept for the message about a plugin that does not start: a traceback and more
 READ_SIZE = 65_536
+STDERR_LINES = 200  # kept for the message about a plugin that does not start: a traceback and more
 
 # What to do about the SDK's most common reasons not to start.
 ADVICE = {
@@ -125,12 +127,13 @@ class Plugin:
 
         Closing its stdin would not do: the SDK reads on at the end of it, at full speed.
         """
-        self._signal(signal.SIGTERM)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(STOP_GRACE_S):
-                await self._process.wait()
-        self._signal(signal.SIGKILL)
-        await self.wait()
+        with CancelScope(shield=True):  # a start that is cancelled waits for this, too
+            self._signal(signal.SIGTERM)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(STOP_GRACE_S):
+                    await self._process.wait()
+            self._signal(signal.SIGKILL)
+            await self.wait()
 
     async def _get_ready(self) -> None:
         ready, ended = asyncio.create_task(self._ready.wait()), asyncio.create_task(self.wait())
@@ -205,18 +208,32 @@ class Plugin:
 
 
 class Runtime:
-    """Keeps one process of the plugin running: one that ends is replaced, and requests wait meanwhile."""
+    """Keeps one process of the plugin running: one that ends is replaced, and requests wait meanwhile.
+
+    Entering starts it, and raises `StartError` where that fails; leaving stops it. `starts` counts its processes, `pid` is the
+    newest one's, `declaration` is what that one declares.
+    """
+
+    pid: int
+    declaration: Declaration
 
     def __init__(self, folder: Path, settings: Mapping[str, Any], limits: Limits, trace: Trace | None = None) -> None:
         self.starts = 0
-        self.pid: int | None = None
-        self.declaration: Declaration  # of the newest process
         self._folder = folder
         self._settings = settings
         self._limits = limits
         self._trace = trace
         self._changed = asyncio.Event()
         self._running: asyncio.Future[Plugin | None] = asyncio.get_running_loop().create_future()
+
+    async def __aenter__(self) -> Self:
+        await self._start()
+        self._keeping = asyncio.create_task(self._keep())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._keeping.cancel()
+        await asyncio.wait({self._keeping})
 
     async def plugin(self) -> Plugin | None:
         """The running process, awaited while there is none; None if a replacement did not start."""
@@ -225,21 +242,7 @@ class Runtime:
             if plugin is None or not plugin.ending:
                 return plugin
             await plugin.wait()
-            await asyncio.sleep(0)  # for `keep` to see it, too
-
-    async def keep(self) -> None:
-        """Starts the plugin, and starts it anew whenever it ends; stops it when cancelled.
-
-        Raises `StartError` if the first start fails.
-        """
-        plugin = await self._start()
-        while True:
-            try:
-                await plugin.wait()
-            finally:
-                self._running = asyncio.get_running_loop().create_future()
-                await plugin.stop()  # or what is left of its group
-            plugin = await self._replace()
+            await asyncio.sleep(0)  # for `_keep` to see it, too
 
     async def reload(self) -> None:
         """Ends the process, so that one with the folder's new content takes its place."""
@@ -248,20 +251,25 @@ class Runtime:
             plugin.give_up("the plugin was started anew")
             await plugin.stop()
 
-    async def _replace(self) -> Plugin:
-        """Starts another process; where that fails, again when the folder has changed. Requests are answered meanwhile."""
+    async def _keep(self) -> None:
+        """Starts another process whenever one ends; where that fails, again when the folder has changed."""
         while True:
+            plugin = self._running.result()
+            try:
+                await (plugin.wait() if plugin else self._changed.wait())
+            finally:
+                self._running = asyncio.get_running_loop().create_future()
+                if plugin:
+                    await plugin.stop()  # or what is left of its group
             logger.warning("the plugin's process ended; starting another")
             self._changed.clear()
             try:
-                return await self._start()
+                await self._start()
             except StartError as error:
                 logger.error("%s\nthere is no plugin now", error)  # noqa: TRY400 - its own traceback says nothing
-            self._running.set_result(None)
-            await self._changed.wait()
-            self._running = asyncio.get_running_loop().create_future()
+                self._running.set_result(None)
 
-    async def _start(self) -> Plugin:
+    async def _start(self) -> None:
         self.starts += 1
         self.declaration = _declared(self._folder, self._settings)
         for warning in self.declaration.warnings:
@@ -269,7 +277,6 @@ class Runtime:
         plugin = await Plugin.start(self._folder, self.declaration.entrypoint, self._limits, self._trace)
         self.pid = plugin.pid
         self._running.set_result(plugin)
-        return plugin
 
 
 def _declared(folder: Path, settings: Mapping[str, Any]) -> Declaration:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from devhost import App, Devhost
+from devhost.limits import Limits
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 SESSION = [json.loads(line) for line in (SAMPLES / "stdio-session.ndjson").read_text().splitlines()]
@@ -68,7 +69,7 @@ def hold(folder: Path, captured: list[dict[str, Any]]) -> list[Mapping[str, Any]
     raw = bytes.fromhex(captured[0]["line"]["data"]["raw_http_request"]).decode()
     head, _, body = raw.partition("\r\n\r\n")
     first, *fields = head.split("\r\n")
-    with Devhost(folder, {APP: app}, SETTINGS, hook=HOOK, race_ms=0, trace=messages.append) as host:
+    with Devhost(folder, {APP: app}, SETTINGS, hook=HOOK, limits=Limits(race_s=0), trace=messages.append) as host:
         connection = http.client.HTTPConnection("127.0.0.1", host.port, timeout=30)
         connection.putrequest("POST", f"/e/{HOOK}{first.split()[1]}", skip_host=True, skip_accept_encoding=True)
         for field in fields:

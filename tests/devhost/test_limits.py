@@ -133,7 +133,7 @@ def test_a_queue_that_was_full_takes_events_again_after_a_moment_of_silence() ->
 def test_a_plugin_that_falls_silent_is_replaced(witness: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEARTBEAT_INTERVAL", "3600")
     with Devhost(witness, limits=Limits(silence_s=0.5)) as host:
-        assert eventually(lambda: host.starts > 1)
+        assert eventually(lambda: host.runtime.starts > 1)
 
 
 def test_a_plugin_without_a_heartbeat_does_not_start(witness: Path, tmp_path: Path) -> None:
@@ -149,5 +149,5 @@ def test_what_a_plugin_prints_is_dropped_and_without_a_newline_takes_the_next_ch
 ) -> None:
     folder = shutil.copytree(witness, tmp_path / "plugin")
     (folder / "endpoints/witness.py").write_text(PRINTING)
-    with Devhost(folder, race_ms=0) as host:
+    with Devhost(folder, limits=Limits(race_s=0)) as host:
         assert httpx.get(host.url + "/print", params={"text": text}, timeout=DEADLINE_S).text == body

@@ -19,6 +19,7 @@ import pytest
 
 from devhost import App, Call, Devhost, Failure, Pause
 from devhost.apps import Script, Step
+from devhost.limits import Limits
 from tests.support import KEY, sample
 
 ROOT = Path(__file__).parents[2]
@@ -92,7 +93,7 @@ def duck() -> Iterator[Served]:
     with serve(ROOT, {"api_key": KEY}) as served:
         served.client.headers["Authorization"] = f"Bearer {KEY}"
         yield served
-        assert served.host.starts == 1, "a request has killed Duck"
+        assert served.host.runtime.starts == 1, "a request has killed Duck"
 
 
 @pytest.fixture
@@ -149,7 +150,7 @@ def test_of_a_stream_that_comes_all_at_once_the_original_loses_all_but_the_first
 
 
 def test_without_the_race_the_original_loses_nothing_of_it() -> None:
-    with serve(PLUGINS / "original", {}, race_ms=0) as served:
+    with serve(PLUGINS / "original", {}, limits=Limits(race_s=0)) as served:
         path = served.add(EVENTS)
         assert [br_lines(served.client.get(path)) for _ in range(REPEATS)] == [EVENTS] * REPEATS
 
@@ -167,23 +168,23 @@ def test_of_a_stream_that_comes_all_at_once_duck_loses_nothing(duck: Served) -> 
 def test_an_event_of_3_megabytes_kills_the_original_and_a_replacement_answers(
     original: Served, log: queue.SimpleQueue[logging.LogRecord]
 ) -> None:
-    starts, pid = original.host.starts, original.host.pid
+    starts, pid = original.host.runtime.starts, original.host.runtime.pid
     with original.client.stream("GET", original.add(WITH_LARGE)) as hanging:
         chunks = hanging.iter_text()  # kept: the client hangs up when nobody holds it any more
         assert json.loads(next(chunks).removesuffix(" <br>")) == EVENTS[0]
         while "starting another" not in log.get(timeout=DEADLINE_S).getMessage():
             pass
         assert br_lines(original.get_paced(EVENTS)) == EVENTS
-        assert (original.host.starts, original.host.pid != pid) == (starts + 1, True)
+        assert (original.host.runtime.starts, original.host.runtime.pid != pid) == (starts + 1, True)
         readable, _, _ = select.select([hanging.extensions["network_stream"].get_extra_info("socket")], [], [], 0)
         assert not readable, "a client of the killed process hears nothing more"
 
 
 def test_an_event_of_3_megabytes_passes_through_duck(duck: Served) -> None:
-    path, pid = duck.add(WITH_LARGE), duck.host.pid
+    path, pid = duck.add(WITH_LARGE), duck.host.runtime.pid
     assert ndjson(duck.client.get(path, params=NDJSON)) == WITH_LARGE
     assert_whole_page(duck.client.get(path), TEXT)
-    assert (duck.host.starts, duck.host.pid) == (1, pid)
+    assert (duck.host.runtime.starts, duck.host.runtime.pid) == (1, pid)
 
 
 # An error in the middle, and one before the first chunk

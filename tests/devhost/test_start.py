@@ -34,7 +34,7 @@ def devhost(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 def test_leaving_the_context_leaves_no_process_and_no_listener(witness: Path) -> None:
     with Devhost(witness) as host:
-        pid, port = host.pid, host.port
+        pid, port = host.runtime.pid, host.port
         assert pid is not None
         assert is_running(pid)
         with socket.create_connection(("127.0.0.1", port)) as client:

@@ -11,6 +11,7 @@ import pytest
 
 from devhost import App, Call, Devhost, Pause
 from devhost.apps import Step
+from devhost.limits import Limits
 
 APP = "00000000-0000-4000-8000-0000000000ee"
 DEADLINE_S = 30
@@ -49,7 +50,7 @@ def test_the_first_chunk_is_not_held_back(served: Devhost) -> None:
 
 
 def test_the_window_can_be_closed(witness: Path) -> None:
-    with Devhost(witness, race_ms=0) as host:
+    with Devhost(witness, limits=Limits(race_s=0)) as host:
         assert get(host, "/stream?n=5").text == lines(5)
 
 
@@ -63,12 +64,12 @@ def test_a_line_of_more_than_5_mib_kills_the_plugin_and_a_replacement_answers(wi
         assert len(get(host, "/echo").content) > 2_500_000  # 5 MB in hex, still below
 
         host.settings["text"] = "x" * 2_700_000
-        pid = host.pid
+        pid = host.runtime.pid
         with socket.create_connection(("127.0.0.1", host.port), timeout=DEADLINE_S) as hanging:
             hanging.sendall(b"GET /e/duck/echo HTTP/1.1\r\nHost: h\r\n\r\n")
             host.settings["text"] = wait_for_replacement(host, pid)
             assert get(host, "/list").text == "a\nb\nc\n"
-            assert (host.starts, host.pid != pid) == (2, True)
+            assert (host.runtime.starts, host.runtime.pid != pid) == (2, True)
             readable, _, _ = select.select([hanging], [], [], 0)
             assert not readable
 
@@ -78,7 +79,7 @@ def wait_for_replacement(host: Devhost, pid: int | None) -> str:
     deadline = threading.Event()
     timer = threading.Timer(DEADLINE_S, deadline.set)
     timer.start()
-    while host.pid == pid:
+    while host.runtime.pid == pid:
         assert not deadline.wait(0.01), "the plugin was not replaced"
     timer.cancel()
     return ""
@@ -95,14 +96,14 @@ def test_a_client_that_leaves_ends_the_script_and_the_plugin_lives_on(served: De
             closed.set()
 
     served.apps[APP] = App(mode="chat", script=script)
-    starts = served.starts
+    starts = served.runtime.starts
     with httpx.stream("GET", f"{served.url}/chat?app={APP}", timeout=DEADLINE_S) as answer:
         lines = answer.iter_lines()  # kept: an iterator that is dropped closes the connection
         assert next(lines) == '{"answer": "a b c", "event": "message"}'
         assert not closed.is_set()
     assert closed.wait(DEADLINE_S)
     assert get(served, "/list").text == "a\nb\nc\n"
-    assert served.starts == starts
+    assert served.runtime.starts == starts
 
 
 def test_an_endless_script_ends_with_its_client(served: Devhost) -> None:

@@ -10,11 +10,12 @@ import httpx
 import pytest
 
 from devhost import App, Devhost
+from devhost.limits import Limits
 from tests.support import KEY
 
 ROOT = Path(__file__).parents[2]
 AUTHORIZED = {"Authorization": f"Bearer {KEY}"}
-RACE_MS = 20  # in which the real daemon cuts locally; the default of 50 would leave less room for a machine that stalls
+RACE_S = 0.02  # in which the real daemon cuts locally; the default of 0.05 would leave less room for a machine that stalls
 DEADLINE_S = 60  # of one request: a test that waits longer has hung
 
 
@@ -41,8 +42,8 @@ class Duck:
 @pytest.fixture(scope="session")
 def duck() -> Iterator[Duck]:
     with (
-        Devhost(ROOT, settings={"api_key": KEY}, race_ms=RACE_MS) as host,
+        Devhost(ROOT, settings={"api_key": KEY}, limits=Limits(race_s=RACE_S)) as host,
         httpx.Client(base_url=host.url, headers=AUTHORIZED, timeout=DEADLINE_S) as client,
     ):
         yield Duck(host, client)
-        assert host.starts == 1, "a request has killed the plugin"
+        assert host.runtime.starts == 1, "a request has killed the plugin"

@@ -164,7 +164,7 @@ def test_a_large_answer_arrives_whole_and_the_process_lives(duck: Duck, style: s
             assert response.text == text
         case _:
             assert text in response.text
-    assert duck.host.starts == 1
+    assert duck.host.runtime.starts == 1
 
 
 def test_a_large_error_arrives_whole(duck: Duck) -> None:
