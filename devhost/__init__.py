@@ -20,7 +20,7 @@ It is meant to be as unkind as the real thing. It knows nothing of the plugin bu
 """
 
 from devhost.apps import App, Call, Failure, Pause, say
+from devhost.declaration import StartError
 from devhost.host import Devhost
-from devhost.plugin import StartError
 
 __all__ = ["App", "Call", "Devhost", "Failure", "Pause", "StartError", "say"]

@@ -9,12 +9,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import yaml
-
 from devhost import demo
+from devhost.declaration import StartError, read_mapping
 from devhost.host import Devhost
 from devhost.limits import Limits
-from devhost.plugin import StartError
 from devhost.trace import describe
 
 EXIT_CANNOT_START = 2
@@ -27,26 +25,14 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT, too: a shell starts its background jobs with it ignored
         signal.signal(number, _interrupt)
     try:
-        named = demo.load(options.apps) if options.apps else None
-        settings = _read_settings(options.settings) if options.settings else demo.settings(named)
-        host = Devhost(
-            options.folder,
-            demo.apps() if named is None else {demo.app_id(name): app for name, app in named.items()},
-            settings,
-            hook=options.hook,
-            port=options.port,
-            limits=_limits(options),
-            reload=True,
-            trace=_trace if options.trace else None,
-        )
-        with host:
+        with _devhost(options) as host:
             print("\n".join(_welcome(host, demo_settings=not (options.settings or options.apps))), flush=True)
             host.wait()
     except StartError as error:
         print(f"devhost: {error}", file=sys.stderr)
         return EXIT_CANNOT_START
     except KeyboardInterrupt:
-        return 0
+        pass
     return 0
 
 
@@ -55,23 +41,31 @@ def _options() -> argparse.Namespace:
     parser.add_argument("folder", nargs="?", type=Path, default=Path(), help="the plugin's folder (default: this one)")
     parser.add_argument("--port", type=int, default=8000, help="on 127.0.0.1 (default: 8000; 0: a free one)")
     parser.add_argument("--hook", default="duck", help="the hook id in the URL (default: duck)")
-    for name, default, help_text in (
+    for name, default, what in (
         ("--race-ms", Limits().race_s * 1000, "a stream that ends within this after its first chunk is cut to it"),
         ("--absolute-timeout", Limits().absolute_s, "seconds after which a streaming run of an app is cut"),
         ("--execution-timeout", Limits().execution_s, "seconds from its first chunk after which an answer is cut"),
     ):
-        parser.add_argument(name, type=float, default=default, metavar="N", help=f"{help_text} (default: %(default)g)")
+        parser.add_argument(name, type=float, default=default, metavar="N", help=f"{what} (default: %(default)g)")
     parser.add_argument("--trace", action="store_true", help="show every message between daemon and plugin")
-    parser.add_argument(
-        "--settings", type=Path, metavar="FILE", help="the endpoint's settings, JSON or YAML (default: the demo's)"
-    )
-    parser.add_argument("--apps", type=Path, metavar="FILE", help="a Python file with APPS, by alias (default: the demo's)")
+    settings, apps = "the endpoint's settings, JSON or YAML", "a Python file with APPS, by alias"
+    parser.add_argument("--settings", type=Path, metavar="FILE", help=f"{settings} (default: the demo's)")
+    parser.add_argument("--apps", type=Path, metavar="FILE", help=f"{apps} (default: the demo's)")
     return parser.parse_args()
 
 
-def _limits(options: argparse.Namespace) -> Limits:
-    race_s = options.race_ms / 1000
-    return Limits(race_s=race_s, absolute_s=options.absolute_timeout, execution_s=options.execution_timeout)
+def _devhost(options: argparse.Namespace) -> Devhost:
+    named = demo.load(options.apps) if options.apps else None
+    return Devhost(
+        options.folder,
+        demo.apps() if named is None else {demo.app_id(name): app for name, app in named.items()},
+        read_mapping(options.settings, "a file of settings") if options.settings else demo.settings(named),
+        hook=options.hook,
+        port=options.port,
+        limits=Limits(race_s=options.race_ms / 1000, absolute_s=options.absolute_timeout, execution_s=options.execution_timeout),
+        reload=True,
+        trace=_trace if options.trace else None,
+    )
 
 
 def _trace(message: Mapping[str, Any]) -> None:
@@ -79,20 +73,9 @@ def _trace(message: Mapping[str, Any]) -> None:
         print(line, file=sys.stderr, flush=True)
 
 
-def _read_settings(path: Path) -> dict[str, Any]:
-    """The settings in the file; YAML takes JSON, too. Raises `StartError` if it cannot be read or holds no mapping."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise StartError(f"cannot read the settings in {path}: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict):
-        raise StartError(f"{path} holds no mapping of settings")
-    return content
-
-
 def _welcome(host: Devhost, *, demo_settings: bool) -> list[str]:
     """What to try. Only Duck's routes are known here."""
-    name, url = host.runtime.declaration.name, host.url
+    name, url = host.runtime.declaration.manifest.name, host.url
     lines = ["", f"{name} is served at {url}/", f"Routes, settings and apps: {url.partition('/e/')[0]}/", ""]
     return [*lines, *demo.hints(url), "Ctrl-C stops it."] if name == "duck" and demo_settings else lines
 

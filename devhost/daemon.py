@@ -8,21 +8,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from starlette.applications import Starlette
-from starlette.convertors import Convertor, register_url_convertor
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from devhost import page
-from devhost.apps import App
 from devhost.dify import Dify, Run
 from devhost.limits import Backlog, Limits
 from devhost.plugin import Plugin, Runtime
-from devhost.request import BODY_LIMIT, Received, copy_request, has_valid_escapes, split_path
-from devhost.response import Answer, send_daemon_error, send_whole
+from devhost.request import BODY_LIMIT, copy_request, has_valid_escapes
+from devhost.response import INTERNAL_ERROR, Answer, daemon_error
 from devhost.wire import END, Reply, reply_line, request_line
 
 # What becomes of a run that is cut off at the absolute limit, whether it was idle then or not.
@@ -30,126 +30,106 @@ READ_TIMEOUT = Reply(
     "error",
     "read app failed: read tcp 127.0.0.1:5002->127.0.0.1:5001: use of closed network connection\nfailed to read system header",
 )
-METHODS = ["HEAD", "POST", "GET", "PUT", "DELETE", "OPTIONS"]  # no PATCH
-
+METHODS = frozenset({"HEAD", "POST", "GET", "PUT", "DELETE", "OPTIONS"})  # no PATCH
 
 logger = logging.getLogger("devhost")
 
 
-class _AnyPath(Convertor[str]):
-    """What follows the hook, line breaks included, which Starlette's own `path` leaves out."""
-
-    regex = r"[\s\S]*"
-
-    def convert(self, value: str) -> str:
-        return value
-
-    def to_string(self, value: str) -> str:
-        return value
-
-
-register_url_convertor("anypath", _AnyPath())
-
-
 @dataclass(frozen=True, slots=True)
 class Daemon:
-    """Serves the endpoints of one plugin under one hook; called as the ASGI application for `/e/<hook>/<path>`."""
+    """Serves the endpoints of one plugin under one hook; called as the ASGI application for whatever is no page or file."""
 
     runtime: Runtime
     dify: Dify
     hook: str
     url: str
     settings: Mapping[str, Any]
-    apps: Mapping[str, App]
     limits: Limits
     endpoint_id: str = field(default_factory=lambda: str(uuid.uuid4()))  # not the hook: Dify keeps the two apart
 
     def app(self) -> Starlette:
         """The ASGI application with all routes."""
-        routes = [
-            Route("/e/{hook}/{path:anypath}", self, methods=METHODS),
-            Route("/e/{hook}", _redirect, methods=METHODS),
-            Route("/", self._page),
-            *self.dify.files.routes(),
-        ]
         # A method without a route is nothing else to the daemon than a path without one.
-        application = Starlette(routes=routes, exception_handlers={404: _no_route, 405: _no_route})
-        application.router.redirect_slashes = False
+        errors = {404: _no_route, 405: _no_route}
+        application = Starlette(routes=[Route("/", self._page), *self.dify.files.routes()], exception_handlers=errors)
+        application.router.default = self
         return application
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request. When the client leaves its backwards calls end, and the plugin is not told."""
         request = Request(scope, receive)
-        if not has_valid_escapes(scope["raw_path"]):
-            await send_whole(send, 400, [("Content-Type", "text/plain; charset=utf-8")], b"400 Bad Request")
+        if (refusal := self._refusal(request)) is not None:
+            await refusal(scope, receive, send)
             return
-        hook, path = split_path(scope["raw_path"])
-        if hook != self.hook:
-            await send_daemon_error(send, 404, -400, "PluginDaemonBadRequestError", "endpoint not found")
-            return
-        try:
+        with contextlib.suppress(ClientDisconnect):
             body = await _read_body(request)
-        except ClientDisconnect:
+            answering = asyncio.create_task(self._answer(request, body, send))
+            leaving = asyncio.create_task(_until_left(receive))
+            try:
+                await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                answering.cancel()
+                leaving.cancel()
+            if answering.done():
+                answering.result()
+
+    async def _page(self, request: Request) -> Response:  # noqa: ARG002 - what Starlette calls it with
+        return HTMLResponse(page.render(self.runtime.declaration, self.url, self.settings, self.dify.apps))
+
+    def _refusal(self, request: Request) -> Response | None:
+        """What the daemon answers by itself."""
+        if not has_valid_escapes(request.scope["raw_path"]):
+            return Response(b"400 Bad Request", 400, media_type="text/plain")
+        match _segments(request):
+            case [b"", b"e", hook, *path] if hook and request.method in METHODS:
+                if not path:
+                    return _redirect(request)
+                known = hook.decode("utf-8", "replace") == self.hook
+                return None if known else daemon_error(404, -400, "PluginDaemonBadRequestError", "endpoint not found")
+        raise HTTPException(404)
+
+    async def _answer(self, request: Request, body: bytes, send: Send) -> None:
+        plugin = await self.runtime.plugin()
+        if plugin is None:
+            response = daemon_error(404, -500, INTERNAL_ERROR, "no available node, plugin runtime not found")
+            await response(request.scope, request.receive, send)
             return
-        received = Received(
+        declaration = self.runtime.declaration  # a reload may have changed it
+        self.dify.permissions, self.dify.storage_size = declaration.permissions, declaration.storage_size
+        copy = copy_request(
             method=request.method,
-            hook=hook,
-            path=path,
-            query=scope["query_string"],
+            hook=self.hook,
+            path=b"/" + _segments(request)[3],
+            query=request.scope["query_string"],
             headers=request.headers.raw,
             body=body,
         )
-        answering = asyncio.create_task(self._answer(received, send))
-        leaving = asyncio.create_task(_until_left(receive))
-        try:
-            await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            answering.cancel()
-            leaving.cancel()
-        if answering.done():
-            answering.result()
-
-    async def _page(self, request: Request) -> Response:  # noqa: ARG002 - what Starlette calls it with
-        return HTMLResponse(page.render(self.runtime.declaration, self.url, self.settings, self.apps))
-
-    async def _answer(self, received: Received, send: Send) -> None:
-        plugin = await self.runtime.plugin()
-        if plugin is None:
-            text = "no available node, plugin runtime not found"
-            await send_daemon_error(send, 404, -500, "PluginDaemonInternalServerError", text)
-            return
-        self.dify.permissions = self.runtime.declaration.permissions  # a reload may have changed them
-        session = _Session(plugin, self.dify, self.endpoint_id, self.limits)
-        with contextlib.closing(session):
-            session.begin(copy_request(received), self.settings)
-            await session.answer.write(received.method, send)
+        with contextlib.ExitStack() as at_the_end:
+            session = _Session(plugin, self.dify, self.endpoint_id, self.limits, at_the_end)
+            session.begin(copy, self.settings)
+            await session.answer.write(request.scope, request.receive, send)
 
 
 class _Session:
-    """One request in the plugin: its answer on the one side, its backwards calls on the other."""
+    """One request in the plugin: its answer on the one side, its backwards calls on the other.
 
-    def __init__(self, plugin: Plugin, dify: Dify, endpoint_id: str, limits: Limits) -> None:
+    At the end of it calls are cancelled, and nothing more reaches the plugin.
+    """
+
+    def __init__(self, plugin: Plugin, dify: Dify, endpoint_id: str, limits: Limits, at_the_end: contextlib.ExitStack) -> None:
         self.answer = Answer(limits)
         self._limits = limits
         self._plugin = plugin
         self._dify = dify
         self._endpoint_id = endpoint_id
         self._id = str(uuid.uuid4())
-        self._runs: list[Run] = []
-        self._timers: list[asyncio.TimerHandle] = []
+        self._at_the_end = at_the_end
 
     def begin(self, copy: bytes, settings: Mapping[str, Any]) -> None:
         """Hands the request to the plugin."""
         self._plugin.attach(self._id, self._receive)
+        self._at_the_end.callback(self._plugin.detach, self._id)
         self._plugin.write(request_line(self._id, self._endpoint_id, copy, settings))
-
-    def close(self) -> None:
-        """Ends the session on this side: calls are cancelled, and nothing more reaches the plugin."""
-        self._plugin.detach(self._id)
-        for timer in self._timers:
-            timer.cancel()
-        for run in self._runs:
-            run.cancel()
 
     def _receive(self, data: Mapping[str, Any]) -> None:
         content = data.get("data") or {}
@@ -178,9 +158,14 @@ class _Session:
             send(END)
 
         run = Run(self._dify.answer(kind, request), send, self._plugin.drain)
-        self._runs.append(run)
+        self._at_the_end.callback(run.cancel)
         if request.get("response_mode") == "streaming":
-            self._timers.append(loop.call_later(self._limits.absolute_s, cut))
+            self._at_the_end.callback(loop.call_later(self._limits.absolute_s, cut).cancel)
+
+
+def _segments(request: Request) -> list[bytes]:
+    """The path, decoded before it is split: `/e/<hook>/<the plugin's path>`."""
+    return unquote_to_bytes(request.scope["raw_path"]).split(b"/", 3)
 
 
 async def _read_body(request: Request) -> bytes:
@@ -199,7 +184,7 @@ async def _until_left(receive: Receive) -> None:
         pass
 
 
-async def _redirect(request: Request) -> Response:
+def _redirect(request: Request) -> Response:
     """`/e/<hook>` without the slash: to the same with it, the query kept."""
     query = request.scope["query_string"].decode("latin-1")
     target = request.scope["raw_path"].decode("latin-1") + "/" + (f"?{query}" if query else "")

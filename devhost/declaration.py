@@ -5,29 +5,24 @@ is refused here, and keys that neither knows are ignored, as both do.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from uuid import UUID
 
 import yaml
 from pydantic import AfterValidator, AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
 
 MAX_SETTINGS = 64  # values that the daemon stores for one endpoint, declared or not
 
-MODEL_KEYS = ("provider", "model", "model_type")
-MODEL_SCOPES = {  # and what a value holds beyond `MODEL_KEYS`; with any other scope none can be saved
-    **dict.fromkeys(("llm", "text-embedding", "speech2text", "moderation"), ()),
-    "rerank": ("score_threshold", "top_n"),
-    "tts": ("voice",),
-    "vision": ("completion_params",),
-}
+MODEL_SCOPES = ("llm", "text-embedding", "rerank", "tts", "speech2text", "moderation", "vision")
 SCOPES: Mapping[str, Iterable[str]] = {
     "app-selector": ("all", "chat", "workflow", "completion"),
-    "model-selector": (*MODEL_SCOPES, "document", "tool-call"),
+    "model-selector": (*MODEL_SCOPES, "document", "tool-call"),  # with the last two no value can be saved
 }
+KEYS = {"app-selector": ("app_id",), "model-selector": ("provider", "model", "model_type")}
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)
 
 # In Dify's words.
@@ -36,8 +31,8 @@ NO_REQUIREMENTS = "neither pyproject.toml nor requirements.txt found in plugin d
 BAD_SETTINGS = "failed to validate settings: "
 
 
-class DeclarationError(Exception):
-    """Dify would refuse the plugin, or the values of its settings; the text tells why, in one line."""
+class StartError(Exception):
+    """The plugin cannot be served: Dify would refuse it or its settings' values, or it does not start. The text tells why."""
 
 
 def _time(value: object) -> str:
@@ -50,11 +45,9 @@ def _time(value: object) -> str:
 
 
 def _no_uuid(text: str) -> str:
-    try:
-        UUID(text)
-    except ValueError:
-        return text
-    raise ValueError("it must not be a UUID")
+    if UUID.fullmatch(text):
+        raise ValueError("it must not be a UUID")
+    return text
 
 
 def _file(name: str, info: ValidationInfo[Path]) -> str:
@@ -79,7 +72,6 @@ def _scope(scope: str, info: ValidationInfo[Any]) -> str:
 type Text = Annotated[str, Field(min_length=1, max_length=1023)]
 type Version = Annotated[str, Field(pattern=r"^[0-9]{1,4}(\.[0-9]{1,4}){2}(-[0-9A-Za-z_]{1,16})?$")]
 type Icon = Annotated[str, AfterValidator(_asset)]
-type Source = Annotated[str, AfterValidator(_file)]
 
 
 class _Model(BaseModel):
@@ -112,7 +104,7 @@ class Route(_Model):
     path: Annotated[str, Field(pattern="^/")]
     method: Literal["HEAD", "GET", "POST", "PUT", "DELETE", "OPTIONS"]
     hidden: bool = False
-    source: Source = Field(validation_alias=AliasPath("extra", "python", "source"))
+    source: Annotated[str, AfterValidator(_file)] = Field(validation_alias=AliasPath("extra", "python", "source"))
 
 
 class _Group(_Model):
@@ -125,7 +117,9 @@ class _Permission(_Model):
     size: int = Field(default=1_048_576, ge=1_024, le=1_073_741_824)  # bytes; of the storage alone
 
 
-class _Manifest(_Model):
+class Manifest(_Model):
+    """What `manifest.yaml` says."""
+
     version: Version
     type: Literal["plugin"]
     author: Annotated[str, Field(pattern="^[a-z0-9_-]{1,64}$"), AfterValidator(_no_uuid)]
@@ -149,66 +143,62 @@ class _Manifest(_Model):
 class Declaration:
     """What a plugin declares.
 
-    `permissions` are those that are enabled: `app`, `endpoint`, `storage`, ... `settings` and `routes` are those of the last
-    endpoint group. `warnings` tell of what Dify takes and yet does not do as one may expect, a line each.
+    `permissions` are those that are enabled: `app`, `endpoint`, `storage`, ... `storage_size` is in bytes. `settings` and
+    `routes` are those of the last endpoint group.
     """
 
-    name: str
-    version: str
-    entrypoint: str
+    manifest: Manifest
     permissions: frozenset[str]
+    storage_size: int
     settings: tuple[Setting, ...]
     routes: tuple[Route, ...]
-    warnings: tuple[str, ...]
 
     @classmethod
     def read(cls, folder: Path) -> Self:
         """Reads the declaration of the plugin in the folder.
 
-        Raises `DeclarationError` if there is no plugin, or one that Dify would not install, start, or set up an endpoint of.
+        Raises `StartError` if there is no plugin, or one that Dify would not install, start, or set up an endpoint of.
         """
         if not folder.is_dir():
-            raise DeclarationError(f"there is no folder {folder}")
+            raise StartError(f"there is no folder {folder}")
         path = folder / "manifest.yaml"
         if not path.is_file():
-            raise DeclarationError(f"{folder} holds no plugin: it has no manifest.yaml")
-        manifest = _check(_Manifest, _load(path, "a plugin manifest"), folder, path)
-        permissions = frozenset(name for name, given in (manifest.permissions or {}).items() if given and given.enabled)
+            raise StartError(f"{folder} holds no plugin: it has no manifest.yaml")
+        manifest = _check(Manifest, read_mapping(path, "a plugin manifest"), folder, path)
+        permissions = {name: given for name, given in (manifest.permissions or {}).items() if given and given.enabled}
         if "endpoint" not in permissions:
-            raise DeclarationError(f"{path}: resource.permission.endpoint.enabled: {NO_PERMISSION}")
+            raise StartError(f"{path}: resource.permission.endpoint.enabled: {NO_PERMISSION}")
         if not any((folder / name).is_file() for name in ("pyproject.toml", "requirements.txt")):
-            raise DeclarationError(f"{folder}: {NO_REQUIREMENTS}")
+            raise StartError(f"{folder}: {NO_REQUIREMENTS}")
         # The SDK serves the routes of all groups; an installed package has the settings of the last one.
         groups = [_read_group(folder, name) for name in manifest.groups]
         settings, routes = groups[-1]
         return cls(
-            name=manifest.name,
-            version=manifest.version,
-            entrypoint=manifest.entrypoint,
-            permissions=permissions,
+            manifest=manifest,
+            permissions=frozenset(permissions),
+            storage_size=permissions.get("storage", _Permission()).size,
             settings=settings,
             routes=routes,
-            warnings=tuple(_warnings(manifest.groups, settings, routes)),
         )
 
 
 def validate_settings(settings: Iterable[Setting], values: Mapping[str, Any]) -> None:
-    """Checks an endpoint's values as the daemon does when they are saved; raises `DeclarationError` in its words.
+    """Checks an endpoint's values as the daemon does when they are saved; raises `StartError` in its words.
 
     Null is as good as absent, and "" is a value. Keys that are not declared pass, and so does all that `array[tools]` may
     hold. A `default` is no value: it only fills in the console's form.
     """
     if len(values) > MAX_SETTINGS:
-        raise DeclarationError(f"{BAD_SETTINGS}too many setting fields")
+        raise StartError(f"{BAD_SETTINGS}too many setting fields")
     for setting in settings:
         value = values.get(setting.name)
         if value is None and setting.required:
-            raise DeclarationError(f"{BAD_SETTINGS}missing required setting: {setting.name}")
+            raise StartError(f"{BAD_SETTINGS}missing required setting: {setting.name}")
         if value is not None and (fault := _fault(setting, value)):
-            raise DeclarationError(f"{BAD_SETTINGS}setting {setting.name} {fault}")
+            raise StartError(f"{BAD_SETTINGS}setting {setting.name} {fault}")
 
 
-def _fault(setting: Setting, value: object) -> str | None:
+def _fault(setting: Setting, value: Any) -> str | None:
     """What the daemon has against a value."""
     match setting.type:
         case "text-input" | "secret-input" | "select" if not isinstance(value, str):
@@ -219,32 +209,27 @@ def _fault(setting: Setting, value: object) -> str | None:
             return "is not a boolean"
         case "app-selector" | "model-selector" if not isinstance(value, Mapping):
             return "is not a map"
-        case "app-selector":
-            return _missing(value, ("app_id",))
-        case "model-selector":
-            scope = setting.scope or "llm"  # which asks for nothing more either
-            fault = _missing(value, (*MODEL_KEYS, *MODEL_SCOPES.get(scope, ())))
-            return fault or (None if scope in MODEL_SCOPES else "is not a valid model config scope")
+        case "app-selector" | "model-selector" if missing := [key for key in KEYS[setting.type] if key not in value]:
+            return f"is missing {missing[0]}"
+        case "model-selector" if setting.scope not in {None, *MODEL_SCOPES}:
+            return "is not a valid model config scope"
     return None
-
-
-def _missing(value: Any, keys: Iterable[str]) -> str | None:
-    return next((f"is missing {key}" for key in keys if key not in value), None)
 
 
 def _read_group(folder: Path, name: str) -> tuple[tuple[Setting, ...], tuple[Route, ...]]:
     path = folder / name
-    group = _check(_Group, _load(path, "an endpoint group"), folder, path)
+    group = _check(_Group, read_mapping(path, "an endpoint group"), folder, path)
     routes = []
     for number, row in enumerate(group.endpoints):
         if isinstance(row, str):  # relative to the plugin's folder, not to the group's
-            routes.append(_check(Route, _load(folder / row, "an endpoint"), folder, folder / row))
+            routes.append(_check(Route, read_mapping(folder / row, "an endpoint"), folder, folder / row))
         else:
             routes.append(_check(Route, row, folder, f"{path}: endpoints.{number}"))
     return tuple(group.settings), tuple(routes)
 
 
-def _load(path: Path, what: str) -> dict[str, Any]:
+def read_mapping(path: Path, what: str) -> dict[str, Any]:
+    """The mapping in a YAML or JSON file that shall be `what`. Raises `StartError` where there is none."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -255,7 +240,7 @@ def _load(path: Path, what: str) -> dict[str, Any]:
         if isinstance(content, dict):
             return content
         reason = "it holds no mapping"
-    raise DeclarationError(f"{path} is not {what}: {reason}")
+    raise StartError(f"{path} is not {what}: {reason}")
 
 
 def _check[M: BaseModel](model: type[M], content: object, folder: Path, where: Path | str) -> M:
@@ -265,21 +250,4 @@ def _check[M: BaseModel](model: type[M], content: object, folder: Path, where: P
         first = error.errors()[0]
         fields = ".".join(map(str, first["loc"]))
         rule = first["msg"].removeprefix("Value error, ")
-        raise DeclarationError(": ".join(filter(None, (str(where), fields, rule)))) from error
-
-
-def _warnings(groups: list[str], settings: Iterable[Setting], routes: Iterable[Route]) -> Iterator[str]:
-    if len(groups) > 1:
-        yield f"several endpoint groups: an installed package has {groups[-1]} only, a plugin being debugged {groups[0]} only"
-    for setting in settings:
-        if setting.name == "name":
-            yield "setting name: the console strips it, since it calls the endpoint's own name so"
-        if setting.type == "boolean" and setting.required:
-            yield f"setting {setting.name}: the console cannot save a required boolean as false"
-        if setting.type == "select" and not setting.options:
-            yield f"setting {setting.name}: a select without options takes no value"
-        if setting.type == "model-selector" and setting.scope and setting.scope not in MODEL_SCOPES:
-            yield f"setting {setting.name}: no endpoint can be saved with the scope {setting.scope}"
-    for route in routes:
-        if route.path.endswith("/") and route.path != "/":
-            yield f"route {route.path}: 404 without the slash at its end"
+        raise StartError(": ".join(filter(None, (str(where), fields, rule)))) from error

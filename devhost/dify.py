@@ -18,21 +18,16 @@ from devhost.files import Files
 from devhost.inputs import prepare
 from devhost.wire import END, Reply
 
-STORAGE_SIZE = 1_048_576  # bytes that a plugin may store, unless its manifest says otherwise
 REPLIES_AHEAD = 4096  # of one call, before it waits for the plugin: so that an endless script cannot fill the memory
 
 # The permission of the manifest that each kind of backwards call needs. Uploads need none.
 PERMISSIONS = {"app": "app", "fetch_app": "app", "storage": "storage"}
-APP_NOT_FOUND = Failure.http(400, "invalid_param", "app not found")
-MISSING_QUERY = Failure.http(400, "invalid_param", "missing query")
-NO_INPUTS = Failure.http(400, "invalid_param", "invalid payload: inputs: Input should be a valid dictionary")
-UNEXPECTED_TYPE = Failure.http(400, "invalid_param", "unexpected app type")
-NO_BLOCKING_AGENTS = Failure.http(400, "invalid_param", "Agent Chat App does not support blocking mode")
-NOT_STORED = {
-    "get": Failure("load data failed, please check if the key is correct or you have not set it"),
-    "del": Failure("delete data failed: there is no such key"),
-}
 STORAGE_FULL = Failure("save data failed: allocated size is greater than max storage size")
+NOT_STORED = Failure("load data failed, please check if the key is correct or you have not set it")
+NO_APP_ID = (
+    "error validating struct: Key: 'InvokeAppRequest.InvokeAppSchema.AppId' "
+    "Error:Field validation for 'AppId' failed on the 'required' tag"
+)
 NO_FORM = Failure("fetch app failed: data is nil")  # whatever the reason: the daemon does not look at Dify's status
 
 logger = logging.getLogger("devhost")
@@ -47,14 +42,14 @@ type Drain = Callable[[], Coroutine[Any, Any, None]]
 class Dify:
     """One workspace: its apps and files, what the plugin may do, and `calls`, to which every call that gets here is added.
 
-    `storage_size` is how many bytes the plugin may store.
+    `storage_size` is how many bytes the plugin may store, by its manifest.
     """
 
     apps: Mapping[str, App]
     permissions: frozenset[str]
     calls: list[Call]
     files: Files = field(default_factory=Files)
-    storage_size: int = STORAGE_SIZE
+    storage_size: int = 0
     _storage: dict[str, bytes] = field(default_factory=dict, init=False)
 
     def answer(self, kind: str, request: Mapping[str, Any]) -> Replies:
@@ -82,37 +77,43 @@ class Dify:
         except ValueError as error:
             return _failed(f"unmarshal backwards invoke request failed: {error}")
         self.calls.append(call)
-        if request.get("inputs") is None:
-            return _failed(NO_INPUTS.text)
-        app = self._find(call.app_id)
-        if app is None:
-            return _failed(APP_NOT_FOUND.text)
-        if (refusal := _refusal(app, call)) is not None:
-            return _failed(refusal.text)
-        return self._run(app, call)
-
-    def _run(self, app: App, call: Call) -> Replies:
-        """The run itself, if the inputs fit the form. Without one that can be read beforehand they stay as they are."""
-        form = app.form.get("user_input_form") if isinstance(app.form, dict) else None
         try:
-            inputs = (
-                call.inputs if form is None else prepare(call.inputs, form, self.files.input, basic=app.mode not in FLOW_MODES)
-            )
+            app = self._admit(call, request)
+            call = replace(call, inputs=self._inputs(app, call), files=self.files)
         except ValueError as error:
-            return (yield Reply("error", Failure.http(400, "invalid_param", str(error)).text))
+            return _failed(Failure.http(400, "invalid_param", str(error)).text)
         except TypeError:
-            return (yield Reply("error", UNKNOWN_ERROR.text))
-        call = replace(call, inputs=inputs, files=self.files)
+            return _failed(UNKNOWN_ERROR.text)
         if app.blocking is None or call.response_mode == "streaming":
-            yield from _steps(app, call)
-        else:
-            yield from _struct(lambda: app.answer(call))
+            return _steps(app, call)
+        return _struct(lambda: app.answer(call))
+
+    def _admit(self, call: Call, request: Mapping[str, Any]) -> App:
+        """The app, if the call fits it. Raises `ValueError` with Dify's words for 400, and `TypeError` where it answers 500."""
+        app = self._find(call.app_id)
+        if request.get("inputs") is None:
+            raise ValueError("invalid payload: inputs: Input should be a valid dictionary")
+        if app is None:
+            raise ValueError("app not found")
+        if app.mode not in {*CHAT_MODES, "workflow", "completion"}:
+            raise ValueError("unexpected app type")
+        if app.mode in CHAT_MODES and not call.query:
+            raise ValueError("missing query")
+        if app.mode == "agent-chat" and call.response_mode != "streaming":
+            raise ValueError("Agent Chat App does not support blocking mode")
+        if app.mode in CHAT_MODES and call.conversation_id and not is_uuid(call.conversation_id):
+            raise TypeError("the database refuses it")
+        return app
+
+    def _inputs(self, app: App, call: Call) -> dict[str, Any]:
+        """What the app's form makes of the inputs. Without one that can be read beforehand they stay as they are."""
+        form = app.form.get("user_input_form") if isinstance(app.form, dict) else None
+        if form is None:
+            return call.inputs
+        return prepare(call.inputs, form, self.files.input, basic=app.mode not in FLOW_MODES)
 
     def _fetch(self, request: Mapping[str, Any]) -> Replies:
-        app_id = request.get("app_id")
-        if not app_id:
-            return _failed(f"unmarshal backwards invoke request failed: {_required('FetchAppRequest.AppId')}")
-        app = self._find(str(app_id))
+        app = self._find(request["app_id"])
         return _failed(NO_FORM.text) if app is None else _struct(app.fetch)
 
     def _upload(self, request: Mapping[str, Any]) -> Event:
@@ -124,12 +125,10 @@ class Dify:
         match request["opt"]:
             case "exist":
                 return {"data": key in stored}
-            case "get" | "del" as opt if key not in stored:
-                return NOT_STORED[opt]
             case "get":
-                return {"data": stored[key].hex()}
+                return {"data": stored[key].hex()} if key in stored else NOT_STORED
             case "del":
-                del stored[key]
+                stored.pop(key, None)
             case "set":
                 value = bytes.fromhex(request["value"])
                 if sum(map(len, {**stored, key: value}.values())) > self.storage_size:
@@ -197,35 +196,15 @@ def _read_call(request: Mapping[str, Any]) -> Call:
 
     Raises `ValueError` with the daemon's text for wrong types and for an empty app id.
     """
-    fields: dict[str, Any] = {}
-    faults = []
-    for name in ("app_id", "query", "response_mode", "conversation_id", "user"):
-        value = request.get(name)
-        if value is not None and not isinstance(value, str):
-            faults.append(f"* '{name}' expected type 'string', got unconvertible type '{_go_type(value)}'")
-        fields[name] = value if isinstance(value, str) else ""
+    texts = {name: request.get(name) for name in ("app_id", "query", "response_mode", "conversation_id", "user")}
     inputs = request.get("inputs")
-    if inputs is not None and not isinstance(inputs, dict):
-        faults.append(f"* 'inputs' expected a map, got '{_go_type(inputs)}'")
-    if faults:
-        raise ValueError(f"error decoding map: {len(faults)} error(s) decoding:\n\n" + "\n".join(faults))
-    if not fields["app_id"]:
-        raise ValueError(_required("InvokeAppRequest.InvokeAppSchema.AppId"))
+    wrong = [name for name, value in texts.items() if not isinstance(value, str | None)]
+    if wrong or not isinstance(inputs, dict | None):
+        raise ValueError(f"error decoding map: unconvertible type of {', '.join(wrong) or 'inputs'}")
+    if not texts["app_id"]:
+        raise ValueError(NO_APP_ID)
+    fields: dict[str, Any] = {name: value or "" for name, value in texts.items()}
     return Call(inputs=inputs or {}, **fields)
-
-
-def _refusal(app: App, call: Call) -> Failure | None:
-    """Why Dify refuses the call before the app begins, if it does."""
-    if app.mode in CHAT_MODES:
-        if not call.query:
-            return MISSING_QUERY
-        if app.mode == "agent-chat" and call.response_mode != "streaming":
-            return NO_BLOCKING_AGENTS
-        if call.conversation_id and not is_uuid(call.conversation_id):
-            return UNKNOWN_ERROR  # the database refuses it
-    elif app.mode not in {"workflow", "completion"}:
-        return UNEXPECTED_TYPE
-    return None
 
 
 def is_uuid(text: str) -> bool:
@@ -264,22 +243,3 @@ def _struct(make: Callable[[], dict[str, Any] | Failure]) -> Replies:
 
 def _failed(text: str) -> Replies:
     yield Reply("error", text)
-
-
-def _required(field: str) -> str:
-    name = field.rpartition(".")[2]
-    return f"error validating struct: Key: '{field}' Error:Field validation for '{name}' failed on the 'required' tag"
-
-
-def _go_type(value: object) -> str:
-    """The name of Go's type for a JSON value."""
-    match value:
-        case bool():
-            return "bool"
-        case int() | float():
-            return "float64"
-        case str():
-            return "string"
-        case list():
-            return "[]interface {}"
-    return "map[string]interface {}"

@@ -4,9 +4,9 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,64 +14,53 @@ from typing import Any, Self
 import uvicorn
 from anyio.abc import TaskStatus
 from anyio.from_thread import start_blocking_portal
-from watchfiles import Change, DefaultFilter, awatch
+from watchfiles import PythonFilter, awatch
 
 from devhost.apps import App, Call
 from devhost.daemon import Daemon
+from devhost.declaration import StartError
 from devhost.dify import Dify
 from devhost.files import Files
 from devhost.limits import Limits
-from devhost.plugin import Runtime, StartError, Trace
+from devhost.plugin import Runtime, Trace
 
 LOOPBACK = "127.0.0.1"
 HEADER_LIMIT = 1_048_576  # bytes of request line and headers that Go's server takes
-SOURCES = frozenset({".py", ".yaml", ".yml", ".html", ".css", ".js", ".svg", ".txt"})  # a change of which starts the plugin anew
+SOURCES = PythonFilter(extra_extensions=[".yaml", ".yml", ".html", ".css", ".js", ".svg", ".txt"])  # they start the plugin anew
 
 logger = logging.getLogger("devhost")
 
 
+@dataclass(eq=False)
 class Devhost:
     """Runs a plugin and serves it on loopback, as a context manager.
 
     `folder` holds the plugin; `apps` maps app ids (UUIDs in lower case) to scripted apps; `settings` is what the plugin
     gets as its settings; `hook` is the hook id in the URL; `port` 0 takes a free one; `limits` are the daemon's. `apps` and
     `settings` may be changed while it runs. With `reload` a change in the folder starts the plugin anew. `trace` gets each
-    message in either direction. `files` are Dify's. Once it runs, `runtime` tells of the plugin's process, and `calls` holds
-    every call that the plugin made.
+    message in either direction. `files` are Dify's. `calls` holds every run of an app that the plugin has asked for. Once it
+    runs, `url` is the endpoint's, without a slash at its end, and `runtime` tells of the plugin's process.
 
     Entering raises `StartError` when the plugin cannot be started (with what it wrote to stderr), when its manifest or
     the settings are not valid, or when the port is taken.
     """
 
-    runtime: Runtime
-
-    def __init__(
-        self,
-        folder: str | Path,
-        apps: Mapping[str, App] | None = None,
-        settings: Mapping[str, Any] | None = None,
-        *,
-        hook: str = "duck",
-        port: int = 0,
-        limits: Limits | None = None,
-        reload: bool = False,
-        trace: Trace | None = None,
-        files: Files | None = None,
-    ) -> None:
-        self.folder = Path(folder)
-        self.apps: dict[str, App] = dict(apps or {})
-        self.settings: dict[str, Any] = dict(settings or {})
-        self.calls: list[Call] = []
-        self.files = files or Files()
-        self.hook = hook
-        self.port = port
-        self.url = ""
-        self._limits = limits or Limits()
-        self._reload = reload
-        self._trace = trace
-        self._stopping = asyncio.Event()
-        self._serving: Future[None] = Future()
-        self._running = ExitStack()
+    folder: str | Path
+    apps: dict[str, App] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    _: KW_ONLY
+    hook: str = "duck"
+    port: int = 0
+    limits: Limits = field(default_factory=Limits)
+    reload: bool = False
+    trace: Trace | None = None
+    files: Files = field(default_factory=Files)
+    calls: list[Call] = field(default_factory=list, init=False)
+    url: str = field(default="", init=False)
+    runtime: Runtime = field(init=False)
+    _stopping: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _serving: Future[None] = field(default_factory=Future, init=False)
+    _running: ExitStack = field(default_factory=ExitStack, init=False)
 
     def wait(self) -> None:
         """Waits until it has stopped."""
@@ -100,24 +89,20 @@ class Devhost:
         return listener
 
     async def _serve(self, listener: socket.socket, *, task_status: TaskStatus[None]) -> None:
-        async with Runtime(self.folder, self.settings, self._limits, self._trace) as self.runtime:
-            dify = Dify(self.apps, self.runtime.declaration.permissions, self.calls, files=self.files)
-            daemon = Daemon(self.runtime, dify, self.hook, self.url, self.settings, self.apps, self._limits)
+        async with Runtime(Path(self.folder), self.settings, self.limits, self.trace) as self.runtime:
+            dify = Dify(self.apps, frozenset(), self.calls, files=self.files)
+            daemon = Daemon(self.runtime, dify, self.hook, self.url, self.settings, self.limits)
             server = uvicorn.Server(_config(daemon))
             serving = asyncio.create_task(server.serve(sockets=[listener]))
             task_status.started()
-            if self._reload:
-                async for changes in awatch(self.folder, watch_filter=_is_source, stop_event=self._stopping):
+            if self.reload:
+                async for changes in awatch(self.folder, watch_filter=SOURCES, stop_event=self._stopping):
                     names = ", ".join(sorted({Path(path).name for _, path in changes}))
                     logger.warning("changed: %s; the plugin starts anew", names)
                     await self.runtime.reload()
             await self._stopping.wait()
             server.should_exit = True
             await serving
-
-
-def _is_source(change: Change, path: str) -> bool:
-    return Path(path).suffix in SOURCES and DefaultFilter()(change, path)
 
 
 def _config(daemon: Daemon) -> uvicorn.Config:

@@ -18,7 +18,7 @@ def render(declaration: Declaration, url: str, settings: Mapping[str, Any], apps
     routes = [(route.method, _linked(url, route.method, route.path)) for route in declaration.routes if not route.hidden]
     values = [(setting.name, setting.type, _shown(setting.type, settings.get(setting.name))) for setting in declaration.settings]
     behind = [(f"<code>{escape(app_id)}</code>", app.mode) for app_id, app in apps.items()]
-    name = escape(f"{declaration.name} {declaration.version}")
+    name = escape(f"{declaration.manifest.name} {declaration.manifest.version}")
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{name}</title><style>{STYLE}</style></head><body>'
         f"<h1>{name}</h1><p>Served at <code>{escape(url)}/</code> by a stand-in for Dify's plugin daemon.</p>"

@@ -13,12 +13,13 @@ import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, cast
 
 from anyio import CancelScope
 
-from devhost.declaration import Declaration, DeclarationError, validate_settings
+from devhost.declaration import Declaration, StartError, validate_settings
 from devhost.limits import Limits
 
 MAX_LINE = 5_242_880  # bytes; a plugin that writes a longer line is killed at once (PLUGIN_STDIO_MAX_BUFFER_SIZE)
@@ -33,24 +34,20 @@ ADVICE = {
     "No module named": "The plugin runs with devhost's Python: install there what its requirements.txt asks for.",
     "Error loading plugin configuration": "The SDK refuses the manifest or the endpoint group: it names the fields above.",
 }
-LEVELS = {"DEBUG": logging.DEBUG, "INFO": logging.INFO, "WARNING": logging.WARNING, "ERROR": logging.ERROR}
 
 type _Pipes = tuple[asyncio.StreamWriter, asyncio.StreamReader, asyncio.StreamReader]
 type Receive = Callable[[Mapping[str, Any]], None]
-type Trace = Callable[[Mapping[str, Any]], None]
+type Trace = Receive
 
 logger = logging.getLogger("devhost")
 plugin_logger = logging.getLogger("devhost.plugin")  # what the plugin itself logs or writes to stderr
-
-
-class StartError(Exception):
-    """The plugin cannot be served; the text tells why, with what the plugin wrote to stderr."""
 
 
 class Plugin:
     """One process of the plugin, from its start to its end."""
 
     def __init__(self, process: asyncio.subprocess.Process, limits: Limits, trace: Trace | None) -> None:
+        self.pid = process.pid  # also that of its group
         self._process = process
         self._limits = limits
         self._trace = trace
@@ -86,11 +83,6 @@ class Plugin:
             await plugin.stop()
             raise
         return plugin
-
-    @property
-    def pid(self) -> int:
-        """The process id, which is also that of its group."""
-        return self._process.pid
 
     def attach(self, session_id: str, receive: Receive) -> None:
         """From now on `receive` is called with the `data` of each message of the session."""
@@ -136,21 +128,20 @@ class Plugin:
             await self.wait()
 
     async def _get_ready(self) -> None:
-        ready, ended = asyncio.create_task(self._ready.wait()), asyncio.create_task(self.wait())
-        try:
-            await asyncio.wait({ready, ended}, timeout=self._limits.start_s, return_when=asyncio.FIRST_COMPLETED)
-            if not self._ready.is_set():
-                why = f"exit status {self._process.returncode}" if ended.done() else f"silent for {self._limits.start_s:g} s"
-                advice = next((f"\n{text}" for sign, text in ADVICE.items() if sign in "\n".join(self._stderr)), "")
-                raise StartError("\n".join((f"the plugin did not start ({why}); it wrote:", *self._stderr)) + advice)
-        finally:
-            ready.cancel()
-            ended.cancel()
+        ready = asyncio.create_task(self._ready.wait())
+        waited: set[asyncio.Future[Any]] = {ready, self._reading}
+        await asyncio.wait(waited, timeout=self._limits.start_s, return_when=asyncio.FIRST_COMPLETED)
+        ready.cancel()
+        if not self._ready.is_set():
+            ended = self._reading.done()
+            why = f"exit status {await self._process.wait()}" if ended else f"silent for {self._limits.start_s:g} s"
+            advice = next((f"\n{text}" for sign, text in ADVICE.items() if sign in "\n".join(self._stderr)), "")
+            raise StartError("\n".join((f"the plugin did not start ({why}); it wrote:", *self._stderr)) + advice)
 
     def _signal(self, number: signal.Signals) -> None:
         self.ending = True
         with contextlib.suppress(ProcessLookupError, PermissionError):  # gone, which is what is wanted
-            os.killpg(self._process.pid, number)
+            os.killpg(self.pid, number)
 
     async def _read_stdout(self, stdout: asyncio.StreamReader) -> None:
         while line := await self._read_line(stdout):
@@ -184,7 +175,7 @@ class Plugin:
             case {"event": "heartbeat"}:
                 self._ready.set()
             case {"event": "log", "data": {"level": level, "message": text}}:
-                plugin_logger.log(LEVELS.get(level, logging.INFO), "%s", text)
+                plugin_logger.log(logging.getLevelNamesMapping().get(level, logging.INFO), "%s", text)
             case {"event": "error", "data": reason}:
                 logger.error("the plugin could not read a line: %s", reason)
             case {"type": "plugin"}:
@@ -207,6 +198,7 @@ class Plugin:
                 plugin_logger.warning("%s", text)
 
 
+@dataclass(eq=False)
 class Runtime:
     """Keeps one process of the plugin running: one that ends is replaced, and requests wait meanwhile.
 
@@ -214,17 +206,15 @@ class Runtime:
     newest one's, `declaration` is what that one declares.
     """
 
-    pid: int
-    declaration: Declaration
-
-    def __init__(self, folder: Path, settings: Mapping[str, Any], limits: Limits, trace: Trace | None = None) -> None:
-        self.starts = 0
-        self._folder = folder
-        self._settings = settings
-        self._limits = limits
-        self._trace = trace
-        self._changed = asyncio.Event()
-        self._running: asyncio.Future[Plugin | None] = asyncio.get_running_loop().create_future()
+    folder: Path
+    settings: Mapping[str, Any]
+    limits: Limits
+    trace: Trace | None
+    starts: int = field(default=0, init=False)
+    pid: int = field(init=False)
+    declaration: Declaration = field(init=False)
+    _changed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _running: asyncio.Future[Plugin | None] = field(default_factory=asyncio.Future, init=False)
 
     async def __aenter__(self) -> Self:
         await self._start()
@@ -258,7 +248,7 @@ class Runtime:
             try:
                 await (plugin.wait() if plugin else self._changed.wait())
             finally:
-                self._running = asyncio.get_running_loop().create_future()
+                self._running = asyncio.Future()
                 if plugin:
                     await plugin.stop()  # or what is left of its group
             logger.warning("the plugin's process ended; starting another")
@@ -271,19 +261,8 @@ class Runtime:
 
     async def _start(self) -> None:
         self.starts += 1
-        self.declaration = _declared(self._folder, self._settings)
-        for warning in self.declaration.warnings:
-            logger.warning("%s", warning)
-        plugin = await Plugin.start(self._folder, self.declaration.entrypoint, self._limits, self._trace)
+        self.declaration = Declaration.read(self.folder)
+        validate_settings(self.declaration.settings, self.settings)
+        plugin = await Plugin.start(self.folder, self.declaration.manifest.entrypoint, self.limits, self.trace)
         self.pid = plugin.pid
         self._running.set_result(plugin)
-
-
-def _declared(folder: Path, settings: Mapping[str, Any]) -> Declaration:
-    """What the plugin in the folder declares, if it can be installed and the endpoint's settings be saved."""
-    try:
-        declaration = Declaration.read(folder)
-        validate_settings(declaration.settings, settings)
-    except DeclarationError as error:
-        raise StartError(str(error)) from error
-    return declaration

@@ -4,74 +4,55 @@ The daemon copies the request with Go's net/http and writes it out as HTTP/1.1 t
 canonical header names in alphabetical order, a sorted query, and a chunked nothing where a POST has no body.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from urllib.parse import quote_from_bytes, quote_plus, unquote_to_bytes
 
 BODY_LIMIT = 10_485_760  # the daemon reads bodies through a 10 MiB limit: what is longer is cut without a word
 NO_BODY = b"0\r\n\r\n"  # how Go writes the body of a POST or PUT that has none: chunked, and no chunk
 GO_AGENT = b"Go-http-client/1.1"  # what Go calls itself where the client gave no name
+BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 PATH_SAFE = "$&+,/:;=@"  # what Go leaves as it is in a path, besides letters, digits and -_.~
 
 REMOVED_HEADERS = frozenset(
-    {
-        "X-Forwarded-For",
-        "X-Real-Ip",
-        "X-Forwarded",
-        "X-Original-Forwarded-For",
-        "X-Original-Url",
-        "X-Original-Host",
-    }
+    ("X-Forwarded-For", "X-Real-Ip", "X-Forwarded", "X-Original-Forwarded-For", "X-Original-Url", "X-Original-Host")
 )
 WRITTEN_APART = frozenset({"Host", "User-Agent", "Content-Length", "Transfer-Encoding", "Trailer"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Received:
-    """A client's request as the daemon has received it."""
-
-    method: str
-    hook: str
-    path: bytes  # what follows the hook, decoded
-    query: bytes  # as it came
-    headers: Iterable[tuple[bytes, bytes]]
-    body: bytes  # without its transfer encoding
-
-
-def split_path(raw_path: bytes) -> tuple[str, bytes]:
-    """The hook and the plugin's path, both decoded, of a request target `/e/<hook>/<path>`."""
-    _, _, hook, path = unquote_to_bytes(raw_path).split(b"/", 3)
-    return hook.decode("utf-8", "replace"), b"/" + path
-
-
 def has_valid_escapes(raw_path: bytes) -> bool:
     """Whether every percent sign begins an escape. Go's server answers 400 to a path where one does not."""
-    return all(_is_escape(rest) for rest in raw_path.split(b"%")[1:])
+    return not BROKEN_ESCAPE.search(raw_path)
 
 
-def copy_request(received: Received) -> bytes:
-    """The HTTP/1.1 text that the plugin gets."""
+def copy_request(
+    *, method: str, hook: str, path: bytes, query: bytes, headers: Iterable[tuple[bytes, bytes]], body: bytes
+) -> bytes:
+    """The HTTP/1.1 text that the plugin gets.
+
+    `path` is what follows the hook, decoded; `query` is as it came; `body` is without its transfer encoding.
+    """
     fields: dict[str, list[bytes]] = defaultdict(list)
-    for field, value in received.headers:
+    for field, value in headers:
         fields[canonical_name(field.decode("latin-1"))].append(value)
     # A client's X-Original-Host takes the place of its Host, for display as well as for the plugin.
     host = _first(fields, "X-Original-Host") or _first(fields, "Host")
     if not _first(fields, "Dify-Hook-Url"):
         scheme = b"https" if _first(fields, "X-Forwarded-Proto") == b"https" else b"http"
-        fields["Dify-Hook-Url"] = [b"%s://%s/e/%s%s" % (scheme, host, received.hook.encode(), received.path)]
-    fields["Dify-Hook-Id"] = [received.hook.encode()]
+        fields["Dify-Hook-Url"] = [b"%s://%s/e/%s%s" % (scheme, host, hook.encode(), path)]
+    fields["Dify-Hook-Id"] = [hook.encode()]
 
-    target = quote_from_bytes(received.path, safe=PATH_SAFE).encode()
-    if query := copy_query(received.query):
+    target = quote_from_bytes(path, safe=PATH_SAFE).encode()
+    if query := copy_query(query):
         target += b"?" + query
-    lines = [b"%s %s HTTP/1.1" % (received.method.encode(), target), b"Host: " + host]
+    lines = [b"%s %s HTTP/1.1" % (method.encode(), target), b"Host: " + host]
     if agent := _first(fields, "User-Agent") if "User-Agent" in fields else GO_AGENT:
         lines.append(b"User-Agent: " + agent)
-    body = received.body[:BODY_LIMIT]
+    body = body[:BODY_LIMIT]
     if body:
         lines.append(b"Content-Length: %d" % len(body))
-    elif received.method in {"POST", "PUT"}:
+    elif method in {"POST", "PUT"}:
         lines.append(b"Transfer-Encoding: chunked")
         body = NO_BODY
     for name in sorted(fields.keys() - WRITTEN_APART - REMOVED_HEADERS):
@@ -98,11 +79,6 @@ def canonical_name(name: str) -> str:
 
 def _first(fields: Mapping[str, list[bytes]], name: str) -> bytes:
     return fields[name][0] if name in fields else b""
-
-
-def _is_escape(text: bytes) -> bool:
-    digits = text[:2]
-    return len(digits) == len(b"zz") and all(digit in b"0123456789abcdefABCDEF" for digit in digits)
 
 
 def _one_line(value: bytes) -> bytes:

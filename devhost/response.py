@@ -13,7 +13,8 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from starlette.types import Send
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from devhost.limits import Limits
 from devhost.request import canonical_name
@@ -24,7 +25,6 @@ BODILESS = frozenset({204, 304})
 # Go takes these away from answers that have no body; 304 loses its type as well.
 FRAMING_HEADERS = frozenset({"Content-Length", "Transfer-Encoding"})
 INTERNAL_ERROR = "PluginDaemonInternalServerError"
-JSON_TYPE = ("Content-Type", "application/json; charset=utf-8")
 
 logger = logging.getLogger("devhost")
 
@@ -77,14 +77,14 @@ class Answer:
         self._over.set()
         self._fed.set()
 
-    async def write(self, method: str, send: Send) -> None:
+    async def write(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Writes the response as it comes; ends with it."""
         while self._first is None and not self._over.is_set():
             await self._wait()
         if self._first is None and self._error is not None:
-            await send_daemon_error(send, 500, -500, INTERNAL_ERROR, _error_text(self._error))
+            await daemon_error(500, -500, INTERNAL_ERROR, _error_text(self._error))(scope, receive, send)
             return
-        body = _Body(send, bodiless=method == "HEAD" or self._status in BODILESS)
+        body = _Body(send, bodiless=scope["method"] == "HEAD" or self._status in BODILESS)
         if self._first is None:
             await body.start(self._status, {"Content-Length": "0", **self._headers})
         else:
@@ -96,7 +96,7 @@ class Answer:
                         await self._write_rest(body)
             except TimeoutError:
                 logger.warning("killed by timeout: %g s after its first chunk the answer had not ended", self._limits.execution_s)
-                await body.write(_daemon_error(-500, INTERNAL_ERROR, "killed by timeout"))
+                await body.write(bytes(daemon_error(500, -500, INTERNAL_ERROR, "killed by timeout").body))
         await body.finish()
 
     def _take(self, chunk: bytes) -> None:
@@ -167,21 +167,11 @@ class _Body:
             await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def send_whole(send: Send, status: int, headers: Iterable[tuple[str, str]], body: bytes = b"") -> None:
-    """Sends an answer of the daemon's own."""
-    fields = [*headers, ("Content-Length", str(len(body)))]
-    await send({"type": "http.response.start", "status": status, "headers": _raw(fields)})
-    await send({"type": "http.response.body", "body": body, "more_body": False})
-
-
-async def send_daemon_error(send: Send, status: int, code: int, error_type: str, message: str) -> None:
-    """Sends an error as the daemon words it: JSON whose `message` is JSON text again."""
-    await send_whole(send, status, [JSON_TYPE], _daemon_error(code, error_type, message))
-
-
-def _daemon_error(code: int, error_type: str, message: str) -> bytes:
+def daemon_error(status: int, code: int, error_type: str, message: str) -> Response:
+    """An error as the daemon words it: JSON whose `message` is JSON text again."""
     text = dumps({"message": message, "error_type": error_type, "args": None})
-    return dumps({"code": code, "message": text, "data": None}).encode()
+    body = dumps({"code": code, "message": text, "data": None})
+    return Response(body, status, {"content-type": "application/json; charset=utf-8"})
 
 
 def _error_text(error: Mapping[str, Any]) -> str:

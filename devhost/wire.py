@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 EXACT_INTEGERS = 2**53  # Go reads every JSON number as a float64
-GO_ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
-_ESCAPED = re.compile("[<>&\u2028\u2029]")
+GO_ESCAPES = str.maketrans({character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"})
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
@@ -53,41 +52,23 @@ def dumps(value: Any) -> str:
     Raises `ValueError` for NaN and the infinities, which JSON does not have.
     """
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return _SURROGATES.sub("\ufffd", _ESCAPED.sub(lambda match: GO_ESCAPES[match[0]], text))
+    return _SURROGATES.sub("\ufffd", text.translate(GO_ESCAPES))
 
 
 def request_line(session_id: str, endpoint_id: str, raw_http: bytes, settings: Mapping[str, Any]) -> bytes:
     """The line that hands an HTTP request to the plugin. The user of an endpoint's session is always ""."""
-    data = {
-        "user_id": "",
-        "type": "endpoint",
-        "action": "invoke_endpoint",
-        "raw_http_request": raw_http.hex(),
-        "settings": through_go(settings),
-    }
+    data = {"user_id": "", "type": "endpoint", "action": "invoke_endpoint"}
+    data |= {"raw_http_request": raw_http.hex(), "settings": through_go(settings)}
     return _line(session_id, endpoint_id, "request", data)
 
 
 def reply_line(session_id: str, endpoint_id: str, request_id: str, reply: Reply) -> bytes:
     """The line that hands a reply to the plugin; `request_id` is the one the plugin gave to its call."""
-    data = {
-        "backwards_request_id": request_id,
-        "event": reply.event,
-        "message": reply.message,
-        "data": through_go(reply.data),
-    }
-    return _line(session_id, endpoint_id, "backwards_response", data)
+    answer = {"event": reply.event, "message": reply.message, "data": through_go(reply.data)}
+    return _line(session_id, endpoint_id, "backwards_response", {"backwards_request_id": request_id, **answer})
 
 
 def _line(session_id: str, endpoint_id: str, event: str, data: dict[str, Any]) -> bytes:
-    message = {
-        "session_id": session_id,
-        "conversation_id": None,
-        "message_id": None,
-        "app_id": None,
-        "endpoint_id": endpoint_id,
-        "context": None,
-        "event": event,
-        "data": data,
-    }
+    head = {"session_id": session_id, **dict.fromkeys(("conversation_id", "message_id", "app_id")), "endpoint_id": endpoint_id}
+    message = {**head, "context": None, "event": event, "data": data}
     return dumps(message).encode() + b"\n"

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from devhost.apps import App, Call, Pause, Script, Step
+from devhost.declaration import StartError
 from devhost.demo import chats, troubles, workflows
 from devhost.dify import is_uuid
-from devhost.plugin import StartError
 
 ALIASES = [*chats.apps(), *workflows.apps(), *troubles.apps()]
 IDS = {alias: f"d0c0ffee-0000-4000-8000-{number:012}" for number, alias in enumerate(ALIASES, start=1)}

@@ -2,12 +2,12 @@
 
 import pytest
 
-from devhost.request import Received, copy_query, copy_request, has_valid_escapes, split_path
+from devhost.request import copy_query, copy_request, has_valid_escapes
 
 
 def copy(method: str = "GET", path: bytes = b"/p", body: bytes = b"", **headers: bytes) -> bytes:
     fields = [(name.replace("_", "-").encode(), value) for name, value in headers.items()]
-    return copy_request(Received(method=method, hook="k", path=path, query=b"", headers=fields, body=body))
+    return copy_request(method=method, hook="k", path=path, query=b"", headers=fields, body=body)
 
 
 def test_a_request_is_written_as_in_the_captured_dialogue() -> None:
@@ -43,11 +43,6 @@ def test_a_line_break_in_the_path_does_not_break_a_header() -> None:
 )
 def test_a_query_is_parsed_and_written_anew(query: bytes, copied: bytes) -> None:
     assert copy_query(query) == copied
-
-
-def test_the_path_is_decoded_before_it_is_split() -> None:
-    assert split_path(b"/e/k/a%2Fb%20c/") == ("k", b"/a/b c/")
-    assert split_path(b"/e/k/") == ("k", b"/")
 
 
 @pytest.mark.parametrize(("path", "valid"), [(b"/a%20b", True), (b"/a%2", False), (b"/%zz", False), (b"/%", False)])

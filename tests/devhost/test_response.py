@@ -10,6 +10,12 @@ from starlette.types import Message
 from devhost.limits import Limits
 from devhost.response import Answer
 
+GET = {"type": "http", "method": "GET"}
+
+
+async def receive() -> Message:
+    raise AssertionError("an answer does not read the request")
+
 
 def chunk(text: str) -> dict[str, Any]:
     return {"result": text.encode().hex()}
@@ -34,7 +40,7 @@ def test_128_chunks_wait_for_a_client_that_does_not_read_and_the_next_are_lost()
         answer = Answer(Limits(race_s=0))
         answer.feed(head())
         answer.feed(chunk("first "))
-        writing = asyncio.create_task(answer.write("GET", send))
+        writing = asyncio.create_task(answer.write(GET, receive, send))
         await first_written.wait()
         for number in range(200):
             answer.feed(chunk(f"{number} "))
@@ -49,7 +55,7 @@ def test_128_chunks_wait_for_a_client_that_does_not_read_and_the_next_are_lost()
     assert b"".join(written).decode() == "first " + "".join(f"{n} " for n in range(128)) + "after the hole"
 
 
-def written(messages: Sequence[dict[str, Any]], *, method: str = "GET") -> list[Message]:
+def written(messages: Sequence[dict[str, Any]]) -> list[Message]:
     """What goes to the client for a plugin that sends these messages and ends."""
     sent: list[Message] = []
 
@@ -61,7 +67,7 @@ def written(messages: Sequence[dict[str, Any]], *, method: str = "GET") -> list[
         for message in messages:
             answer.feed(message)
         answer.end()
-        await answer.write(method, send)
+        await answer.write(GET, receive, send)
 
     asyncio.run(run())
     return sent

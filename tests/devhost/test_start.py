@@ -54,16 +54,6 @@ def test_a_plugin_that_cannot_start_tells_why(witness: Path, tmp_path: Path) -> 
         pass
 
 
-def test_what_dify_takes_but_does_not_do_as_expected_is_warned_of(
-    witness: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    folder = shutil.copytree(witness, tmp_path / "plugin")
-    group = (folder / "group/witness.yaml").read_text()
-    (folder / "group/witness.yaml").write_text(group.replace("{name: text,", "{name: name,"))
-    with Devhost(folder):
-        assert "setting name: the console strips it" in caplog.text
-
-
 @pytest.mark.parametrize(
     ("file", "text", "advice"),
     [
