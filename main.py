@@ -1,16 +1,31 @@
-"""What Dify starts: the SDK's plugin, with Duck's log going where the SDK's own goes."""
+"""What Dify starts: the SDK's plugin, with Duck's log going where the SDK's own goes, and room for more runs."""
 
 import logging
 
 from dify_plugin import DifyPluginEnv, Plugin
 from dify_plugin.config.logger_format import plugin_logger_handler
+from pydantic import Field
+
+from duck import limits
+from duck.places import PLACES
 
 log = logging.getLogger("duck")
 log.setLevel(logging.INFO)
 log.addHandler(plugin_logger_handler)
 log.propagate = False  # the handler writes to stdout, which belongs to the protocol: nothing else may
 
-plugin = Plugin(DifyPluginEnv())
+
+class Environment(DifyPluginEnv):
+    """The SDK's environment variables, and Duck's own; those in a `.env` file count, too."""
+
+    MAX_WORKER: int = Field(limits.MAX_WORKER, gt=0)
+    MAX_RUNS: int = Field(limits.MAX_RUNS, gt=0)
+
+
+environment = Environment()
+# With fewer workers there are fewer runs, so that there is still one to say so.
+PLACES.limit = min(environment.MAX_RUNS, max(1, environment.MAX_WORKER * limits.MAX_RUNS // limits.MAX_WORKER))
+plugin = Plugin(environment)
 
 if __name__ == "__main__":
     plugin.run()

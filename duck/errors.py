@@ -14,6 +14,8 @@ from typing import Any
 
 import orjson
 
+from duck import limits
+
 log = logging.getLogger("duck")
 
 RETRY_AFTER_S = 30  # models count requests by the minute; half of one is the mean time to wait
@@ -73,6 +75,21 @@ def interrupted() -> DuckError:
     )
 
 
+def silent(*, blocking: bool) -> DuckError:
+    """A run of which nothing was heard for too long."""
+    return DuckError(504, "timeout", _NO_ANSWER if blocking else _SLOW)
+
+
+def too_long() -> DuckError:
+    """A response that has been open for as long as the daemon lets it."""
+    return DuckError(
+        504,
+        "timeout",
+        f"This took longer than {limits.LIFE_S:.0f} seconds, for which Dify keeps a streamed answer open. The run itself goes on "
+        "in Dify. With response_mode blocking and format json an answer may take 20 minutes.",
+    )
+
+
 def wrong_route(asked: str, actual: str) -> DuckError:
     """An app of kind `actual` called as one of kind `asked`."""
     return DuckError(
@@ -107,6 +124,8 @@ _SLOW = (
     "json a workflow or chat may take 20 minutes; agents can only stream."
 )
 
+_NO_ANSWER = "Dify ends a run after 20 minutes, and this one had given no answer by then. Make the app do less in one run."
+
 # What the daemon and the SDK say by themselves.
 _DAEMON = (
     _row(
@@ -117,6 +136,7 @@ _DAEMON = (
     ),
     _row(r"^fetch app failed: data is nil", 404, "app_not_found", app_not_found().message),
     _row(r"use of closed network connection|read on closed response body", 504, "timeout", _SLOW),
+    _row(r"^invocation exited without response after \d{4} ", 504, "timeout", _NO_ANSWER),  # seconds: it was a blocking run
     _row(r"^invocation exited without response after ", 504, "timeout", _SLOW),
     _row(r"^read app failed: request failed: (?P<text>.+)", 502, "completion_request_error"),
     _row(r"^(read app failed: |No response)", 502, "stream_interrupted", interrupted().message),

@@ -9,7 +9,7 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
-from duck import errors, events
+from duck import errors, events, limits
 from duck.errors import DuckError
 
 if TYPE_CHECKING:
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("duck")
 
-BLOCKING_SILENCE_S = 1230  # Dify ends a run after 1200 s, and should be the one to say so
-PARAMETERS_SILENCE_S = 5  # a form is read from a database: longer means that Dify is in trouble
 LOG_CHARACTERS = 1_000
 
 _streams_only: set[str] = set()  # ids of apps that refused blocking mode: agents; it saves them a refusal each time
 
 
 class Gateway(Protocol):
-    """A way to run apps."""
+    """A way to run apps, for one request. `skipped` counts what came among the events and was none."""
+
+    skipped: int
 
     def stream(self, run: Run) -> Generator[Event]:
         """A run's events, as they come.
@@ -55,14 +55,14 @@ class SessionGateway:
     def __init__(self, session: Session, invoke: Callable[..., Any] | None = None) -> None:
         self._session = session
         self._invoke = invoke
-        self._streaming_silence_s = session.max_invocation_timeout
+        self.skipped = 0
 
     def stream(self, run: Run) -> Generator[Event]:
         """See `Gateway`."""
-        self._session.max_invocation_timeout = self._streaming_silence_s
+        self._session.max_invocation_timeout = limits.SILENCE_S
         ended = begun = False
         with contextlib.closing(self._call(run, "streaming")) as source:
-            for event in _sound(source, run):
+            for event in self._sound(source, run):
                 if not begun:
                     _check_first(event, run)
                     begun = True
@@ -84,7 +84,7 @@ class SessionGateway:
 
     def parameters(self, app_id: str) -> Mapping[str, Any]:
         """See `Gateway`."""
-        self._session.max_invocation_timeout = PARAMETERS_SILENCE_S
+        self._session.max_invocation_timeout = limits.PARAMETERS_SILENCE_S
         try:
             form: Mapping[str, Any] = self._session.app.fetch_app(app_id)
         except Exception as error:
@@ -92,7 +92,7 @@ class SessionGateway:
         return form
 
     def _blocking(self, run: Run) -> Mapping[str, Any]:
-        self._session.max_invocation_timeout = BLOCKING_SILENCE_S
+        self._session.max_invocation_timeout = limits.BLOCKING_SILENCE_S
         try:
             answer: Mapping[str, Any] = self._call(run, "blocking")
         except Exception as error:
@@ -100,23 +100,24 @@ class SessionGateway:
         _check_kind(answer, run)
         return answer
 
+    def _sound(self, source: Iterator[Any], run: Run) -> Iterator[Event]:
+        """What Dify sends, without what is no event."""
+        try:
+            for event in source:
+                if events.is_event(event):
+                    yield event
+                    continue
+                self.skipped += 1
+                if self.skipped == 1:
+                    log.warning("skipped what is no event: a %s; more of the kind are only counted", type(event).__name__)
+        except Exception as error:
+            raise _translated(error, run) from error
+
     def _call(self, run: Run, mode: Mode) -> Any:
         if self._invoke is None:
             raise TypeError("this gateway was made without a call to run apps by")
         chat = {"query": run.query, "conversation_id": run.conversation_id} if run.kind == "chat" else {}
         return self._invoke(app_id=run.app_id, inputs=dict(run.inputs), response_mode=mode, user=run.user, **chat)
-
-
-def _sound(source: Iterator[Any], run: Run) -> Iterator[Event]:
-    """What Dify sends, without what is no event."""
-    try:
-        for event in source:
-            if events.is_event(event):
-                yield event
-            else:
-                log.warning("skipped what is no event: a %s", type(event).__name__)
-    except Exception as error:
-        raise _translated(error, run) from error
 
 
 def _check_first(event: Event, run: Run) -> None:

@@ -6,6 +6,7 @@ any other text into the caller's hands.
 
 import functools
 from collections.abc import Callable, Generator, Mapping
+from types import GeneratorType
 from typing import Any, Concatenate
 
 from werkzeug import Request, Response
@@ -17,16 +18,17 @@ from duck.errors import DuckError
 from duck.events import Event, Kind
 from duck.formats import MIMETYPES, STREAMS, html, json
 from duck.gateway import Gateway
+from duck.journal import Entry
 from duck.runs import Run
 
-# The methods of each route by the first part of its path. The SDK cannot tell: it matches paths and methods together.
+# The methods of each route. The SDK cannot tell: it matches paths and methods together.
 METHODS: Mapping[str, tuple[str, ...]] = {
-    "": ("GET",),
-    "duck": ("GET",),
-    "chat": ("GET", "POST"),
-    "workflow": ("GET", "POST"),
-    "completion": ("GET", "POST"),
-    "parameters": ("GET",),
+    "/": ("GET",),
+    "/duck/<app_id>": ("GET",),
+    "/chat/<app_id>": ("GET", "POST"),
+    "/workflow/<app_id>": ("GET", "POST"),
+    "/completion/<app_id>": ("GET", "POST"),
+    "/parameters/<app_id>": ("GET",),
 }
 
 _FORMATS = {mimetype: name for name, mimetypes in MIMETYPES.items() for mimetype in mimetypes}
@@ -38,20 +40,26 @@ _HEADERS = {
 _NOT_BUFFERED = {"X-Accel-Buffering": "no"}  # nginx would hold a stream back
 
 
-def _answering[**P](handle: Callable[Concatenate[Request, P], Response]) -> Callable[Concatenate[Request, P], Response]:
-    """Makes whatever `handle` raises a response, and adds the headers that all responses have."""
+def _answering[**P](handle: Callable[Concatenate[Request, Entry, P], Response]) -> Callable[Concatenate[Request, P], Response]:
+    """Makes whatever `handle` raises a response, adds the headers that all responses have, and has each request logged."""
 
     @functools.wraps(handle)
     def answering(request: Request, /, *args: P.args, **kwargs: P.kwargs) -> Response:
+        entry = Entry(method=request.method, route=_route(request))
         try:
-            response = handle(request, *args, **kwargs)
+            response = handle(request, entry, *args, **kwargs)
         except DuckError as error:
-            response = _error(request, error)
+            response = _error(request, entry, error)
         except Exception as error:  # noqa: BLE001 - see the module's docstring
-            response = _error(request, errors.defect(error))
+            response = _error(request, entry, errors.defect(error))
         finally:
             request.close()  # the temporary files of a form
         response.headers.update(_HEADERS)
+        entry.status = response.status_code
+        if isinstance(response.response, GeneratorType):
+            response.response = entry.follow(response.response)
+        else:
+            entry.whole(response.get_data())
         return response
 
     return answering
@@ -60,6 +68,7 @@ def _answering[**P](handle: Callable[Concatenate[Request, P], Response]) -> Call
 @_answering
 def serve(
     request: Request,
+    entry: Entry,
     name: str,
     values: Mapping[str, Any],
     dify: Gateway,
@@ -71,33 +80,36 @@ def serve(
 
     `default_format` is for callers that accept anything; None: json, or ndjson for those who ask for streaming.
     """
+    entry.kind, entry.dify = kind, dify
     asked = _negotiate(request)
     owner = settings.parse(values)
     access.admit(request, owner, to_run=True)
-    app_id = access.resolve(name, owner)
-    run = runs.parse(request, kind, app_id)
-    style = asked or default_format or ("ndjson" if run.mode == "streaming" else "json")
+    entry.app_id = access.resolve(name, owner)
+    run = runs.parse(request, kind, entry.app_id)
+    entry.style = style = asked or default_format or ("ndjson" if run.mode == "streaming" else "json")
     if request.method == "HEAD":
         return Response(content_type=json.CONTENT_TYPE if style == "json" else STREAMS[style].headers["Content-Type"])
     if "prefetch" in request.headers.get("Sec-Purpose", ""):
         raise DuckError(403, "forbidden", "A run is not started in advance.")
     if style == "json":
-        return _document(events.fold(dify.stream(run), kind) if run.mode == "streaming" else dify.answer(run))
-    source = _closing_events(dify, run) if run.mode == "blocking" else dify.stream(run)
-    body = stream.relay(source, STREAMS[style]())
+        return _document(_fold(dify, run, entry) if run.mode == "streaming" else _answer(dify, run, entry))
+    blocking = run.mode == "blocking"
+    source = _closing_events(dify, run) if blocking else dify.stream(run)
+    body = stream.relay(source, STREAMS[style](), entry, blocking=blocking)
     return Response(body, headers={**STREAMS[style].headers, **_NOT_BUFFERED})
 
 
 @_answering
-def parameters(request: Request, name: str, values: Mapping[str, Any], dify: Gateway) -> Response:
+def parameters(request: Request, entry: Entry, name: str, values: Mapping[str, Any], dify: Gateway) -> Response:
     """The form of the app that the route calls `name`."""
     owner = settings.parse(values)
     access.admit(request, owner)
-    return _document(dify.parameters(access.resolve(name, owner)))
+    entry.app_id = access.resolve(name, owner)
+    return _document(dify.parameters(entry.app_id))
 
 
 @_answering
-def index(request: Request, values: Mapping[str, Any]) -> Response:
+def index(request: Request, _entry: Entry, values: Mapping[str, Any]) -> Response:
     """What this endpoint offers, for those who may use it."""
     owner = settings.parse(values)
     access.admit(request, owner)
@@ -115,16 +127,15 @@ def index(request: Request, values: Mapping[str, Any]) -> Response:
 
 
 @_answering
-def preflight(request: Request) -> Response:  # noqa: ARG001 - every path is answered alike
+def preflight(_request: Request, _entry: Entry) -> Response:
     """The answer to a CORS preflight: no other origin is let in."""
     return Response(status=204)
 
 
 @_answering
-def unknown(request: Request) -> Response:
+def unknown(_request: Request, entry: Entry) -> Response:
     """404 for a path that no route has, 405 for a method that its route has not."""
-    first, *rest = request.path.strip("/").split("/")
-    methods = METHODS.get(first, ()) if len(rest) == (1 if first else 0) else ()
+    methods = METHODS.get(entry.route)
     if not methods:
         raise DuckError(
             404,
@@ -133,6 +144,13 @@ def unknown(request: Request) -> Response:
         )
     allow = ", ".join(["GET", "HEAD", "OPTIONS", *methods[1:]])
     raise DuckError(405, "method_not_allowed", f"This route takes {allow}.", headers={"Allow": allow})
+
+
+def _route(request: Request) -> str:
+    """The pattern of the route that a request is for, `/?` if there is none."""
+    first, *rest = request.path.strip("/").split("/")
+    route = f"/{first}{'/<app_id>' * len(rest)}"
+    return route if route in METHODS else "/?"
 
 
 def _negotiate(request: Request) -> str | None:
@@ -153,6 +171,21 @@ def _negotiate(request: Request) -> str | None:
     return _FORMATS[best] if any(accepted in ranges or q == 0 for accepted, q in accept) else None
 
 
+def _answer(dify: Gateway, run: Run, entry: Entry) -> Mapping[str, Any]:
+    """The answer of a blocking run."""
+    [answer] = stream.gather(_asking(dify, run), entry, blocking=True)
+    return answer
+
+
+def _asking(dify: Gateway, run: Run) -> Generator[Mapping[str, Any]]:
+    yield dify.answer(run)
+
+
+def _fold(dify: Gateway, run: Run, entry: Entry) -> Mapping[str, Any]:
+    """The same from a streaming run."""
+    return events.fold(stream.gather(dify.stream(run), entry, blocking=False), run.kind)
+
+
 def _closing_events(dify: Gateway, run: Run) -> Generator[Event]:
     """A blocking run as the end of a stream, so that keep-alives can go out while it works."""
     yield from events.unfold(dify.answer(run), run.kind)
@@ -162,8 +195,9 @@ def _document(value: Any, status: int = 200) -> Response:
     return Response(stream.whole(json.document(value)), status, content_type=json.CONTENT_TYPE)
 
 
-def _error(request: Request, error: DuckError) -> Response:
+def _error(request: Request, entry: Entry, error: DuckError) -> Response:
     """An error before the first chunk: a page where HTML is asked for, else JSON."""
+    entry.ended = error.code
     as_page = _wants_page(request)
     response = (
         Response(stream.whole(html.error_page(error)), error.status, html.Html.headers)

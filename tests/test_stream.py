@@ -1,22 +1,36 @@
 """The pump, on a clock that the test moves."""
 
+import json
 import logging
+import math
 import threading
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from itertools import pairwise
 from queue import Empty
 from types import GeneratorType
 from typing import Any
 
+import gevent
+import gevent.event
+import gevent.queue
 import pytest
 
 from duck import stream
 from duck.errors import DuckError
 from duck.events import Event
 from duck.formats import STREAMS
+from duck.journal import Entry
+from duck.places import PLACES
 from duck.stream import End
 from tests.support import STREAMS as SAMPLE_STREAMS
 from tests.support import sample
+
+
+@pytest.fixture(autouse=True)
+def _all_places_are_free_again() -> Iterator[None]:
+    assert len(PLACES) == 0
+    yield
+    assert len(PLACES) == 0
 
 
 def event(text: str = "x") -> Event:
@@ -24,15 +38,19 @@ def event(text: str = "x") -> Event:
 
 
 LINE = b'{"event":"message","answer":"x"}\n'
+DEADLINE_S = 10
 PING = b'{"event":"ping"}\n'
 
 
 class World:
     """An inbox whose items come at set times, and the clock they come by."""
 
-    def __init__(self, *script: tuple[float, Event | End]) -> None:
+    def __init__(self, *script: tuple[float, Event | End], blocking: bool = False) -> None:
         self.time = 0.0
-        self.closed = False
+        self.heard = 0.0
+        self.blocking = blocking
+        self.opened = self.closed = False
+        self.entry = Entry(method="POST", route="/chat/<app_id>")
         self._script = list(script)
 
     def now(self) -> float:
@@ -42,25 +60,33 @@ class World:
         assert seconds >= 0
         self.time += seconds
 
-    def get(self, timeout: float | None) -> Event | End:
-        if timeout is not None and (not self._script or self._script[0][0] > self.time + timeout):
+    def open(self) -> None:
+        self.opened = True
+
+    def get(self, timeout: float) -> Event | End:
+        if not self._script or self._script[0][0] > self.time + timeout:
+            assert timeout < math.inf, "a test that waits for ever"
             self.time += timeout
             raise Empty
-        at, item = self._script.pop(0)
-        self.time = max(self.time, at)
+        self.heard, item = self._script.pop(0)
+        self.time = max(self.time, self.heard)
         return item
 
     def ready(self) -> list[Event | End]:
         ready = []
         while self._script and self._script[0][0] <= self.time:
-            ready.append(self._script.pop(0)[1])
+            self.heard, item = self._script.pop(0)
+            ready.append(item)
         return ready
+
+    def give_up(self, error: DuckError) -> None:
+        self._script = [(self.time, End(error))]
 
     def close(self) -> None:
         self.closed = True
 
     def pump(self, style: str = "ndjson") -> bytes | Generator[bytes]:
-        return stream.pump(self, STREAMS[style](), self)
+        return stream.pump(self, STREAMS[style](), self, self.entry)
 
     def chunks(self, style: str = "ndjson") -> list[tuple[float, bytes]]:
         """Each chunk with the time it was handed out; the end as an empty one."""
@@ -136,6 +162,103 @@ def test_a_response_ends_with_a_timeout_590_seconds_after_its_start() -> None:
     assert world.closed, "nobody reads on"
 
 
+def test_a_streaming_run_that_falls_silent_is_given_up_after_250_seconds() -> None:
+    world = World((0, event()))
+    chunks = world.chunks()
+    assert chunks[:-2] == [(0, LINE), *((at, PING) for at in range(15, 241, 15))]
+    assert chunks[-2][0] == 250
+    assert (json.loads(chunks[-2][1])["code"], world.entry.ended) == ("timeout", "timeout")
+    assert world.closed
+
+
+def test_a_streaming_run_that_never_says_anything_is_given_up_after_250_seconds_too() -> None:
+    assert json.loads(World().chunks()[-2][1])["code"] == "timeout"
+    world = World()
+    with pytest.raises(DuckError, match="blocking") as caught:
+        world.pump("text")
+    assert (caught.value.status, caught.value.code, world.time) == (504, "timeout", 250)
+
+
+def test_a_blocking_run_may_be_silent_until_the_response_has_to_end() -> None:
+    assert World((580, event()), (580, End()), blocking=True).chunks()[-2:] == [(580, LINE), (580, b"")]
+    chunks = World((620, event()), blocking=True).chunks()
+    assert (chunks[-2][0], json.loads(chunks[-2][1])["code"]) == (15 + 590, "timeout")
+
+
+def test_a_blocking_run_under_a_format_without_keep_alives_may_take_the_20_minutes_that_dify_allows() -> None:
+    assert World((1200, event()), (1200, End()), blocking=True).pump("text") == b"x"
+    world = World(blocking=True)
+    with pytest.raises(DuckError, match="20 minutes") as caught:
+        world.pump("text")
+    assert (caught.value.status, caught.value.code, world.time) == (504, "timeout", 1230)
+
+
+def test_a_run_whose_events_are_collected_is_answered_at_its_end() -> None:
+    world = World((0, event("a")), (240, event("b")), (480, End()))
+    assert stream.collect(world, world) == [event("a"), event("b")]
+    assert (world.opened, world.closed) == (True, True)
+
+
+@pytest.mark.parametrize(("blocking", "seconds"), [(False, 250), (True, 1230)])
+def test_a_run_whose_events_are_collected_may_be_silent_for_so_long(*, blocking: bool, seconds: int) -> None:
+    world = World(blocking=blocking)
+    with pytest.raises(DuckError) as caught:
+        stream.collect(world, world)
+    assert (caught.value.status, caught.value.code, world.time) == (504, "timeout", seconds)
+    assert world.closed
+
+
+def test_a_run_whose_events_are_collected_raises_its_error() -> None:
+    failure = DuckError(502, "stream_interrupted", "cut")
+    world = World((0, event()), (1, End(failure)))
+    with pytest.raises(DuckError) as caught:
+        stream.collect(world, world)
+    assert caught.value is failure
+
+
+def test_a_run_holds_a_place_until_it_is_over() -> None:
+    ended = World((0, event()), (0, End()))
+    ended.pump()
+    failed = World((0, End(DuckError(404, "app_not_found", "none"))))
+    with pytest.raises(DuckError):
+        failed.pump()
+    assert (len(PLACES), ended.closed, failed.closed) == (0, True, True)
+    live = World((0, event()), (1, event()), (2, End()))
+    body = live.pump()
+    assert (len(PLACES), live.closed) == (1, False)
+    assert [*body] == [LINE, LINE]
+    assert (len(PLACES), live.closed) == (0, True)
+
+
+def test_a_run_that_finds_no_place_is_refused_before_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PLACES, "limit", 1)
+    held = World((0, event()), (30, event()))
+    body = held.pump()
+    assert isinstance(body, GeneratorType)
+    assert next(body) == LINE
+    refused = World((0, event()))
+    refused.time = 59
+    with pytest.raises(DuckError) as caught:
+        refused.pump()
+    assert (caught.value.status, caught.value.code, refused.opened) == (503, "overloaded", False)
+    assert next(body) == PING
+    body.close()
+
+
+def test_a_run_that_has_been_silent_for_a_minute_makes_way_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PLACES, "limit", 1)
+    silent = World((0, event()))
+    body = silent.pump()
+    assert isinstance(body, GeneratorType)
+    assert next(body) == LINE
+    later = World((60, event()), (60, End()))
+    later.time = silent.time = 60
+    assert later.pump() == LINE
+    [error] = [*body]
+    assert (json.loads(error)["code"], json.loads(error)["status"]) == ("overloaded", 503)
+    assert (silent.entry.ended, len(PLACES)) == ("overloaded", 0)
+
+
 def test_a_run_that_never_pauses_ends_at_590_seconds_too() -> None:
     chunks = World((0, event()), *((n / 100, event()) for n in range(1, 70_000))).chunks()
     assert b'"code":"timeout"' in chunks[-2][1]
@@ -207,25 +330,29 @@ def source(steps: Iterable[Event | Exception], closed: threading.Event | None = 
             closed.set()
 
 
+def relay(events: Generator[Event]) -> bytes | Generator[bytes]:
+    return stream.relay(events, STREAMS["ndjson"](), Entry(method="POST", route="/chat/<app_id>"), blocking=False)
+
+
 def joined(body: bytes | Generator[bytes]) -> bytes:
     return body if isinstance(body, bytes) else b"".join(body)
 
 
 def test_a_source_is_relayed_whole_and_closed() -> None:
     closed = threading.Event()
-    assert joined(stream.relay(source([event()] * 1000, closed), STREAMS["ndjson"]())) == LINE * 1000
-    assert closed.wait(10)
+    assert joined(relay(source([event()] * 1000, closed))) == LINE * 1000
+    assert closed.wait(DEADLINE_S)
 
 
 def test_a_source_that_fails_before_its_first_event_raises() -> None:
     with pytest.raises(DuckError) as caught:
-        stream.relay(source([DuckError(404, "app_not_found", "none")]), STREAMS["ndjson"]())
+        relay(source([DuckError(404, "app_not_found", "none")]))
     assert caught.value.code == "app_not_found"
 
 
 def test_a_source_with_a_defect_ends_with_an_error_that_tells_nothing(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR, logger="duck"):
-        body = joined(stream.relay(source([event(), KeyError("a secret")]), STREAMS["ndjson"]()))
+        body = joined(relay(source([event(), KeyError("a secret")])))
     assert body.startswith(LINE + b'{"event":"error","code":"internal_server_error"')
     assert b"a secret" not in body
     assert "a secret" in caplog.text
@@ -237,12 +364,39 @@ def test_a_source_that_nobody_reads_any_more_is_closed_at_its_next_event() -> No
     def endless() -> Generator[Event]:
         yield event()
         while True:
-            go_on.wait(10)
+            go_on.wait(DEADLINE_S)
             yield event()
 
-    body = stream.relay(source(endless(), closed), STREAMS["ndjson"]())
+    body = relay(source(endless(), closed))
     assert isinstance(body, GeneratorType)
     assert next(body) == LINE
     body.close()
     go_on.set()
-    assert closed.wait(10)
+    assert closed.wait(DEADLINE_S)
+
+
+def test_in_gevents_world_a_silent_source_is_ended_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Greenlet:
+        """`threading.Thread` as the SDK's import makes it."""
+
+        def __init__(self, target: Callable[[], None], *, daemon: bool) -> None:
+            assert daemon
+            self.start = gevent.Greenlet(target).start
+
+    monkeypatch.setattr(threading, "Thread", Greenlet)
+    monkeypatch.setattr(stream, "SimpleQueue", gevent.queue.SimpleQueue)
+    closed = gevent.event.Event()
+
+    def silent() -> Generator[Event]:
+        try:
+            yield event()
+            gevent.sleep(DEADLINE_S)
+        finally:
+            closed.set()
+
+    body = relay(silent())
+    assert isinstance(body, GeneratorType)
+    assert next(body) == LINE
+    assert not closed.is_set()
+    body.close()
+    assert closed.wait(0.1)

@@ -1,0 +1,24 @@
+"""Duck's numbers, each with its reason. Most of them keep clear of what Dify's plugin daemon does (measured on 0.6.10)."""
+
+# One response
+KEEP_ALIVE_S = 15.0  # without an event; under the 30 s of silence after which common proxies hang up
+LIFE_S = 590.0  # from the first chunk: at 600 s the daemon ends a response, with an error written into the body
+MIN_LIFE_S = 0.1  # from the first chunk to the end: sooner, the daemon may cut; remote debugging needs more than 20 ms
+MAX_CHUNK = 256 * 1024  # bytes; doubled by the SDK's hex, still far from the 5 MiB line that kills the process
+MAX_WHOLE = 1024 * 1024  # bytes of a body that goes out in one piece
+BURST = 64  # chunks at once: half of the daemon's queue of 128, beyond which chunks are lost
+CHUNKS_PER_S = 50.0  # after a burst: as smooth as a screen needs; a client that stalls for 3 s finds most of them in that queue
+FEW_RUNS = 20  # up to here each event is sent at once
+GATHER_PER_RUN_S = 0.000_25  # beyond: each stream waits a little for more events, so that many of them share one core
+MAX_GATHER_S = 0.05  # no eye sees it
+
+# One run
+SILENCE_S = 250  # of a streaming run: longer than Dify's own limit of 240 s, and what the SDK allows by itself
+BLOCKING_SILENCE_S = 1230  # of a blocking run: Dify ends one after 1200 s, and should be the one to say so
+PARAMETERS_SILENCE_S = 5  # for a form, which is read from a database: longer means that Dify is in trouble
+
+# All runs of a process
+MAX_RUNS = 2_500  # more than the 2,000 that the daemon relays at a time, since clients that hung up hold places, too; 110 MB
+MAX_WORKER = 3_000  # requests that the SDK works on at a time; the next would wait in silence, so there is room to say no
+IDLE_S = 60.0  # a run that has been silent for so long makes way for a new one: its client has most likely gone
+RETRY_AFTER_S = 5  # until one of so many runs has ended, by far

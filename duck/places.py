@@ -1,0 +1,70 @@
+"""How many runs Duck holds at a time, and which of them makes way when a new one finds no place.
+
+Nothing tells a plugin that a client has gone. Its run falls silent then (the daemon ends its call to Dify), and would hold its
+place until the silence limit.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from duck import limits
+from duck.errors import DuckError
+
+
+class Holder(Protocol):
+    """A run that holds a place.
+
+    `heard` is when Dify last said something about it, in seconds on the clock of `Places.hold`. A `blocking` run is silent
+    by nature until its end.
+    """
+
+    heard: float
+    blocking: bool
+
+    def give_up(self, error: DuckError) -> None:
+        """Ends the run with this error."""
+        ...
+
+
+class Places:
+    """The places of one process; at most `limit` are held at a time."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._held: set[Holder] = set()
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        """How many places are held."""
+        return len(self._held)
+
+    @contextmanager
+    def hold(self, run: Holder, now: float) -> Iterator[None]:
+        """Holds a place for the run. Raises `DuckError` 503 where there is none and no run makes way."""
+        with self._lock:
+            if len(self._held) >= self.limit:
+                self._make_way(now)
+            self._held.add(run)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._held.discard(run)
+
+    def _make_way(self, now: float) -> None:
+        """Ends the run that has been silent for longest. Of a blocking one silence says little: these come last."""
+        silent = [run for run in self._held if now - run.heard >= limits.IDLE_S]
+        if not silent:
+            raise _overloaded(f"Duck is running {self.limit} apps, as many as it can. Try again in a moment.")
+        run = min(silent, key=lambda run: (run.blocking, run.heard))
+        self._held.discard(run)
+        run.give_up(_overloaded("This run was silent for long and made way for another, since there were too many of them."))
+
+
+def _overloaded(message: str) -> DuckError:
+    return DuckError(503, "overloaded", message, headers={"Retry-After": str(limits.RETRY_AFTER_S)})
+
+
+PLACES = Places(limits.MAX_RUNS)

@@ -1,0 +1,65 @@
+"""Who makes way when all places are taken."""
+
+from contextlib import ExitStack
+
+import pytest
+
+from duck.errors import DuckError
+from duck.places import Places
+
+
+class Run:
+    def __init__(self, heard: float, *, blocking: bool = False) -> None:
+        self.heard = heard
+        self.blocking = blocking
+        self.error: DuckError | None = None
+
+    def give_up(self, error: DuckError) -> None:
+        self.error = error
+
+
+def given_up(held: list[Run], now: float) -> list[Run]:
+    """Those that make way for one more run."""
+    places = Places(limit=len(held))
+    with ExitStack() as holding:
+        for run in held:
+            holding.enter_context(places.hold(run, 0))
+        with places.hold(Run(now), now):
+            assert len(places) == len(held)
+    return [run for run in held if run.error]
+
+
+def test_the_run_that_has_been_silent_for_longest_makes_way() -> None:
+    runs = [Run(20), Run(10), Run(15)]
+    assert given_up(runs, now=80) == [runs[1]]
+    assert runs[1].error
+    assert (runs[1].error.status, runs[1].error.code) == (503, "overloaded")
+
+
+def test_a_blocking_run_makes_way_only_if_no_streaming_one_does() -> None:
+    assert [run.blocking for run in given_up([Run(0, blocking=True), Run(20)], now=100)] == [False]
+    assert [run.heard for run in given_up([Run(7, blocking=True), Run(60), Run(5, blocking=True)], now=100)] == [5]
+
+
+def test_nobody_makes_way_who_has_been_heard_within_a_minute() -> None:
+    with pytest.raises(DuckError) as caught:
+        given_up([Run(0), Run(30)], now=59.9)
+    assert (caught.value.status, caught.value.code, caught.value.headers) == (503, "overloaded", {"Retry-After": "5"})
+
+
+def test_a_place_is_free_again_after_its_run() -> None:
+    places = Places(limit=1)
+    for _ in range(3):
+        with places.hold(Run(0), 0):
+            assert len(places) == 1
+    assert len(places) == 0
+
+
+def test_a_run_that_made_way_does_not_take_another_ones_place_along() -> None:
+    places, silent, new = Places(limit=1), Run(0), Run(60)
+    with places.hold(silent, 0):
+        held = places.hold(new, 60)
+        held.__enter__()
+    assert len(places) == 1
+    held.__exit__(None, None, None)
+    assert len(places) == 0
