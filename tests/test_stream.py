@@ -15,7 +15,7 @@ import gevent.event
 import gevent.queue
 import pytest
 
-from duck import stream
+from duck import limits, stream
 from duck.errors import DuckError
 from duck.events import Event
 from duck.formats import STREAMS
@@ -259,6 +259,15 @@ def test_a_run_that_has_been_silent_for_a_minute_makes_way_and_says_so(monkeypat
     assert (silent.entry.ended, len(PLACES)) == ("overloaded", 0)
 
 
+def test_a_timer_that_fires_early_does_not_count() -> None:
+    class Hasty(World):
+        def get(self, timeout: float) -> Event | End:
+            return super().get(timeout if timeout < 0.001 else timeout * 0.999)
+
+    assert [round(at, 6) for at, _ in Hasty((0, event()), (40, End())).chunks()] == [0, 15, 30, 40]
+    assert Hasty((0, event())).chunks()[-2][0] == pytest.approx(250)
+
+
 def test_a_run_that_never_pauses_ends_at_590_seconds_too() -> None:
     chunks = World((0, event()), *((n / 100, event()) for n in range(1, 70_000))).chunks()
     assert b'"code":"timeout"' in chunks[-2][1]
@@ -373,6 +382,23 @@ def test_a_source_that_nobody_reads_any_more_is_closed_at_its_next_event() -> No
     body.close()
     go_on.set()
     assert closed.wait(DEADLINE_S)
+
+
+def test_a_source_makes_way_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PLACES, "limit", 1)
+    monkeypatch.setattr(limits, "IDLE_S", 0)
+    go_on = threading.Event()
+
+    def silent() -> Generator[Event]:
+        yield event()
+        go_on.wait(DEADLINE_S)
+
+    body = relay(silent())
+    assert isinstance(body, GeneratorType)
+    assert next(body) == LINE
+    assert joined(relay(source([event()]))) == LINE
+    assert json.loads(b"".join(body))["code"] == "overloaded"
+    go_on.set()
 
 
 def test_in_gevents_world_a_silent_source_is_ended_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
