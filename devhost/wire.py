@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 EXACT_INTEGERS = 2**53  # Go reads every JSON number as a float64
-GO_ESCAPES = str.maketrans({character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"})
+GO_ESCAPES = {character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
@@ -52,7 +52,9 @@ def dumps(value: Any) -> str:
     Raises `ValueError` for NaN and the infinities, which JSON does not have.
     """
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return _SURROGATES.sub("\ufffd", text.translate(GO_ESCAPES))
+    for character, escape in GO_ESCAPES.items():  # faster than `str.translate` by far
+        text = text.replace(character, escape)
+    return _SURROGATES.sub("\ufffd", text)
 
 
 def request_line(session_id: str, endpoint_id: str, raw_http: bytes, settings: Mapping[str, Any]) -> bytes:

@@ -4,6 +4,8 @@
 KEEP_ALIVE_S = 15.0  # without an event; under the 30 s of silence after which common proxies hang up
 LIFE_S = 590.0  # from the first chunk: at 600 s the daemon ends a response, with an error written into the body
 MIN_LIFE_S = 0.1  # from the first chunk to the end: sooner, the daemon may cut; remote debugging needs more than 20 ms
+MIN_LIFE_PER_RUN_S = 0.002  # and more while many runs keep the machine busy: what is slow then makes the daemon cut later
+MAX_MIN_LIFE_S = 0.5  # of all that together
 MAX_CHUNK = 256 * 1024  # bytes; doubled by the SDK's hex, still far from the 5 MiB line that kills the process
 MAX_WHOLE = 1024 * 1024  # bytes of a body that goes out in one piece
 BURST = 64  # chunks at once: half of the daemon's queue of 128, beyond which chunks are lost

@@ -288,4 +288,5 @@ def _paced(bodies: Iterator[bytes], clock: Clock) -> Generator[bytes]:
             if began is None:
                 began = clock.now()
     if began is not None:
-        clock.sleep(max(0.0, began + limits.MIN_LIFE_S - clock.now()))
+        life_s = min(limits.MAX_MIN_LIFE_S, limits.MIN_LIFE_S + len(PLACES) * limits.MIN_LIFE_PER_RUN_S)
+        clock.sleep(max(0.0, began + life_s - clock.now()))

@@ -1,0 +1,13 @@
+"""The apps of the benchmarks, for `python -m devhost --apps`: their runs are what the query says."""
+
+from collections.abc import Iterator
+
+from bench.runs import Spec, Step
+from devhost import App, Call
+
+
+def _script(call: Call) -> Iterator[Step]:
+    return Spec.parse(call.query).steps()
+
+
+APPS = {"run": App(mode="chat", script=_script)}

@@ -1,0 +1,143 @@
+"""What a run sends, told by a seed, and what a client must get of it in each format. Pure.
+
+Nothing here is Duck's: the expectation is written by other code than the answer.
+"""
+
+import html
+import json
+import random
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Self
+
+from devhost import Failure, Pause
+
+type Step = dict[str, Any] | Pause | Failure
+type Fate = Literal["ends", "refused", "fails", "breaks", "cut"]
+
+STREAMED = ("ndjson", "sse", "html", "text")
+LETTERS = 'abc äß 漢字 🦆 \n\t"\\<b>&amp;</b> \u2028'
+BLOCK = 1_000  # characters that large deltas are made of: a script that takes long to make its text would slow all others
+KEEP_ALIVES = {"ndjson": b'{"event":"ping"}\n', "sse": b": ping\n\n", "html": b"<!---->", "text": b""}
+FAILURE = {"event": "error", "code": "completion_request_error", "status": 400, "message": "the model is gone"}
+# The error that Duck must end the stream with, where it is not Dify's own.
+CODES: dict[Fate, str] = {"fails": "completion_request_error", "breaks": "timeout", "cut": "stream_interrupted"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spec:
+    """A run of a chat: `events` deltas of `size` characters each, `pace` seconds apart, after `silence` seconds.
+
+    `fate` is how it ends: as it should, refused at once, by an error event, by a connection that breaks, or without an end.
+    """
+
+    seed: int
+    events: int
+    size: int = 12
+    pace: float = 0
+    silence: float = 0
+    fate: Fate = "ends"
+
+    @classmethod
+    def parse(cls, query: str) -> Self:
+        """The spec that `query` is the text of."""
+        return cls(**json.loads(query))
+
+    def query(self) -> str:
+        """The spec as the query of a chat."""
+        return json.dumps(asdict(self))
+
+    def sent(self) -> list[dict[str, Any]]:
+        """Dify's events."""
+        dice = random.Random(self.seed)  # noqa: S311 - no secret
+        ids = {"conversation_id": f"c{self.seed}", "message_id": f"m{self.seed}", "created_at": self.seed, "task_id": f"t{self.seed}"}
+        block = min(self.size, BLOCK)
+        deltas = ["".join(dice.choices(LETTERS, k=block)) * (self.size // block) for _ in range(self.events)]
+        sent: list[dict[str, Any]] = [{"event": "message", **ids, "id": ids["message_id"], "answer": delta} for delta in deltas]
+        if self.fate == "ends":
+            sent.append({"event": "message_end", **ids, "metadata": {"usage": {"total_tokens": self.events}}, "files": []})
+        if self.fate == "fails":
+            sent.append({**FAILURE, **ids})
+        return sent
+
+    def steps(self) -> Iterator[Step]:
+        """The script of the run."""
+        if self.silence:
+            yield Pause(self.silence)
+        if self.fate == "refused":
+            yield Failure.http(400, "invalid_param", "app not found")
+            return
+        for event in self.sent():
+            yield event
+            if self.pace:
+                yield Pause(self.pace)
+        if self.fate == "breaks":
+            yield Failure("read app failed: http: read on closed response body\nfailed to read header")
+
+    def text(self) -> str:
+        """The whole answer."""
+        return "".join(event["answer"] for event in self.sent() if event["event"] == "message")
+
+
+def difference(spec: Spec, style: str, status: int, body: bytes) -> str | None:
+    """What is wrong with an answer; None if nothing is."""
+    if spec.fate == "refused" or (not spec.events and spec.fate != "ends"):
+        code, right = _code(body), "app_not_found" if spec.fate == "refused" else CODES[spec.fate]
+        return None if status >= 400 and (style == "html" or code == right) else f"{status} {code} where {right} was due"
+    if style == "json":
+        return _json_difference(spec, status, body)
+    if status != 200:
+        return f"status {status}: {body[:200]!r}"
+    return _stream_difference(spec, style, body)
+
+
+def _json_difference(spec: Spec, status: int, body: bytes) -> str | None:
+    if spec.fate != "ends":
+        code = _code(body)
+        return None if code == CODES[spec.fate] else f"{status} {code} where {CODES[spec.fate]} was due"
+    answer = json.loads(body)
+    return None if status == 200 and answer.get("answer") == spec.text() else f"another answer: {status} {body[:200]!r}"
+
+
+def _stream_difference(spec: Spec, style: str, body: bytes) -> str | None:
+    if style == "html":
+        return _html_difference(spec, body)
+    if style == "text":
+        got, due = body, spec.text().encode()
+        error = b"" if spec.fate == "ends" else b"error: "
+    else:
+        before, after = (b"data: ", b"\n\n") if style == "sse" else (b"", b"\n")
+        got = body.replace(KEEP_ALIVES[style], b"")
+        due = b"".join(before + _compact(event) + after for event in spec.sent())
+        error = before + b'{"event":"error"' if spec.fate in {"breaks", "cut"} else b""
+    if not got.startswith(due):
+        at = next((at for at, (one, other) in enumerate(zip(got, due, strict=False)) if one != other), min(len(got), len(due)))
+        return f"differs from byte {at} of {len(due)} on ({len(got)} came): {got[at : at + 80]!r}"
+    rest = got[len(due) :].lstrip(b"\n")
+    if not error:
+        return f"more than was sent: {rest[:80]!r}" if rest else None
+    right = rest.startswith(error) and (style == "text" or CODES[spec.fate].encode() in rest)
+    return None if right else f"no {CODES[spec.fate]} at the end: {rest[:200]!r}"
+
+
+def _html_difference(spec: Spec, body: bytes) -> str | None:
+    document = body.replace(KEEP_ALIVES["html"], b"").decode()
+    said = re.search(r'<p dir="auto">(.*?)</p>', document, re.DOTALL)
+    text = html.unescape(said[1]) if said else ""
+    if text != spec.text():
+        return f"another text: {text[:80]!r}"
+    if not document.endswith("</body></html>\n"):
+        return f"no end: {document[-80:]!r}"
+    return None if ('role="alert"' in document) == (spec.fate != "ends") else "an alert is missing, or too much"
+
+
+def _compact(event: dict[str, Any]) -> bytes:
+    return json.dumps(event, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _code(body: bytes) -> Any:
+    try:
+        return json.loads(body).get("code")
+    except ValueError:
+        return None

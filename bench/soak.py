@@ -1,0 +1,74 @@
+"""Clients of every kind, all together for a while; every byte that they get is compared with what was sent."""
+
+import asyncio
+import random
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+from bench import clients
+from bench.host import Host
+from bench.runs import STREAMED, Fate, Spec, difference
+
+SHOWN = 10  # differences that are printed
+FATES: list[Fate] = ["ends", "ends", "ends", "ends", "ends", "ends", "refused", "fails", "breaks", "cut"]
+
+
+@dataclass(slots=True)
+class Tally:
+    """What all clients together have seen."""
+
+    runs: Counter[str] = field(default_factory=Counter)
+    size: int = 0
+    differences: list[str] = field(default_factory=list)
+
+
+async def soak(host: Host, *, count: int, seconds: float) -> Tally:
+    """Drives `count` clients for so long, and lets them end what they have begun."""
+    tally, until = Tally(), time.monotonic() + seconds
+    async with asyncio.TaskGroup() as group:
+        for number in range(count):
+            group.create_task(_client(host, random.Random(number), tally, until))  # noqa: S311 - no secret
+    return tally
+
+
+async def _client(host: Host, dice: random.Random, tally: Tally, until: float) -> None:
+    while time.monotonic() < until:
+        spec, style = _spec(dice), dice.choice((*STREAMED, "ndjson", "sse", "json"))
+        kind = dice.choice(("reads", "reads", "reads", "stumbles", "hangs up"))
+        pause = clients.stumbling(spec.seed) if kind == "stumbles" else clients.no_pause
+        hang_up_after = dice.randint(1, 2_000) if kind == "hangs up" else float("inf")
+        tally.runs[f"{kind}, {style}"] += 1
+        try:
+            got = await clients.ask(host.url, spec, style, pause=pause, hang_up_after=hang_up_after)
+        except (TimeoutError, OSError) as error:
+            tally.differences.append(f"{spec} {style} {kind}: {error!r}")
+            continue
+        tally.size += len(got.body)
+        if kind != "hangs up" and (wrong := difference(spec, style, got.status, got.body)):
+            tally.differences.append(f"{spec} {style} {kind}: {wrong}")
+
+
+def _spec(dice: random.Random) -> Spec:
+    """A run that is over at once, one that takes seconds, or one with few and large events."""
+    seed, fate = dice.randrange(10**9), dice.choice(FATES)
+    match dice.choice(("at once", "at once", "at once", "paced", "paced", "paced", "large")):
+        case "at once":
+            return Spec(seed=seed, fate=fate, events=dice.randint(1, 50))
+        case "paced":
+            return Spec(seed=seed, fate=fate, events=dice.randint(20, 200), pace=dice.choice((0.005, 0.02, 0.05)))
+    return Spec(seed=seed, fate=fate, events=dice.randint(1, 5), size=dice.choice((20_000, 300_000)), pace=0.05)
+
+
+def report(tally: Tally, seconds: float) -> str:
+    """The tally in words."""
+    kinds = Counter[str]()
+    for kind, number in tally.runs.items():
+        kinds[kind.partition(",")[0]] += number
+    lines = [
+        f"soak: {tally.runs.total()} runs in {seconds:.0f} s, {tally.size / 1e6:.1f} MB: "
+        + ", ".join(f"{number} {kind}" for kind, number in kinds.most_common()),
+        *tally.differences[:SHOWN],
+        f"{len(tally.differences)} differences",
+    ]
+    return "\n".join(lines)
