@@ -1,6 +1,7 @@
 # make demo    Duck behind a local stand-in for Dify, at http://127.0.0.1:8000 (PORT=8080 make demo for another port)
 # make test    all tests, with coverage
 # make check   format, lint and types
+# make bench   volume: thousands of runs and clients, and whether anything is lost
 #
 # Needs git, make and any Python 3.9+ with pip. uv is fetched into .uv/ where there is none, and brings Python 3.12 where that is missing.
 
@@ -9,7 +10,7 @@ PYTHON3 ?= python3
 # Tried here, not just looked up: a version manager's stand-in can be on the PATH and still refuse to run.
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .uv/bin/uv)
 
-.PHONY: demo test check format clean
+.PHONY: demo test check bench format clean
 
 demo: .venv/ready
 	@exec .venv/bin/python -m devhost --port $(PORT)
@@ -22,6 +23,9 @@ check: .venv/ready
 	@.venv/bin/ruff format --check --quiet .
 	@.venv/bin/ruff check --quiet .
 	@.venv/bin/mypy
+
+bench: .venv/ready
+	@.venv/bin/python -m bench
 
 format: .venv/ready
 	@.venv/bin/ruff format .

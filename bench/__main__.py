@@ -1,35 +1,85 @@
-"""`python -m bench`: all benchmarks, or the one that is named."""
+"""`python -m bench`: all of them, or those that are named. Exit status 1 if anything was lost."""
 
 import argparse
 import asyncio
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from bench.host import copy_duck, serving
-from bench.soak import report, soak
+from bench import volume
+from bench.host import Host, copy_duck, serving
+from bench.soak import soak
+
+SHOWN = 10  # differences that are printed
+LOG_TAIL = 4_000  # characters of devhost's log that are printed after a failure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Benchmark:
+    """A load, and what Duck is to be like under it."""
+
+    run: Callable[..., Coroutine[Any, Any, list[str]]]
+    count: int
+    limits: Mapping[str, float] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+BENCHMARKS = {
+    "soak": Benchmark(run=soak, count=100),
+    "short": Benchmark(run=volume.short, count=5_000),
+    "stall": Benchmark(run=volume.stall, count=20),
+    "burst": Benchmark(run=volume.burst, count=20),
+    "hang-ups": Benchmark(run=volume.hang_ups, count=2_000, limits={"SILENCE_S": volume.SILENCE_S}),
+    "full": Benchmark(
+        run=volume.full,
+        count=volume.PLACES,
+        limits={"IDLE_S": volume.IDLE_S},
+        environment={"MAX_RUNS": str(volume.PLACES)},
+    ),
+}
 
 
 def main() -> int:
-    """Gives 1 if anything was lost, else 0."""
+    """Runs what the command line names."""
     options = _options()
-    with tempfile.TemporaryDirectory() as name, serving(copy_duck(Path(name))) as host:
-        began = time.monotonic()
-        tally = asyncio.run(soak(host, count=options.clients, seconds=options.seconds))
-        print(report(tally, time.monotonic() - began))
-        print("the plugin's process after that:", host.probe())
-        if tally.differences:
-            print((Path(name) / "devhost.log").read_text()[-5000:])
-    return 1 if tally.differences else 0
+    names = options.names or list(BENCHMARKS)
+    return 1 if any([_differs(name, options) for name in names]) else 0  # noqa: C419 - all of them run
+
+
+def _differs(name: str, options: argparse.Namespace) -> bool:
+    benchmark = BENCHMARKS[name]
+    count = benchmark.count if options.clients is None else options.clients
+    more = {"seconds": options.seconds} if name == "soak" else {}
+    print(f"{name}: {(benchmark.run.__doc__ or '').partition(chr(10))[0]}", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        with serving(copy_duck(Path(folder), **benchmark.limits), **benchmark.environment) as host:
+            began = time.monotonic()
+            differences = asyncio.run(benchmark.run(host, count=count, **more))
+            print(f"  {count} clients or runs, {time.monotonic() - began:.1f} s; {_held(host)}")
+        print("\n".join(["  " + line[:300] for line in differences[:SHOWN]] + [f"  {len(differences)} differences"]), flush=True)
+        if differences:
+            print((Path(folder) / "devhost.log").read_text()[-LOG_TAIL:])
+    return bool(differences)
+
+
+def _held(host: Host) -> str:
+    held = host.probe()
+    return f"{held['cpu_s']:.1f} s CPU, {held['memory_kb'] / 1024:.0f} MB, {held['places']} places held"
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("what", choices=["soak"])
-    parser.add_argument("--clients", type=int, default=100)
-    parser.add_argument("--seconds", type=float, default=60)
-    return parser.parse_args()
+    parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(BENCHMARKS)} (default: all)")
+    parser.add_argument("--clients", type=int, help="how many clients or runs, instead of each benchmark's own number")
+    parser.add_argument("--seconds", type=float, default=60, help="how long the soak takes (default: 60)")
+    options = parser.parse_args()
+    if unknown := set(options.names) - BENCHMARKS.keys():
+        parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")
+    return options
 
 
 if __name__ == "__main__":

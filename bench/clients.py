@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -32,7 +33,7 @@ class Got:
     retry_after: str | None = None
 
 
-async def no_pause(size: int) -> None:  # noqa: ARG001 - see `Pause`
+async def no_pause(size: int) -> None:
     """A client that reads as fast as it can."""
 
 
@@ -41,7 +42,7 @@ def stumbling(seed: int) -> Pause:
     dice = random.Random(seed)  # noqa: S311 - no secret
 
     async def pause(size: int) -> None:  # noqa: ARG001 - see `Pause`
-        if dice.random() < 0.2:  # noqa: PLR2004
+        if dice.random() < 0.2:
             await asyncio.sleep(dice.choice((0.05, 0.3, 1.0)))
 
     return pause
@@ -75,7 +76,11 @@ async def ask(url: str, spec: Spec, style: str, *, pause: Pause = no_pause, hang
 @asynccontextmanager
 async def _opened(url: str, spec: Spec, style: str) -> AsyncIterator[tuple[asyncio.StreamReader, h11.Connection]]:
     target = urlsplit(url)
-    reader, writer = await asyncio.open_connection(target.hostname, target.port, limit=SMALL_WINDOW)
+    connected = socket.socket()
+    connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_WINDOW)
+    connected.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(connected, (target.hostname, target.port))
+    reader, writer = await asyncio.open_connection(sock=connected, limit=SMALL_WINDOW)
     body = json.dumps({"query": spec.query(), "response_mode": "streaming"}).encode()
     head = (
         f"POST {target.path}/chat/run?format={style} HTTP/1.1\r\nHost: {target.netloc}\r\nAuthorization: Bearer {KEY}\r\n"

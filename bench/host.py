@@ -18,7 +18,7 @@ KEY = "demo-key"
 PARTS = ("manifest.yaml", "main.py", "requirements.txt", "group", "endpoints", "duck", "_assets")
 PROBE_S = 30  # for the probe to answer
 # Put into the copy's main.py: on SIGUSR1 it writes down what the process holds.
-PROBE = '''
+PROBE = """
 def _probe():
     import gc, json, os, pathlib, gevent
     greenlets = sum(isinstance(held, gevent.Greenlet) and not held.dead for held in gc.get_objects())
@@ -32,7 +32,7 @@ import os, pathlib, signal, gevent
 gevent.signal_handler(signal.SIGUSR1, _probe)
 pathlib.Path("probe.pid").write_text(str(os.getpid()))
 
-if __name__ =='''
+if __name__ =="""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def copy_duck(folder: Path, **limits: float) -> Path:
 
 @contextlib.contextmanager
 def serving(folder: Path, **environment: str) -> Iterator[Host]:
-    """devhost with the plugin in the folder and the apps of the benchmarks, while the context lasts."""
+    """Devhost with the plugin in the folder and the apps of the benchmarks, while the context lasts."""
     command = [sys.executable, "-m", "devhost", str(folder), "--port", "0", "--race-ms", "20"]
     command += ["--apps", str(Path(__file__).with_name("apps.py"))]
     with (

@@ -51,7 +51,12 @@ class Spec:
     def sent(self) -> list[dict[str, Any]]:
         """Dify's events."""
         dice = random.Random(self.seed)  # noqa: S311 - no secret
-        ids = {"conversation_id": f"c{self.seed}", "message_id": f"m{self.seed}", "created_at": self.seed, "task_id": f"t{self.seed}"}
+        ids = {
+            "conversation_id": f"c{self.seed}",
+            "message_id": f"m{self.seed}",
+            "created_at": self.seed,
+            "task_id": f"t{self.seed}",
+        }
         block = min(self.size, BLOCK)
         deltas = ["".join(dice.choices(LETTERS, k=block)) * (self.size // block) for _ in range(self.events)]
         sent: list[dict[str, Any]] = [{"event": "message", **ids, "id": ids["message_id"], "answer": delta} for delta in deltas]

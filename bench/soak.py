@@ -10,7 +10,6 @@ from bench import clients
 from bench.host import Host
 from bench.runs import STREAMED, Fate, Spec, difference
 
-SHOWN = 10  # differences that are printed
 FATES: list[Fate] = ["ends", "ends", "ends", "ends", "ends", "ends", "refused", "fails", "breaks", "cut"]
 
 
@@ -18,18 +17,20 @@ FATES: list[Fate] = ["ends", "ends", "ends", "ends", "ends", "ends", "refused", 
 class Tally:
     """What all clients together have seen."""
 
-    runs: Counter[str] = field(default_factory=Counter)
+    kinds: Counter[str] = field(default_factory=Counter)
     size: int = 0
     differences: list[str] = field(default_factory=list)
 
 
-async def soak(host: Host, *, count: int, seconds: float) -> Tally:
-    """Drives `count` clients for so long, and lets them end what they have begun."""
+async def soak(host: Host, *, count: int, seconds: float) -> list[str]:
+    """Clients that read, stumble and hang up, short, long and large runs, failing ones among them, all together for a while."""
     tally, until = Tally(), time.monotonic() + seconds
     async with asyncio.TaskGroup() as group:
         for number in range(count):
             group.create_task(_client(host, random.Random(number), tally, until))  # noqa: S311 - no secret
-    return tally
+    kinds = ", ".join(f"{number} {kind}" for kind, number in tally.kinds.most_common())
+    print(f"  {tally.kinds.total()} runs, {tally.size / 1e6:.0f} MB: {kinds}")
+    return tally.differences
 
 
 async def _client(host: Host, dice: random.Random, tally: Tally, until: float) -> None:
@@ -38,7 +39,7 @@ async def _client(host: Host, dice: random.Random, tally: Tally, until: float) -
         kind = dice.choice(("reads", "reads", "reads", "stumbles", "hangs up"))
         pause = clients.stumbling(spec.seed) if kind == "stumbles" else clients.no_pause
         hang_up_after = dice.randint(1, 2_000) if kind == "hangs up" else float("inf")
-        tally.runs[f"{kind}, {style}"] += 1
+        tally.kinds[kind] += 1
         try:
             got = await clients.ask(host.url, spec, style, pause=pause, hang_up_after=hang_up_after)
         except (TimeoutError, OSError) as error:
@@ -58,17 +59,3 @@ def _spec(dice: random.Random) -> Spec:
         case "paced":
             return Spec(seed=seed, fate=fate, events=dice.randint(20, 200), pace=dice.choice((0.005, 0.02, 0.05)))
     return Spec(seed=seed, fate=fate, events=dice.randint(1, 5), size=dice.choice((20_000, 300_000)), pace=0.05)
-
-
-def report(tally: Tally, seconds: float) -> str:
-    """The tally in words."""
-    kinds = Counter[str]()
-    for kind, number in tally.runs.items():
-        kinds[kind.partition(",")[0]] += number
-    lines = [
-        f"soak: {tally.runs.total()} runs in {seconds:.0f} s, {tally.size / 1e6:.1f} MB: "
-        + ", ".join(f"{number} {kind}" for kind, number in kinds.most_common()),
-        *tally.differences[:SHOWN],
-        f"{len(tally.differences)} differences",
-    ]
-    return "\n".join(lines)
