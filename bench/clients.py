@@ -17,6 +17,7 @@ from bench.runs import Spec
 
 DEADLINE_S = 120  # of one request: a client that waits longer has found something that hangs
 READ = 65_536
+STUMBLES = 0.05  # of the reads of a client that stumbles
 SMALL_WINDOW = 4_096  # bytes: a client that stalls is to fill the daemon's queue, and not the sockets between
 
 type Pause = Callable[[int], Awaitable[None]]
@@ -33,16 +34,16 @@ class Got:
     retry_after: str | None = None
 
 
-async def no_pause(size: int) -> None:
+async def no_pause(_size: int) -> None:
     """A client that reads as fast as it can."""
 
 
 def stumbling(seed: int) -> Pause:
-    """A client that now and then reads nothing for a while."""
-    dice = random.Random(seed)  # noqa: S311 - no secret
+    """A client that reads nothing for a while, now and then."""
+    dice = random.Random(seed)
 
-    async def pause(size: int) -> None:  # noqa: ARG001 - see `Pause`
-        if dice.random() < 0.2:
+    async def pause(_size: int) -> None:
+        if dice.random() < STUMBLES:
             await asyncio.sleep(dice.choice((0.05, 0.3, 1.0)))
 
     return pause

@@ -80,7 +80,7 @@ def serving(folder: Path, **environment: str) -> Iterator[Host]:
         ) as process,
     ):
         try:
-            assert process.stdout is not None  # noqa: S101 - it is a pipe
+            assert process.stdout is not None
             url = next((line.split()[-1] for line in process.stdout if "/e/" in line), None)
             if url is None:
                 raise RuntimeError((folder / "devhost.log").read_text())

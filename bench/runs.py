@@ -50,7 +50,7 @@ class Spec:
 
     def sent(self) -> list[dict[str, Any]]:
         """Dify's events."""
-        dice = random.Random(self.seed)  # noqa: S311 - no secret
+        dice = random.Random(self.seed)
         ids = {
             "conversation_id": f"c{self.seed}",
             "message_id": f"m{self.seed}",

@@ -27,7 +27,7 @@ async def soak(host: Host, *, count: int, seconds: float) -> list[str]:
     tally, until = Tally(), time.monotonic() + seconds
     async with asyncio.TaskGroup() as group:
         for number in range(count):
-            group.create_task(_client(host, random.Random(number), tally, until))  # noqa: S311 - no secret
+            group.create_task(_client(host, random.Random(number), tally, until))
     kinds = ", ".join(f"{number} {kind}" for kind, number in tally.kinds.most_common())
     print(f"  {tally.kinds.total()} runs, {tally.size / 1e6:.0f} MB: {kinds}")
     return tally.differences

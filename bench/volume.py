@@ -37,7 +37,7 @@ async def stall(host: Host, *, count: int) -> list[str]:
 
         return pause
 
-    async def stop(size: int) -> None:  # noqa: ARG001 - see `clients.Pause`
+    async def stop(_size: int) -> None:
         await asyncio.Event().wait()
 
     stopped = asyncio.create_task(clients.ask(host.url, Spec(seed=0, events=3000, pace=0.003, size=2000), "ndjson", pause=stop))

@@ -9,8 +9,11 @@ A request goes one way through it:
     gateway   the only module that talks to Dify; its failures become a `DuckError` here
     events    what Dify streams: reading it, folding it into one answer
     stream    the pump: from events, as they come, to the chunks of a body that loses nothing on its way
+    places    how many runs there may be at a time, and which makes way
     formats   how an event is written: json, ndjson, sse, text, html
     errors    `DuckError`, and what each of Dify's error texts means
+    journal   a line in the log for each request
+    limits    all numbers, with their reasons
 
 Everything from `events` down is pure: no session, no Werkzeug.
 """

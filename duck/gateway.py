@@ -53,6 +53,7 @@ class SessionGateway:
     """Runs apps through a plugin's session. `invoke` is the session's call for one kind of app."""
 
     def __init__(self, session: Session, invoke: Callable[..., Any] | None = None) -> None:
+        session.reader = _Objects(session.reader, self._skip)
         self._session = session
         self._invoke = invoke
         self.skipped = 0
@@ -106,18 +107,42 @@ class SessionGateway:
             for event in source:
                 if events.is_event(event):
                     yield event
-                    continue
-                self.skipped += 1
-                if self.skipped == 1:
-                    log.warning("skipped what is no event: a %s; more of the kind are only counted", type(event).__name__)
+                else:
+                    self._skip(event)
         except Exception as error:
             raise _translated(error, run) from error
+
+    def _skip(self, junk: object) -> None:
+        self.skipped += 1
+        if self.skipped == 1:
+            log.warning("skipped what is no event: a %s; more of the kind are only counted", type(junk).__name__)
 
     def _call(self, run: Run, mode: Mode) -> Any:
         if self._invoke is None:
             raise TypeError("this gateway was made without a call to run apps by")
         chat = {"query": run.query, "conversation_id": run.conversation_id} if run.kind == "chat" else {}
         return self._invoke(app_id=run.app_id, inputs=dict(run.inputs), response_mode=mode, user=run.user, **chat)
+
+
+class _Objects:
+    """A session's reader without the replies that are no object: at the first of them the SDK would end the run."""
+
+    def __init__(self, reader: Any, skip: Callable[[object], None]) -> None:
+        self._reader = reader
+        self._skip = skip
+
+    def read(self, wanted: Callable[[Any], bool]) -> Any:
+        """What the SDK reads its replies by, for one call."""
+
+        def is_sound(line: Any) -> bool:
+            if not wanted(line):
+                return False
+            if line.data.get("event") != "response" or isinstance(line.data.get("data"), dict):
+                return True
+            self._skip(line.data.get("data"))
+            return False
+
+        return self._reader.read(is_sound)
 
 
 def _check_first(event: Event, run: Run) -> None:

@@ -20,7 +20,7 @@ BLOCKING_SILENCE_S = 1230  # of a blocking run: Dify ends one after 1200 s, and 
 PARAMETERS_SILENCE_S = 5  # for a form, which is read from a database: longer means that Dify is in trouble
 
 # All runs of a process
-MAX_RUNS = 2_500  # more than the 2,000 that the daemon relays at a time, since clients that hung up hold places, too; 110 MB
+MAX_RUNS = 2_500  # of 56 KB each: more than the 2,000 that the daemon relays, since clients that hung up hold places, too
 MAX_WORKER = 3_000  # requests that the SDK works on at a time; the next would wait in silence, so there is room to say no
 IDLE_S = 60.0  # a run that has been silent for so long makes way for a new one: its client has most likely gone
 RETRY_AFTER_S = 5  # until one of so many runs has ended, by far

@@ -58,6 +58,7 @@ class Dify:
         self.silence_limits: list[int] = []
         self.max_invocation_timeout = 250
         self.app = SimpleNamespace(fetch_app=self._fetch_app)
+        self.reader: Any = None
         self._stream = stream
         self._blocking = blocking
         self._form = form

@@ -10,7 +10,7 @@ import yaml
 from werkzeug.routing import Map, Rule
 
 import duck
-from duck import web
+from duck import limits, web
 from duck.formats import MIMETYPES
 
 ROOT = Path(__file__).parents[1]
@@ -94,6 +94,11 @@ def test_every_route_has_a_module_with_exactly_one_endpoint() -> None:
 
 def test_readme_stays_short() -> None:
     assert len((ROOT / "README.md").read_text("utf-8").split()) < 500
+
+
+def test_contributing_tells_of_the_numbers_that_the_environment_may_set() -> None:
+    rows = re.findall(r"\| `(\w+)` \| .*?\((\d+)\)", (ROOT / "CONTRIBUTING.md").read_text("utf-8"))
+    assert rows == [("MAX_RUNS", str(limits.MAX_RUNS)), ("MAX_WORKER", str(limits.MAX_WORKER))]
 
 
 def test_readme_tells_of_every_setting_route_and_format() -> None:

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +16,7 @@ import httpx_sse
 import pytest
 
 from devhost import App, Call, Failure, Pause
-from tests.e2e.conftest import Duck
+from tests.e2e.conftest import DEADLINE_S, ROOT, Duck
 from tests.support import STREAMS, blocking_sample, kind_of_sample, sample
 
 type Step = dict[str, Any] | Pause | Failure
@@ -220,6 +222,12 @@ def test_a_browsers_get_of_the_original_route_is_live_html_with_all_text_escaped
     html5lib.HTMLParser(strict=True).parse(text)
 
 
+def test_a_short_soak_of_clients_of_every_kind_loses_nothing() -> None:
+    command = [sys.executable, "-m", "bench", "soak", "--clients", "6", "--seconds", "5"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=5 * DEADLINE_S, check=False)
+    assert (ended.returncode, ended.stdout.splitlines()[-1]) == (0, "  0 differences"), ended.stdout + ended.stderr
+
+
 # Every way for Dify to fail
 
 
@@ -288,11 +296,16 @@ def test_a_failure_after_the_first_event_ends_the_stream_properly(
             assert (events[-1]["event"], events[-1]["code"]) == ("error", code)
 
 
-def test_what_is_no_event_does_not_end_a_run(duck: Duck) -> None:
-    response = duck.post(
-        "chat", App(mode="chat", script=[CHAT[0], {"answer": "no name"}, *CHAT[1:]]), params={"format": "ndjson"}
-    )
-    assert ndjson(response) == CHAT
+@pytest.mark.parametrize("style", ["json", "ndjson"])
+def test_what_is_no_event_does_not_end_a_run(duck: Duck, style: str) -> None:
+    junk: Any = [{"answer": "no name"}, "ping", [1], 7, None]
+    script = [CHAT[0], *junk, *CHAT[1:]]
+    body = {"query": "hi", "response_mode": "streaming"}
+    response = duck.post("chat", App(mode="chat", script=script), json=body, params={"format": style})
+    if style == "json":
+        assert response.json()["answer"] == blocking_sample("chat")["answer"]
+    else:
+        assert ndjson(response) == CHAT
 
 
 def test_an_event_of_3_megabytes_in_the_middle_arrives_whole(duck: Duck) -> None:
