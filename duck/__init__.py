@@ -8,6 +8,7 @@ A request goes one way through it:
     runs      what they ask for: a `Run`
     gateway   the only module that talks to Dify; its failures become a `DuckError` here
     events    what Dify streams: reading it, folding it into one answer
+    reader    their reading, in a thread that can be given up
     stream    the pump: from events, as they come, to the chunks of a body that loses nothing on its way
     places    how many runs there may be at a time, and which makes way
     formats   how an event is written: json, ndjson, sse, text, html

@@ -1,21 +1,15 @@
 """The pump: from events, as Dify sends them, to the chunks of a body that loses nothing on its way through the daemon.
 
 The daemon (measured on 0.6.10) cuts a body that ends right after its first chunk, drops chunks that wait in numbers, kills a
-plugin for a large one and writes JSON into a body that takes too long. `limits` keeps clear of all four. The same code runs in
-the SDK's gevent world, where threads and queues are gevent's, and in plain threads.
+plugin for a large one and writes JSON into a body that takes too long. `limits` keeps clear of all four.
 """
 
 import contextlib
 import math
-import threading
-import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
-from typing import Protocol
-
-import gevent
+from queue import Empty
 
 from duck import errors, limits
 from duck.errors import DuckError
@@ -23,141 +17,7 @@ from duck.events import Event
 from duck.formats import StreamFormat
 from duck.journal import Entry
 from duck.places import PLACES
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """The end of a source, by itself or by an error."""
-
-    error: DuckError | None = None
-
-
-class Clock(Protocol):
-    """Time: the system's, or a test's."""
-
-    def now(self) -> float:
-        """Seconds from some fixed moment."""
-        ...
-
-    def sleep(self, seconds: float) -> None:
-        """Waits."""
-        ...
-
-
-class SystemClock:
-    """The system's time."""
-
-    def now(self) -> float:
-        """Seconds since the machine started."""
-        return time.monotonic()
-
-    def sleep(self, seconds: float) -> None:
-        """Waits; in gevent's world others run meanwhile."""
-        time.sleep(seconds)
-
-
-CLOCK = SystemClock()
-
-
-class Inbox(Protocol):
-    """A run's events on their way to the pump, and after them one `End`.
-
-    `heard` is when the last of them came, on the pump's clock. A `blocking` run has one only, at its end.
-    """
-
-    heard: float
-    blocking: bool
-
-    def open(self) -> None:
-        """Starts the run."""
-        ...
-
-    def get(self, timeout: float) -> Event | End:
-        """The next one, waiting for it. Raises `queue.Empty` after `timeout` seconds."""
-        ...
-
-    def ready(self) -> list[Event | End]:
-        """All that are there without waiting."""
-        ...
-
-    def give_up(self, error: DuckError) -> None:
-        """Ends the run with this error, after all that are there."""
-        ...
-
-    def close(self) -> None:
-        """Ends the run: nobody reads on."""
-        ...
-
-
-class Reader:
-    """An inbox that a thread of its own fills from a blocking iterator, so that the pump can wait for an event and give up.
-
-    `entry` gets to know how many they were.
-    """
-
-    def __init__(self, source: Generator[Event], entry: Entry, *, blocking: bool) -> None:
-        self.heard = CLOCK.now()
-        self.blocking = blocking
-        self._source = source
-        self._entry = entry
-        self._queue: SimpleQueue[Event | End] = SimpleQueue()
-        self._thread: object = None
-        self._closed = False
-
-    def open(self) -> None:
-        """See `Inbox`."""
-        threading.Thread(target=self._run, daemon=True).start()
-
-    def get(self, timeout: float) -> Event | End:
-        """See `Inbox`."""
-        return self._queue.get(timeout=timeout)
-
-    def ready(self) -> list[Event | End]:
-        """See `Inbox`."""
-        items: list[Event | End] = []
-        with contextlib.suppress(Empty):
-            while True:
-                items.append(self._queue.get_nowait())
-        return items
-
-    def give_up(self, error: DuckError) -> None:
-        """See `Inbox`."""
-        self._queue.put(End(error))
-        self.close()
-
-    def close(self) -> None:
-        """See `Inbox`. A greenlet is killed at once, since a silent one would cost; a plain thread ends at its next event."""
-        self._closed = True
-        if isinstance(self._thread, gevent.Greenlet):
-            self._thread.kill(block=False)
-
-    def _run(self) -> None:
-        self._thread = gevent.getcurrent()
-        with contextlib.suppress(gevent.GreenletExit):
-            self._queue.put(self._read())
-
-    def _read(self) -> End:
-        try:
-            with contextlib.closing(self._source):  # in the thread that ran it
-                for event in self._source:
-                    if self._closed:
-                        break
-                    self.heard = CLOCK.now()
-                    self._entry.events += 1
-                    self._queue.put(event)
-        except DuckError as error:
-            return End(error)
-        except Exception as error:  # noqa: BLE001 - nothing else would hear of it
-            return End(errors.defect(error))
-        return End()
-
-
-def gather(source: Generator[Event], entry: Entry, *, blocking: bool) -> list[Event]:
-    """All events of a run, once it is over.
-
-    Raises its `DuckError`; 503 where there is no place for it, 504 where it was silent for too long.
-    """
-    return collect(Reader(source, entry, blocking=blocking), CLOCK)
+from duck.reader import CLOCK, Clock, End, Inbox, Reader
 
 
 def relay(source: Generator[Event], style: StreamFormat, entry: Entry, *, blocking: bool) -> bytes | Generator[bytes]:
@@ -166,7 +26,15 @@ def relay(source: Generator[Event], style: StreamFormat, entry: Entry, *, blocki
     Waits for the first event, so that a run that fails at once is raised as its `DuckError`; but no longer than a keep-alive's
     time. Raises 503, too, where there is no place for the run.
     """
-    return pump(Reader(source, entry, blocking=blocking), style, CLOCK, entry)
+    return Pump(Reader(source, entry, blocking=blocking), style, CLOCK, entry).body()
+
+
+def gather(source: Generator[Event], entry: Entry, *, blocking: bool) -> list[Event]:
+    """All events of a run, once it is over.
+
+    Raises its `DuckError`; 503 where there is no place for it, 504 where it was silent for too long.
+    """
+    return collect(Reader(source, entry, blocking=blocking), CLOCK)
 
 
 def collect(inbox: Inbox, clock: Clock) -> list[Event]:
@@ -180,23 +48,81 @@ def collect(inbox: Inbox, clock: Clock) -> list[Event]:
     return seen
 
 
-def pump(inbox: Inbox, style: StreamFormat, clock: Clock, entry: Entry) -> bytes | Generator[bytes]:
-    """What `relay` does, with an inbox and a clock of the caller's."""
-    with ExitStack() as at_the_end:
-        at_the_end.enter_context(_opened(inbox, clock))
-        items = _first(inbox, style, clock)
-        if items and isinstance(items[0], End) and items[0].error:
-            raise items[0].error
-        first, ended = _write(style, items, entry)
-        first = style.head() + (first if items else style.keep_alive)
-        if ended:
-            return whole(first, clock)
-        return _paced(_live(inbox, style, clock, entry, first, at_the_end.pop_all()), clock)
-
-
 def whole(body: bytes, clock: Clock = CLOCK) -> bytes | Generator[bytes]:
     """A body that is complete: as it is, or if it is large in pieces."""
     return body if len(body) <= limits.MAX_WHOLE else _paced(iter([body]), clock)
+
+
+@dataclass(frozen=True, slots=True)
+class Pump:
+    """Writes the events of one inbox in one format, and tells the journal how that ended."""
+
+    inbox: Inbox
+    style: StreamFormat
+    clock: Clock
+    entry: Entry
+
+    def body(self) -> bytes | Generator[bytes]:
+        """What `relay` gives."""
+        with ExitStack() as at_the_end:
+            at_the_end.enter_context(_opened(self.inbox, self.clock))
+            items = self._first()
+            if items and isinstance(items[0], End) and items[0].error:
+                raise items[0].error
+            first, ended = self._write(items)
+            first = self.style.head() + (first if items else self.style.keep_alive)
+            if ended:
+                return whole(first, self.clock)
+            return _paced(self._live(first, at_the_end.pop_all()), self.clock)
+
+    def _first(self) -> list[Event | End]:
+        """What comes first; nothing if that takes longer than a keep-alive's time, in a format that has one."""
+        patience_s = limits.KEEP_ALIVE_S if self.style.keep_alive else math.inf
+        try:
+            return [_get(self.inbox, self.clock, patience_s), *self.inbox.ready()]
+        except Empty:
+            return []
+
+    def _live(self, first: bytes, at_the_end: ExitStack) -> Iterator[bytes]:
+        """Whatever is ready, as it gets ready."""
+        with at_the_end:
+            try:
+                deadline = self.clock.now() + limits.LIFE_S
+                yield first
+                ended = False
+                while not ended:
+                    chunk, ended = self._next(deadline)
+                    yield chunk
+            except Exception as error:  # noqa: BLE001 - the SDK would print a traceback into the body
+                yield self._last(errors.defect(error))
+
+    def _next(self, deadline: float) -> tuple[bytes, bool]:
+        """The next chunk, and whether it is the last."""
+        left = deadline - self.clock.now()
+        if left <= 0:
+            return self._last(errors.too_long()), True
+        try:
+            item = _get(self.inbox, self.clock, min(limits.KEEP_ALIVE_S, left))
+        except Empty:
+            return self.style.keep_alive, False
+        self.clock.sleep(min(limits.MAX_GATHER_S, max(0, len(PLACES) - limits.FEW_RUNS) * limits.GATHER_PER_RUN_S))
+        return self._write([item, *self.inbox.ready()])
+
+    def _write(self, items: Iterable[Event | End]) -> tuple[bytes, bool]:
+        """The items in their format, and whether the last of them was the end."""
+        parts: list[bytes] = []
+        for item in items:
+            if isinstance(item, End):
+                parts.append(self._last(item.error) if item.error else self.style.tail())
+                return b"".join(parts), True
+            if item["event"] == "error":  # one of Dify's own
+                self.entry.ended = str(item.get("code"))
+            parts.append(self.style.event(item))
+        return b"".join(parts), False
+
+    def _last(self, error: DuckError) -> bytes:
+        self.entry.ended = error.code
+        return self.style.event(error.as_event()) + self.style.tail()
 
 
 @contextlib.contextmanager
@@ -205,14 +131,6 @@ def _opened(inbox: Inbox, clock: Clock) -> Iterator[None]:
     with PLACES.hold(inbox, clock.now()), contextlib.closing(inbox):
         inbox.open()
         yield
-
-
-def _first(inbox: Inbox, style: StreamFormat, clock: Clock) -> list[Event | End]:
-    """What comes first; nothing if that takes longer than a keep-alive's time, in a format that has one."""
-    try:
-        return [_get(inbox, clock, limits.KEEP_ALIVE_S if style.keep_alive else math.inf), *inbox.ready()]
-    except Empty:
-        return []
 
 
 def _get(inbox: Inbox, clock: Clock, patience_s: float = math.inf) -> Event | End:
@@ -227,50 +145,6 @@ def _get(inbox: Inbox, clock: Clock, patience_s: float = math.inf) -> Event | En
                 return End(errors.silent(blocking=inbox.blocking))
             if clock.now() >= patient_until:
                 raise
-
-
-def _live(inbox: Inbox, style: StreamFormat, clock: Clock, entry: Entry, first: bytes, at_the_end: ExitStack) -> Iterator[bytes]:
-    """Whatever is ready, as it gets ready."""
-    with at_the_end:
-        try:
-            deadline = clock.now() + limits.LIFE_S
-            yield first
-            ended = False
-            while not ended:
-                chunk, ended = _next(inbox, style, clock, entry, deadline)
-                yield chunk
-        except Exception as error:  # noqa: BLE001 - the SDK would print a traceback into the body
-            yield _last(style, entry, errors.defect(error))
-
-
-def _next(inbox: Inbox, style: StreamFormat, clock: Clock, entry: Entry, deadline: float) -> tuple[bytes, bool]:
-    left = deadline - clock.now()
-    if left <= 0:
-        return _last(style, entry, errors.too_long()), True
-    try:
-        item = _get(inbox, clock, min(limits.KEEP_ALIVE_S, left))
-    except Empty:
-        return style.keep_alive, False
-    clock.sleep(min(limits.MAX_GATHER_S, max(0, len(PLACES) - limits.FEW_RUNS) * limits.GATHER_PER_RUN_S))
-    return _write(style, [item, *inbox.ready()], entry)
-
-
-def _write(style: StreamFormat, items: Iterable[Event | End], entry: Entry) -> tuple[bytes, bool]:
-    """The items in their format, and whether the last of them was the end."""
-    parts: list[bytes] = []
-    for item in items:
-        if isinstance(item, End):
-            parts.append(_last(style, entry, item.error) if item.error else style.tail())
-            return b"".join(parts), True
-        if item["event"] == "error":  # one of Dify's own
-            entry.ended = str(item.get("code"))
-        parts.append(style.event(item))
-    return b"".join(parts), False
-
-
-def _last(style: StreamFormat, entry: Entry, error: DuckError) -> bytes:
-    entry.ended = error.code
-    return style.event(error.as_event()) + style.tail()
 
 
 def _paced(bodies: Iterator[bytes], clock: Clock) -> Generator[bytes]:

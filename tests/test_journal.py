@@ -102,7 +102,7 @@ def test_a_stream_that_is_given_up_by_its_reader_says_so(log: Log) -> None:
 
 def test_what_was_no_event_is_counted(log: Log) -> None:
     junk: Any = [{}, "ping", [1]]
-    call(Dify(stream=[CHAT[0], *junk, *CHAT[1:]]), path="/chat/x?format=ndjson")
+    body_of(call(Dify(stream=[CHAT[0], *junk, *CHAT[1:]]), path="/chat/x?format=ndjson"))
     assert " events=4 skipped=3 " in log.line()
 
 

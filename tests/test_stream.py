@@ -15,13 +15,13 @@ import gevent.event
 import gevent.queue
 import pytest
 
-from duck import limits, stream
+from duck import limits, reader, stream
 from duck.errors import DuckError
 from duck.events import Event
 from duck.formats import STREAMS
 from duck.journal import Entry
 from duck.places import PLACES
-from duck.stream import End
+from duck.reader import End
 from tests.support import STREAMS as SAMPLE_STREAMS
 from tests.support import sample
 
@@ -86,7 +86,7 @@ class World:
         self.closed = True
 
     def pump(self, style: str = "ndjson") -> bytes | Generator[bytes]:
-        return stream.pump(self, STREAMS[style](), self, self.entry)
+        return stream.Pump(self, STREAMS[style](), self, self.entry).body()
 
     def chunks(self, style: str = "ndjson") -> list[tuple[float, bytes]]:
         """Each chunk with the time it was handed out; the end as an empty one."""
@@ -410,7 +410,7 @@ def test_in_gevents_world_a_silent_source_is_ended_at_once(monkeypatch: pytest.M
             self.start = gevent.Greenlet(target).start
 
     monkeypatch.setattr(threading, "Thread", Greenlet)
-    monkeypatch.setattr(stream, "SimpleQueue", gevent.queue.SimpleQueue)
+    monkeypatch.setattr(reader, "SimpleQueue", gevent.queue.SimpleQueue)
     closed = gevent.event.Event()
 
     def silent() -> Generator[Event]:

@@ -1,0 +1,146 @@
+"""A run's events, read in a thread of their own, so that whoever writes them out can wait for one and give up.
+
+The same code runs in the SDK's gevent world, where threads and queues are gevent's, and in plain threads.
+"""
+
+import contextlib
+import threading
+import time
+from collections.abc import Generator
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import Protocol
+
+import gevent
+
+from duck import errors
+from duck.errors import DuckError
+from duck.events import Event
+from duck.journal import Entry
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The end of a source, by itself or by an error."""
+
+    error: DuckError | None = None
+
+
+class Clock(Protocol):
+    """Time: the system's, or a test's."""
+
+    def now(self) -> float:
+        """Seconds from some fixed moment."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Waits."""
+        ...
+
+
+class SystemClock:
+    """The system's time."""
+
+    def now(self) -> float:
+        """Seconds since the machine started."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Waits; in gevent's world others run meanwhile."""
+        time.sleep(seconds)
+
+
+CLOCK = SystemClock()
+
+
+class Inbox(Protocol):
+    """A run's events on their way to the pump, and after them one `End`.
+
+    `heard` is when the last of them came, on the pump's clock. A `blocking` run has one only, at its end.
+    """
+
+    heard: float
+    blocking: bool
+
+    def open(self) -> None:
+        """Starts the run."""
+        ...
+
+    def get(self, timeout: float) -> Event | End:
+        """The next one, waiting for it. Raises `queue.Empty` after `timeout` seconds."""
+        ...
+
+    def ready(self) -> list[Event | End]:
+        """All that are there without waiting."""
+        ...
+
+    def give_up(self, error: DuckError) -> None:
+        """Ends the run with this error, after all that are there."""
+        ...
+
+    def close(self) -> None:
+        """Ends the run: nobody reads on."""
+        ...
+
+
+class Reader:
+    """An inbox that a thread of its own fills from a blocking iterator, so that the pump can wait for an event and give up.
+
+    `entry` gets to know how many they were.
+    """
+
+    def __init__(self, source: Generator[Event], entry: Entry, *, blocking: bool) -> None:
+        self.heard = CLOCK.now()
+        self.blocking = blocking
+        self._source = source
+        self._entry = entry
+        self._queue: SimpleQueue[Event | End] = SimpleQueue()
+        self._thread: object = None
+        self._closed = False
+
+    def open(self) -> None:
+        """See `Inbox`."""
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def get(self, timeout: float) -> Event | End:
+        """See `Inbox`."""
+        return self._queue.get(timeout=timeout)
+
+    def ready(self) -> list[Event | End]:
+        """See `Inbox`."""
+        items: list[Event | End] = []
+        with contextlib.suppress(Empty):
+            while True:
+                items.append(self._queue.get_nowait())
+        return items
+
+    def give_up(self, error: DuckError) -> None:
+        """See `Inbox`."""
+        self._queue.put(End(error))
+        self.close()
+
+    def close(self) -> None:
+        """See `Inbox`. A greenlet is killed at once, since a silent one would cost; a plain thread ends at its next event."""
+        self._closed = True
+        if isinstance(self._thread, gevent.Greenlet):
+            self._thread.kill(block=False)
+
+    def _run(self) -> None:
+        self._thread = gevent.getcurrent()
+        with contextlib.suppress(gevent.GreenletExit):
+            self._queue.put(self._read())
+
+    def _read(self) -> End:
+        try:
+            with contextlib.closing(self._source):  # in the thread that ran it
+                for event in self._source:
+                    if self._closed:
+                        break
+                    self.heard = CLOCK.now()
+                    self._entry.events += 1
+                    self._queue.put(event)
+        except DuckError as error:
+            return End(error)
+        except Exception as error:  # noqa: BLE001 - nothing else would hear of it
+            return End(errors.defect(error))
+        return End()
