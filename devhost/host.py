@@ -22,7 +22,8 @@ from devhost.declaration import StartError
 from devhost.dify import Dify
 from devhost.files import Files
 from devhost.limits import Limits
-from devhost.plugin import Runtime, Trace
+from devhost.local import LocalRuntime
+from devhost.plugin import Trace
 
 LOOPBACK = "127.0.0.1"
 HEADER_LIMIT = 1_048_576  # bytes of request line and headers that Go's server takes
@@ -57,7 +58,7 @@ class Devhost:
     files: Files = field(default_factory=Files)
     calls: list[Call] = field(default_factory=list, init=False)
     url: str = field(default="", init=False)
-    runtime: Runtime = field(init=False)
+    runtime: LocalRuntime = field(init=False)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _serving: Future[None] = field(default_factory=Future, init=False)
     _running: ExitStack = field(default_factory=ExitStack, init=False)
@@ -89,7 +90,7 @@ class Devhost:
         return listener
 
     async def _serve(self, listener: socket.socket, *, task_status: TaskStatus[None]) -> None:
-        async with Runtime(Path(self.folder), self.settings, self.limits, self.trace) as self.runtime:
+        async with LocalRuntime(Path(self.folder), self.settings, self.limits, self.trace) as self.runtime:
             dify = Dify(self.apps, frozenset(), self.calls, files=self.files)
             daemon = Daemon(self.runtime, dify, self.hook, self.url, self.settings, self.limits)
             server = uvicorn.Server(_config(daemon))
