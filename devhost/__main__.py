@@ -13,6 +13,7 @@ from devhost import demo
 from devhost.declaration import StartError, read_mapping
 from devhost.host import Devhost
 from devhost.limits import Limits
+from devhost.remote import PORT
 from devhost.trace import describe
 
 EXIT_CANNOT_START = 2
@@ -47,6 +48,11 @@ def _options() -> argparse.Namespace:
         ("--execution-timeout", Limits().execution_s, "seconds from its first chunk after which an answer is cut"),
     ):
         parser.add_argument(name, type=float, default=default, metavar="N", help=f"{what} (default: %(default)g)")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--remote", action="store_true", help="wait for a plugin that is debugged to connect")
+    how.add_argument("--serverless", action="store_true", help="run the plugin as serverless functions")
+    parser.add_argument("--debug-port", type=int, default=PORT, metavar="N", help=f"for --remote (default: {PORT})")
+    parser.add_argument("--debug-key", default="devhost", metavar="KEY", help="for --remote (default: devhost)")
     parser.add_argument("--trace", action="store_true", help="show every message between daemon and plugin")
     settings, apps = "the endpoint's settings, JSON or YAML", "a Python file with APPS, by alias"
     parser.add_argument("--settings", type=Path, metavar="FILE", help=f"{settings} (default: the demo's)")
@@ -62,6 +68,9 @@ def _devhost(options: argparse.Namespace) -> Devhost:
         read_mapping(options.settings, "a file of settings") if options.settings else demo.settings(named),
         hook=options.hook,
         port=options.port,
+        runs="remote" if options.remote else "serverless" if options.serverless else "local",
+        debug_port=options.debug_port,
+        debug_key=options.debug_key,
         limits=Limits(race_s=options.race_ms / 1000, absolute_s=options.absolute_timeout, execution_s=options.execution_timeout),
         reload=True,
         trace=_trace if options.trace else None,
@@ -75,9 +84,13 @@ def _trace(message: Mapping[str, Any]) -> None:
 
 def _welcome(host: Devhost, *, demo_settings: bool) -> list[str]:
     """What to try. Only Duck's routes are known here."""
-    name, url = host.runtime.declaration.manifest.name, host.url
+    url, declaration = host.url, host.runtime.declaration
+    name = declaration.manifest.name if declaration else "The plugin that connects"
     lines = ["", f"{name} is served at {url}/", f"Routes, settings and apps: {url.partition('/e/')[0]}/", ""]
-    return [*lines, *demo.hints(url), "Ctrl-C stops it."] if name == "duck" and demo_settings else lines
+    if host.runs == "remote":
+        lines += [f"REMOTE_INSTALL_URL=127.0.0.1:{host.debug_port}", f"REMOTE_INSTALL_KEY={host.debug_key}", ""]
+    known = name == "duck" or host.runs == "remote"
+    return [*lines, *demo.hints(url), "Ctrl-C stops it."] if known and demo_settings else lines
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - what `signal` calls it with

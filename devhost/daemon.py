@@ -30,6 +30,8 @@ READ_TIMEOUT = Reply(
     "error",
     "read app failed: read tcp 127.0.0.1:5002->127.0.0.1:5001: use of closed network connection\nfailed to read system header",
 )
+# What a plugin hears that is debugged when its client leaves.
+CANCELLED = Reply("error", "read app failed: context canceled\nfailed to read system header")
 METHODS = frozenset({"HEAD", "POST", "GET", "PUT", "DELETE", "OPTIONS"})  # no PATCH
 
 logger = logging.getLogger("devhost")
@@ -51,7 +53,8 @@ class Daemon:
         """The ASGI application with all routes."""
         # A method without a route is nothing else to the daemon than a path without one.
         errors = {404: _no_route, 405: _no_route}
-        application = Starlette(routes=[Route("/", self._page), *self.dify.files.routes()], exception_handlers=errors)
+        routes = [Route("/", self._page), *self.dify.files.routes(), *self.runtime.routes()]
+        application = Starlette(routes=routes, exception_handlers=errors)
         application.router.default = self
         return application
 
@@ -94,8 +97,8 @@ class Daemon:
             response = daemon_error(404, -500, INTERNAL_ERROR, "no available node, plugin runtime not found")
             await response(request.scope, request.receive, send)
             return
-        declaration = self.runtime.declaration  # a reload may have changed it
-        self.dify.permissions, self.dify.storage_size = declaration.permissions, declaration.storage_size
+        if declaration := self.runtime.declaration:  # a reload may have changed it
+            self.dify.permissions, self.dify.storage_size = declaration.permissions, declaration.storage_size
         copy = copy_request(
             method=request.method,
             hook=self.hook,
@@ -144,23 +147,27 @@ class _Session:
                 self._invoke(str(content["backwards_request_id"]), str(content["type"]), content["request"])
 
     def _invoke(self, request_id: str, kind: str, request: Mapping[str, Any]) -> None:
-        loop, backlog = asyncio.get_running_loop(), Backlog()
+        loop, backlog, over = asyncio.get_running_loop(), Backlog(), False
 
         def send(reply: Reply) -> None:
-            if reply.message != "stream" or backlog.admits(loop.time()):
+            nonlocal over
+            if not over and (reply.message != "stream" or backlog.admits(loop.time())):
                 self._plugin.write(reply_line(self._id, self._endpoint_id, request_id, reply))
+            over = over or reply == END
             if reply == END and backlog.lost:
                 logger.warning("too many events at once: the last %d of a burst lost", backlog.lost)
 
-        def cut() -> None:
+        def cut(why: Reply) -> None:
             run.cancel()
-            send(READ_TIMEOUT)
+            send(why)
             send(END)
 
         run = Run(self._dify.answer(kind, request), send, self._plugin.drain)
+        if self._plugin.hears_hang_ups:
+            self._at_the_end.callback(cut, CANCELLED)
         self._at_the_end.callback(run.cancel)
         if request.get("response_mode") == "streaming":
-            self._at_the_end.callback(loop.call_later(self._limits.absolute_s, cut).cancel)
+            self._at_the_end.callback(loop.call_later(self._limits.absolute_s, cut, READ_TIMEOUT).cancel)
 
 
 def _segments(request: Request) -> list[bytes]:

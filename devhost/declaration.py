@@ -5,7 +5,7 @@ is refused here, and keys that neither knows are ignored, as both do.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import AfterValidator, AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
 
+ASSETS = "_assets/"
 MAX_SETTINGS = 64  # values that the daemon stores for one endpoint, declared or not
 
 MODEL_SCOPES = ("llm", "text-embedding", "rerank", "tts", "speech2text", "moderation", "vision")
@@ -35,6 +36,9 @@ class StartError(Exception):
     """The plugin cannot be served: Dify would refuse it or its settings' values, or it does not start. The text tells why."""
 
 
+type Holds = Callable[[str], bool]
+
+
 def _time(value: object) -> str:
     """A time in RFC 3339; YAML has times of its own, for which PyYAML gives a `datetime`."""
     text = value.isoformat() if isinstance(value, datetime) else str(value)
@@ -50,15 +54,15 @@ def _no_uuid(text: str) -> str:
     return text
 
 
-def _file(name: str, info: ValidationInfo[Path]) -> str:
-    """A file of the plugin; the validation's context is the plugin's folder."""
-    if not (info.context / name).is_file():
+def _file(name: str, info: ValidationInfo[Holds]) -> str:
+    """A file of the plugin; the validation's context tells whether there is one."""
+    if not info.context(name):
         raise ValueError(f"there is no file {name}")
     return name
 
 
-def _asset(name: str, info: ValidationInfo[Path]) -> str:
-    return _file(f"_assets/{name}", info)
+def _asset(name: str, info: ValidationInfo[Holds]) -> str:
+    return _file(ASSETS + name, info)
 
 
 def _scope(scope: str, info: ValidationInfo[Any]) -> str:
@@ -164,15 +168,39 @@ class Declaration:
         path = folder / "manifest.yaml"
         if not path.is_file():
             raise StartError(f"{folder} holds no plugin: it has no manifest.yaml")
-        manifest = _check(Manifest, read_mapping(path, "a plugin manifest"), folder, path)
-        permissions = {name: given for name, given in (manifest.permissions or {}).items() if given and given.enabled}
-        if "endpoint" not in permissions:
-            raise StartError(f"{path}: resource.permission.endpoint.enabled: {NO_PERMISSION}")
-        if not any((folder / name).is_file() for name in ("pyproject.toml", "requirements.txt")):
+
+        def holds(name: str) -> bool:
+            return (folder / name).is_file()
+
+        manifest = _check(Manifest, read_mapping(path, "a plugin manifest"), holds, path)
+        if not (holds("pyproject.toml") or holds("requirements.txt")):
             raise StartError(f"{folder}: {NO_REQUIREMENTS}")
         # The SDK serves the routes of all groups; an installed package has the settings of the last one.
-        groups = [_read_group(folder, name) for name in manifest.groups]
-        settings, routes = groups[-1]
+        groups = [
+            _group(read_mapping(folder / name, "an endpoint group"), folder, holds, folder / name) for name in manifest.groups
+        ]
+        return cls._of(manifest, *groups[-1], str(path))
+
+    @classmethod
+    def sent(cls, manifest: object, groups: list[object], assets: Collection[str]) -> Self:
+        """The declaration that a plugin sends by itself when it is debugged, with the names of its assets.
+
+        Raises `StartError` for what `read` would refuse, too. Of several groups, the daemon looks at the first one here.
+        """
+
+        def holds(name: str) -> bool:
+            return not name.startswith(ASSETS) or name.removeprefix(ASSETS) in assets  # other files are not sent
+
+        if not groups:
+            raise StartError("endpoint_declaration: there is none")
+        checked = _check(Manifest, manifest, holds, "manifest_declaration")
+        return cls._of(checked, *_group(groups[0], Path(), holds, "endpoint_declaration"), "manifest_declaration")
+
+    @classmethod
+    def _of(cls, manifest: Manifest, settings: tuple[Setting, ...], routes: tuple[Route, ...], where: str) -> Self:
+        permissions = {name: given for name, given in (manifest.permissions or {}).items() if given and given.enabled}
+        if "endpoint" not in permissions:
+            raise StartError(f"{where}: resource.permission.endpoint.enabled: {NO_PERMISSION}")
         return cls(
             manifest=manifest,
             permissions=frozenset(permissions),
@@ -216,15 +244,14 @@ def _fault(setting: Setting, value: Any) -> str | None:
     return None
 
 
-def _read_group(folder: Path, name: str) -> tuple[tuple[Setting, ...], tuple[Route, ...]]:
-    path = folder / name
-    group = _check(_Group, read_mapping(path, "an endpoint group"), folder, path)
+def _group(content: object, folder: Path, holds: Holds, where: Path | str) -> tuple[tuple[Setting, ...], tuple[Route, ...]]:
+    group = _check(_Group, content, holds, where)
     routes = []
     for number, row in enumerate(group.endpoints):
         if isinstance(row, str):  # relative to the plugin's folder, not to the group's
-            routes.append(_check(Route, read_mapping(folder / row, "an endpoint"), folder, folder / row))
+            routes.append(_check(Route, read_mapping(folder / row, "an endpoint"), holds, folder / row))
         else:
-            routes.append(_check(Route, row, folder, f"{path}: endpoints.{number}"))
+            routes.append(_check(Route, row, holds, f"{where}: endpoints.{number}"))
     return tuple(group.settings), tuple(routes)
 
 
@@ -243,9 +270,9 @@ def read_mapping(path: Path, what: str) -> dict[str, Any]:
     raise StartError(f"{path} is not {what}: {reason}")
 
 
-def _check[M: BaseModel](model: type[M], content: object, folder: Path, where: Path | str) -> M:
+def _check[M: BaseModel](model: type[M], content: object, holds: Holds, where: Path | str) -> M:
     try:
-        return model.model_validate(content, context=folder)
+        return model.model_validate(content, context=holds)
     except ValidationError as error:
         first = error.errors()[0]
         fields = ".".join(map(str, first["loc"]))

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import uvicorn
 from anyio.abc import TaskStatus
@@ -23,7 +23,9 @@ from devhost.dify import Dify
 from devhost.files import Files
 from devhost.limits import Limits
 from devhost.local import LocalRuntime
-from devhost.plugin import Trace
+from devhost.plugin import Runtime, Trace
+from devhost.remote import RemoteRuntime
+from devhost.serverless import ServerlessRuntime
 
 LOOPBACK = "127.0.0.1"
 HEADER_LIMIT = 1_048_576  # bytes of request line and headers that Go's server takes
@@ -36,11 +38,13 @@ logger = logging.getLogger("devhost")
 class Devhost:
     """Runs a plugin and serves it on loopback, as a context manager.
 
-    `folder` holds the plugin; `apps` maps app ids (UUIDs in lower case) to scripted apps; `settings` is what the plugin
-    gets as its settings; `hook` is the hook id in the URL; `port` 0 takes a free one; `limits` are the daemon's. `apps` and
-    `settings` may be changed while it runs. With `reload` a change in the folder starts the plugin anew. `trace` gets each
-    message in either direction. `files` are Dify's. `calls` holds every run of an app that the plugin has asked for. Once it
-    runs, `url` is the endpoint's, without a slash at its end, and `runtime` tells of the plugin's process.
+    `folder` holds the plugin; `apps` maps app ids (UUIDs in lower case) to scripted apps; `settings` is what the plugin gets as
+    its settings, and both may be changed while it runs; `hook` is the hook id in the URL; `port` 0 takes a free one. `runs` tells
+    how: `local` as a process, `serverless` as several that are called by HTTP, `remote` as one that somebody else starts and that
+    connects to `debug_port` with `debug_key`, whatever is in the folder. `limits` are the daemon's. With `reload` a change in the
+    folder starts the plugin anew. `trace` gets each message in either direction. `files` are Dify's. `calls` holds every run of
+    an app that the plugin has asked for. Once it runs, `url` is the endpoint's, without a slash at its end, and `runtime` tells
+    of the plugin.
 
     Entering raises `StartError` when the plugin cannot be started (with what it wrote to stderr), when its manifest or
     the settings are not valid, or when the port is taken.
@@ -52,13 +56,16 @@ class Devhost:
     _: KW_ONLY
     hook: str = "duck"
     port: int = 0
+    runs: Literal["local", "remote", "serverless"] = "local"
+    debug_port: int = 0
+    debug_key: str = "devhost"
     limits: Limits = field(default_factory=Limits)
     reload: bool = False
     trace: Trace | None = None
     files: Files = field(default_factory=Files)
     calls: list[Call] = field(default_factory=list, init=False)
     url: str = field(default="", init=False)
-    runtime: LocalRuntime = field(init=False)
+    runtime: Runtime = field(init=False)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _serving: Future[None] = field(default_factory=Future, init=False)
     _running: ExitStack = field(default_factory=ExitStack, init=False)
@@ -89,8 +96,19 @@ class Devhost:
         self.url = f"{self.files.base_url}/e/{self.hook}"
         return listener
 
+    def _runtime(self) -> Runtime:
+        match self.runs:
+            case "remote":
+                return RemoteRuntime(self.settings, self.trace, self.debug_key, self.debug_port)
+            case "serverless":
+                return ServerlessRuntime(Path(self.folder), self.settings, self.limits, self.trace, self.files.base_url)
+        return LocalRuntime(Path(self.folder), self.settings, self.limits, self.trace)
+
     async def _serve(self, listener: socket.socket, *, task_status: TaskStatus[None]) -> None:
-        async with LocalRuntime(Path(self.folder), self.settings, self.limits, self.trace) as self.runtime:
+        self.runtime = self._runtime()
+        async with self.runtime:
+            if isinstance(self.runtime, RemoteRuntime):
+                self.debug_port = self.runtime.port
             dify = Dify(self.apps, frozenset(), self.calls, files=self.files)
             daemon = Daemon(self.runtime, dify, self.hook, self.url, self.settings, self.limits)
             server = uvicorn.Server(_config(daemon))

@@ -10,15 +10,17 @@ BURST_GAP_S = 0.1  # after such a silence the daemon's queue is empty again
 class Limits:
     """How long things may take, in seconds.
 
-    `race_s`: an end within this after the first chunk cuts the answer to it. On the real daemon it is a matter of luck, up
-    to 20 ms locally; here it is a rule. `absolute_s`: a streaming run from its start, however active it is
+    `race_s`: an end within this after the first chunk cuts the answer to it. On the real daemon it is a matter of luck, up to
+    20 ms locally; here it is a rule. `absolute_s`: a streaming run from its start, however active it is
     (DIFY_BACKWARDS_INVOCATION_READ_TIMEOUT). `execution_s`: an answer from its first chunk (PLUGIN_MAX_EXECUTION_TIMEOUT in
-    Dify's compose file). `start_s` and `silence_s`: a plugin that stays silent, before its first heartbeat and after.
+    Dify's compose file). `transaction_s`: a backwards call of a serverless plugin (MAX_SERVERLESS_TRANSACTION_TIMEOUT).
+    `start_s` and `silence_s`: a local plugin that stays silent, before its first heartbeat and after.
     """
 
     race_s: float = 0.05
     absolute_s: float = 240.0
     execution_s: float = 600.0
+    transaction_s: float = 300.0
     start_s: float = 120.0
     silence_s: float = 120.0
 

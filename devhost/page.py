@@ -13,18 +13,23 @@ STYLE = (
 )
 
 
-def render(declaration: Declaration, url: str, settings: Mapping[str, Any], apps: Mapping[str, App]) -> str:
+def render(declaration: Declaration | None, url: str, settings: Mapping[str, Any], apps: Mapping[str, App]) -> str:
     """An HTML document with the plugin's routes, its settings (secrets masked as in Dify's console) and the apps behind it."""
+    if declaration is None:
+        return _document("devhost", f"<p>No plugin has connected yet. It will be served at <code>{escape(url)}/</code>.</p>")
     routes = [(route.method, _linked(url, route.method, route.path)) for route in declaration.routes if not route.hidden]
     values = [(setting.name, setting.type, _shown(setting.type, settings.get(setting.name))) for setting in declaration.settings]
     behind = [(f"<code>{escape(app_id)}</code>", app.mode) for app_id, app in apps.items()]
-    name = escape(f"{declaration.manifest.name} {declaration.manifest.version}")
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{name}</title><style>{STYLE}</style></head><body>'
-        f"<h1>{name}</h1><p>Served at <code>{escape(url)}/</code> by a stand-in for Dify's plugin daemon.</p>"
-        f"<h2>Routes</h2>{_table(routes)}<h2>Settings</h2>{_table(values)}"
-        f"<h2>Apps</h2>{_table(behind)}</body></html>\n"
+    return _document(
+        f"{declaration.manifest.name} {declaration.manifest.version}",
+        f"<p>Served at <code>{escape(url)}/</code> by a stand-in for Dify's plugin daemon.</p><h2>Routes</h2>{_table(routes)}"
+        f"<h2>Settings</h2>{_table(values)}<h2>Apps</h2>{_table(behind)}",
     )
+
+
+def _document(name: str, body: str) -> str:
+    head = f'<meta charset="utf-8"><title>{escape(name)}</title><style>{STYLE}</style>'
+    return f'<!doctype html><html lang="en"><head>{head}</head><body><h1>{escape(name)}</h1>{body}</body></html>\n'
 
 
 def _linked(url: str, method: str, path: str) -> str:

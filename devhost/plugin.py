@@ -27,7 +27,7 @@ class Plugin(ABC):
     def __init__(self, trace: Trace | None) -> None:
         self._trace = trace
         self._sessions: dict[str, Receive] = {}
-        self._ready = asyncio.Event()  # a heartbeat has come
+        self.ready = asyncio.Event()  # a heartbeat has come
 
     def attach(self, session_id: str, receive: Receive) -> None:
         """From now on `receive` is called with the `data` of each message of the session."""
@@ -48,6 +48,10 @@ class Plugin(ABC):
             self._trace(json.loads(line))
         self._send(line)
 
+    def forget(self) -> None:
+        """Drops all sessions: nobody is told."""
+        self._sessions.clear()
+
     @abstractmethod
     async def drain(self) -> None:
         """Waits until the plugin has read most of what was written."""
@@ -56,7 +60,7 @@ class Plugin(ABC):
     def _send(self, line: bytes) -> None:
         """Puts the line on its way."""
 
-    def _take(self, line: bytes) -> None:
+    def take(self, line: bytes) -> None:
         """Takes a line from the plugin. What is no message is dropped, as the daemon does."""
         try:
             message = json.loads(line)
@@ -69,7 +73,7 @@ class Plugin(ABC):
                 if session_id in self._sessions:
                     self._sessions[session_id](data)
             case {"event": "heartbeat"}:
-                self._ready.set()
+                self.ready.set()
             case {"event": "log", "data": {"level": level, "message": text}}:
                 plugin_logger.log(logging.getLevelNamesMapping().get(level, logging.INFO), "%s", text)
             case {"event": "error", "data": reason}:
@@ -83,11 +87,13 @@ class Plugin(ABC):
 class Runtime(Protocol):
     """Keeps a plugin at work, while its context lasts. Entering raises `StartError` where that cannot be.
 
-    `starts` counts how often the plugin came up; `declaration` is what it declared then.
+    `starts` counts how often the plugin came up, `pid` is that of its newest process, 0 where that is not known; `declaration`
+    is what it declared then, None before that.
     """
 
     starts: int
-    declaration: Declaration
+    pid: int
+    declaration: Declaration | None
 
     async def __aenter__(self) -> Self:
         """Starts what there is to start."""

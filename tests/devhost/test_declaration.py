@@ -96,7 +96,9 @@ def test_a_declaration_is_read_from_all_its_files(plugin: Path) -> None:
 
 def route(folder: Path, path: str, method: str, *, hidden: bool) -> Route:
     extra = {"python": {"source": "endpoints/hello.py"}}
-    return Route.model_validate({"path": path, "method": method, "hidden": hidden, "extra": extra}, context=folder)
+    return Route.model_validate(
+        {"path": path, "method": method, "hidden": hidden, "extra": extra}, context=lambda name: (folder / name).is_file()
+    )
 
 
 @pytest.mark.parametrize(("folder", "name"), [(ROOT, "duck"), (ROOT / "tests/devhost/witness", "witness")])
