@@ -1,6 +1,8 @@
 # make demo    Duck behind a local stand-in for Dify, at http://127.0.0.1:8000 (PORT=8080 make demo for another port)
+# make debug   Duck inside a running Dify, by the address and key in .env; without one behind `python -m devhost --remote`
 # make test    all tests, with coverage
 # make check   format, lint and types
+# make package duck.difypkg, to be uploaded to Dify
 # make bench   volume: thousands of runs and clients, and whether anything is lost
 #
 # Needs git, make and any Python 3.9+ with pip. uv is fetched into .uv/ where there is none, and brings Python 3.12 where that is missing.
@@ -10,10 +12,13 @@ PYTHON3 ?= python3
 # Tried here, not just looked up: a version manager's stand-in can be on the PATH and still refuse to run.
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .uv/bin/uv)
 
-.PHONY: demo test check bench format clean
+.PHONY: demo debug test check bench package format clean
 
 demo: .venv/ready
 	@exec .venv/bin/python -m devhost --port $(PORT)
+
+debug: .venv/ready
+	@exec .venv/bin/python -m devhost.debug
 
 test: .venv/ready
 	@.venv/bin/coverage run -m pytest
@@ -26,6 +31,9 @@ check: .venv/ready
 
 bench: .venv/ready
 	@.venv/bin/python -m bench
+
+package: .venv/ready
+	@if command -v dify >/dev/null; then dify plugin package . -o duck.difypkg; else .venv/bin/python -m devhost.package; fi
 
 format: .venv/ready
 	@.venv/bin/ruff format .

@@ -3,6 +3,7 @@
 import logging
 
 from dify_plugin import DifyPluginEnv, Plugin
+from dify_plugin.config.config import InstallMethod
 from dify_plugin.config.logger_format import plugin_logger_handler
 from pydantic import Field
 
@@ -25,6 +26,8 @@ class Environment(DifyPluginEnv):
 environment = Environment()
 # With fewer workers there are fewer runs, so that there is still one to say so.
 PLACES.limit = min(environment.MAX_RUNS, max(1, environment.MAX_WORKER * limits.MAX_RUNS // limits.MAX_WORKER))
+if environment.INSTALL_METHOD is InstallMethod.Serverless:
+    limits.RUN_S = limits.SERVERLESS_RUN_S
 plugin = Plugin(environment)
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ def main() -> int:
     """Runs until Ctrl-C or SIGTERM; gives the exit status."""
     options = _options()
     logging.basicConfig(format="%(name)s: %(message)s", level=logging.INFO, stream=sys.stderr)
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)
     for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT, too: a shell starts its background jobs with it ignored
         signal.signal(number, _interrupt)
     try:

@@ -114,7 +114,7 @@ class Devhost:
             server = uvicorn.Server(_config(daemon))
             serving = asyncio.create_task(server.serve(sockets=[listener]))
             task_status.started()
-            if self.reload:
+            if self.reload and self.runs != "remote":
                 async for changes in awatch(self.folder, watch_filter=SOURCES, stop_event=self._stopping):
                     names = ", ".join(sorted({Path(path).name for _, path in changes}))
                     logger.warning("changed: %s; the plugin starts anew", names)

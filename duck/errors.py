@@ -90,6 +90,16 @@ def too_long() -> DuckError:
     )
 
 
+def too_slow() -> DuckError:
+    """A run that takes longer than the plugin may work on one."""
+    return DuckError(
+        504,
+        "timeout",
+        f"This took longer than {limits.RUN_S:.0f} seconds, the most that Dify gives a plugin that it runs as a function. "
+        "The run itself goes on in Dify.",
+    )
+
+
 def wrong_route(asked: str, actual: str) -> DuckError:
     """An app of kind `actual` called as one of kind `asked`."""
     return DuckError(

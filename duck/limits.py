@@ -1,5 +1,7 @@
 """Duck's numbers, each with its reason. Most of them keep clear of what Dify's plugin daemon does (measured on 0.6.10)."""
 
+import math
+
 # One response
 KEEP_ALIVE_S = 15.0  # without an event; under the 30 s of silence after which common proxies hang up
 LIFE_S = 590.0  # from the first chunk: at 600 s the daemon ends a response, with an error written into the body
@@ -17,6 +19,8 @@ MAX_GATHER_S = 0.05  # no eye sees it
 # One run
 SILENCE_S = 250  # of a streaming run: longer than Dify's own limit of 240 s, and what the SDK allows by itself
 BLOCKING_SILENCE_S = 1230  # of a blocking run: Dify ends one after 1200 s, and should be the one to say so
+RUN_S = math.inf  # of a whole run, however lively; `SERVERLESS_RUN_S` where Dify calls the plugin as a function
+SERVERLESS_RUN_S = 290.0  # there a run is cut at 300 s, without a word about why
 PARAMETERS_SILENCE_S = 5  # for a form, which is read from a database: longer means that Dify is in trouble
 
 # All runs of a process

@@ -56,9 +56,11 @@ CLOCK = SystemClock()
 class Inbox(Protocol):
     """A run's events on their way to the pump, and after them one `End`.
 
-    `heard` is when the last of them came, on the pump's clock. A `blocking` run has one only, at its end.
+    `began` is when the run did, and `heard` when the last event came, on the pump's clock. A `blocking` run has one only, at its
+    end.
     """
 
+    began: float
     heard: float
     blocking: bool
 
@@ -90,7 +92,7 @@ class Reader:
     """
 
     def __init__(self, source: Generator[Event], entry: Entry, *, blocking: bool) -> None:
-        self.heard = CLOCK.now()
+        self.began = self.heard = CLOCK.now()
         self.blocking = blocking
         self._source = source
         self._entry = entry

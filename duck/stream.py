@@ -134,17 +134,18 @@ def _opened(inbox: Inbox, clock: Clock) -> Iterator[None]:
 
 
 def _get(inbox: Inbox, clock: Clock, patience_s: float = math.inf) -> Event | End:
-    """The next item, or the end of a run that has been silent for too long. Raises `Empty` after `patience_s`."""
+    """The next item, or the end of a run that takes or is silent for too long. Raises `Empty` after `patience_s`."""
     silence_s = limits.BLOCKING_SILENCE_S if inbox.blocking else limits.SILENCE_S
-    patient_until = clock.now() + patience_s
-    while True:
+    patient_until, over_at = clock.now() + patience_s, inbox.began + limits.RUN_S
+    while (now := clock.now()) < over_at:
         try:
-            return inbox.get(max(0.0, min(patient_until, inbox.heard + silence_s) - clock.now()))
+            return inbox.get(max(0.0, min(patient_until, over_at, inbox.heard + silence_s) - now))
         except Empty:
             if clock.now() >= inbox.heard + silence_s:
                 return End(errors.silent(blocking=inbox.blocking))
             if clock.now() >= patient_until:
                 raise
+    return End(errors.too_slow())
 
 
 def _paced(bodies: Iterator[bytes], clock: Clock) -> Generator[bytes]:

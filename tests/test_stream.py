@@ -47,7 +47,7 @@ class World:
 
     def __init__(self, *script: tuple[float, Event | End], blocking: bool = False) -> None:
         self.time = 0.0
-        self.heard = 0.0
+        self.began = self.heard = 0.0
         self.blocking = blocking
         self.opened = self.closed = False
         self.entry = Entry(method="POST", route="/chat/<app_id>")
@@ -257,6 +257,19 @@ def test_a_run_that_has_been_silent_for_a_minute_makes_way_and_says_so(monkeypat
     [error] = [*body]
     assert (json.loads(error)["code"], json.loads(error)["status"]) == ("overloaded", 503)
     assert (silent.entry.ended, len(PLACES)) == ("overloaded", 0)
+
+
+def test_where_a_run_may_take_only_so_long_it_ends_then_however_lively(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "RUN_S", 290)
+    lively = [(float(n), event()) for n in range(400)]
+    chunks = World(*lively).chunks()
+    assert (chunks[-2][0], json.loads(chunks[-2][1])["code"]) == (290, "timeout")
+    assert "290 seconds" in json.loads(chunks[-2][1])["message"]
+    late = World((280, event()), (300, event()), blocking=True)
+    with pytest.raises(DuckError, match="290 seconds"):
+        stream.collect(late, late)
+    assert late.time == 290
+    assert World((288, event()), (289, End()), blocking=True).pump("text") != b"", "in time"
 
 
 def test_a_timer_that_fires_early_does_not_count() -> None:

@@ -1,0 +1,67 @@
+"""`python -m devhost.debug`: runs a plugin against Dify's debugging server, or devhost's, and anew when a file changes.
+
+Address and key come from the plugin's `.env`; without one the plugin connects to `python -m devhost --remote` on this machine.
+"""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from watchfiles import watch
+
+from devhost.debugged import GAVE_UP
+from devhost.host import SOURCES
+from devhost.remote import LOOPBACK, PORT
+
+DEFAULTS = {"REMOTE_INSTALL_URL": f"{LOOPBACK}:{PORT}", "REMOTE_INSTALL_KEY": "devhost"}
+RUNNER = Path(__file__).with_name("debugged.py")
+POLL_MS = 300  # between two looks at whether the plugin has ended
+STOP_GRACE_S = 2
+
+
+def main() -> int:
+    """Runs until Ctrl-C or SIGTERM, or until there is no server to connect to; gives the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m devhost.debug", description=__doc__)
+    parser.add_argument("folder", nargs="?", type=Path, default=Path(), help="the plugin's folder (default: this one)")
+    folder: Path = parser.parse_args().folder
+    if not (folder / "manifest.yaml").is_file():
+        print(f"devhost.debug: {folder} holds no plugin: it has no manifest.yaml", file=sys.stderr)
+        return 2
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    process = _start(folder)
+    try:
+        for changes in watch(folder, watch_filter=SOURCES, yield_on_timeout=True, rust_timeout=POLL_MS, raise_interrupt=False):
+            if changes:
+                names = ", ".join(sorted({Path(path).name for _, path in changes}))
+                print(f"devhost.debug: changed: {names}; the plugin starts anew", file=sys.stderr, flush=True)
+                _stop(process)
+                process = _start(folder)
+            elif process.poll() == GAVE_UP:
+                return 2
+    finally:
+        _stop(process)
+    return 0
+
+
+def _start(folder: Path) -> subprocess.Popen[bytes]:
+    environment = {} if (folder / ".env").is_file() else DEFAULTS
+    command = [sys.executable, "-P", str(RUNNER)]  # -P: the runner's own folder is no place to import from
+    return subprocess.Popen(
+        command, cwd=folder, env=environment | os.environ | {"INSTALL_METHOD": "remote"}, start_new_session=True
+    )
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_GRACE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

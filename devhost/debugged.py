@@ -1,0 +1,87 @@
+"""Runs the plugin in this folder as Dify's remote debugging has it, and says in one line each what the SDK says in tracebacks.
+
+Run by its path and never imported, in a process of its own: the SDK has to be the first to be imported there.
+"""
+
+import logging
+import math
+import os
+import runpy
+import sys
+import time
+from typing import NoReturn
+
+GAVE_UP = 3  # the exit status of a plugin that found no server, or none that takes its key
+SDK = "dify_plugin.core.server"
+AT_ONCE_S = 2  # a connection that ends sooner was refused, whether the server's reason came through or not
+TRIES = 3  # as many as the SDK makes where there is no server; where there is one, it would try for ever
+KEY = "A key is valid for two hours: copy a new one from Dify, under Plugins, behind the bug icon."
+
+# What the SDK says about its connection, by what the message begins with (after its colours), and what it means.
+LINES = {
+    "Failed to connect to": "there is no debugging server at {0}:{1}",
+    "Failed to read data from": "the debugging server at {0}:{1} is gone; connecting again",
+    "Failed to write data": "the debugging server is gone; connecting again",
+    "Connected to": "connected to {0}:{1}",
+}
+
+
+class Plain(logging.Handler):
+    """Writes the SDK's messages about its connection plainly, and ends the process where the SDK would try for ever."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._connected = -math.inf
+        self._refused = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Writes one message."""
+        message = str(record.msg)
+        text = message.partition("m")[2] if message.startswith("\x1b") else message
+        arguments = record.args if isinstance(record.args, tuple) else ()
+        if text.startswith("An error occurred while parsing") and arguments:
+            said = arguments[0]
+            _end(f"the debugging server says: {said.decode('utf-8', 'replace') if isinstance(said, bytes) else said}. {KEY}")
+        if text.startswith("Error in event loop"):
+            _end("the debugging server did not come back")
+        if text.startswith(("Failed to read data", "Failed to write data")) and time.monotonic() - self._connected < AT_ONCE_S:
+            self._refused += 1
+            if self._refused == TRIES:
+                _end(f"the debugging server hangs up at once. {KEY}")
+        if text.startswith("Connected to"):
+            self._connected = time.monotonic()
+        if line := next((line for begin, line in LINES.items() if text.startswith(begin)), None):
+            _say(line.format(*arguments))
+
+
+def main() -> None:
+    """Runs `main.py` of the plugin in the current folder."""
+    log = logging.getLogger(SDK)
+    log.addHandler(Plain())
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    sys.path.insert(0, os.getcwd())  # noqa: PTH109 - as `python -m main` has it
+    from dify_plugin.config.logger_format import plugin_logger_handler  # noqa: PLC0415 - see the module's docstring
+
+    plugin_logger_handler.setFormatter(logging.Formatter("%(message)s"))
+    try:
+        runpy.run_module("main", run_name="__main__", alter_sys=True)
+    except OSError as error:
+        _end(f"gave up: {error.strerror or error}")
+    except ValueError as error:
+        if "remote install key" not in str(error):
+            raise
+        _end(f"there is no key in .env: copy .env.example to .env and fill it in. {KEY}")
+
+
+def _say(line: str) -> None:
+    print(f"devhost.debug: {line}", file=sys.stderr, flush=True)
+
+
+def _end(line: str) -> NoReturn:
+    _say(line)
+    os._exit(GAVE_UP)  # the SDK's threads would go on
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""`python -m devhost.package`: packs a plugin as `dify plugin package` does, for those who lack that command.
+
+A `.difypkg` is a zip with every file that `.difyignore` (or without one `.gitignore`) does not name. Packing the same files
+twice gives the same bytes.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
+
+from pathspec import GitIgnoreSpec
+
+from devhost.declaration import Declaration, StartError
+
+MAX_SIZE = 52_428_800  # bytes of all files, uncompressed (MAX_PLUGIN_PACKAGE_SIZE)
+IGNORES = (".difyignore", ".gitignore")
+NO_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can tell
+MODE = 0o100644 << 16  # a plain file that nobody can execute
+
+
+def files(folder: Path) -> list[str]:
+    """The names of the files that belong into the package, sorted. Raises `StartError` if they are too large."""
+    ignore = next((folder / name for name in IGNORES if (folder / name).is_file()), None)
+    lines = ignore.read_text("utf-8").splitlines() if ignore else []
+    spec = GitIgnoreSpec.from_lines(line for line in lines if not line.startswith("!"))  # which does nothing in Dify's packager
+    found = sorted(name for name in _walk(folder, spec, "") if not spec.match_file(name))
+    size = sum((folder / name).stat().st_size for name in found)
+    if size > MAX_SIZE:
+        raise StartError(f"{folder}: the package would hold {size} bytes, {MAX_SIZE} are allowed")
+    return found
+
+
+def pack(folder: Path, target: Path) -> None:
+    """Packs the plugin in the folder. Raises `StartError` for one that Dify would not install."""
+    Declaration.read(folder)
+    names = files(folder)
+    with ZipFile(target, "w", ZIP_DEFLATED) as package:
+        for name in names:
+            entry = ZipInfo(name, NO_TIME)
+            entry.compress_type, entry.external_attr = ZIP_DEFLATED, MODE
+            package.writestr(entry, (folder / name).read_bytes())
+
+
+def _walk(folder: Path, spec: GitIgnoreSpec, prefix: str) -> Iterator[str]:
+    """All files, links followed, but for those in folders that are ignored as a whole."""
+    for path in (folder / prefix).iterdir():
+        name = f"{prefix}{path.name}"
+        if not path.is_dir():
+            yield name
+        elif not spec.match_file(f"{name}/"):
+            yield from _walk(folder, spec, f"{name}/")
+
+
+def main() -> int:
+    """Packs the plugin that the command line names, and says where to."""
+    parser = argparse.ArgumentParser(prog="python -m devhost.package", description=__doc__)
+    parser.add_argument("folder", nargs="?", type=Path, default=Path(), help="the plugin's folder (default: this one)")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="(default: NAME.difypkg)")
+    options = parser.parse_args()
+    try:
+        target = options.output or Path(f"{Declaration.read(options.folder).manifest.name}.difypkg")
+        pack(options.folder, target)
+    except (StartError, OSError) as error:
+        print(f"devhost: {error}", file=sys.stderr)
+        return 2
+    print(target)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
