@@ -7,7 +7,7 @@ from dify_plugin.config.config import InstallMethod
 from dify_plugin.config.logger_format import plugin_logger_handler
 from pydantic import Field
 
-from duck import limits
+from duck import limits, sdk
 from duck.places import PLACES
 
 log = logging.getLogger("duck")
@@ -26,6 +26,7 @@ class Environment(DifyPluginEnv):
 environment = Environment()
 # With fewer workers there are fewer runs, so that there is still one to say so.
 PLACES.limit = min(environment.MAX_RUNS, max(1, environment.MAX_WORKER * limits.MAX_RUNS // limits.MAX_WORKER))
+sdk.mend()
 if environment.INSTALL_METHOD is InstallMethod.Serverless:
     limits.RUN_S = limits.SERVERLESS_RUN_S
 plugin = Plugin(environment)

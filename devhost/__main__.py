@@ -52,6 +52,7 @@ def _options() -> argparse.Namespace:
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--remote", action="store_true", help="wait for a plugin that is debugged to connect")
     how.add_argument("--serverless", action="store_true", help="run the plugin as serverless functions")
+    parser.add_argument("--python", default=sys.executable, metavar="FILE", help="what runs the plugin (default: devhost's own)")
     parser.add_argument("--debug-port", type=int, default=PORT, metavar="N", help=f"for --remote (default: {PORT})")
     parser.add_argument("--debug-key", default="devhost", metavar="KEY", help="for --remote (default: devhost)")
     parser.add_argument("--trace", action="store_true", help="show every message between daemon and plugin")
@@ -70,6 +71,7 @@ def _devhost(options: argparse.Namespace) -> Devhost:
         hook=options.hook,
         port=options.port,
         runs="remote" if options.remote else "serverless" if options.serverless else "local",
+        python=options.python,
         debug_port=options.debug_port,
         debug_key=options.debug_key,
         limits=Limits(race_s=options.race_ms / 1000, absolute_s=options.absolute_timeout, execution_s=options.execution_timeout),

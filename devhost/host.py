@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import socket
+import sys
 from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import KW_ONLY, dataclass, field
@@ -41,10 +42,10 @@ class Devhost:
     `folder` holds the plugin; `apps` maps app ids (UUIDs in lower case) to scripted apps; `settings` is what the plugin gets as
     its settings, and both may be changed while it runs; `hook` is the hook id in the URL; `port` 0 takes a free one. `runs` tells
     how: `local` as a process, `serverless` as several that are called by HTTP, `remote` as one that somebody else starts and that
-    connects to `debug_port` with `debug_key`, whatever is in the folder. `limits` are the daemon's. With `reload` a change in the
-    folder starts the plugin anew. `trace` gets each message in either direction. `files` are Dify's. `calls` holds every run of
-    an app that the plugin has asked for. Once it runs, `url` is the endpoint's, without a slash at its end, and `runtime` tells
-    of the plugin.
+    connects to `debug_port` with `debug_key`, whatever is in the folder. `python` runs it. `limits` are the daemon's. With
+    `reload` a change in the folder starts the plugin anew. `trace` gets each message in either direction. `files` are Dify's.
+    `calls` holds every run of an app that the plugin has asked for. Once it runs, `url` is the endpoint's, without a slash at its
+    end, and `runtime` tells of the plugin.
 
     Entering raises `StartError` when the plugin cannot be started (with what it wrote to stderr), when its manifest or
     the settings are not valid, or when the port is taken.
@@ -57,6 +58,7 @@ class Devhost:
     hook: str = "duck"
     port: int = 0
     runs: Literal["local", "remote", "serverless"] = "local"
+    python: str | Path = sys.executable
     debug_port: int = 0
     debug_key: str = "devhost"
     limits: Limits = field(default_factory=Limits)
@@ -97,12 +99,10 @@ class Devhost:
         return listener
 
     def _runtime(self) -> Runtime:
-        match self.runs:
-            case "remote":
-                return RemoteRuntime(self.settings, self.trace, self.debug_key, self.debug_port)
-            case "serverless":
-                return ServerlessRuntime(Path(self.folder), self.settings, self.limits, self.trace, self.files.base_url)
-        return LocalRuntime(Path(self.folder), self.settings, self.limits, self.trace)
+        if self.runs == "remote":
+            return RemoteRuntime(self.settings, self.trace, self.debug_key, self.debug_port)
+        what = self.python, Path(self.folder), self.settings, self.limits, self.trace
+        return LocalRuntime(*what) if self.runs == "local" else ServerlessRuntime(*what, self.files.base_url)
 
     async def _serve(self, listener: socket.socket, *, task_status: TaskStatus[None]) -> None:
         self.runtime = self._runtime()

@@ -33,12 +33,12 @@ class LocalPlugin(Plugin):
         self._reading = asyncio.create_task(self._read_stdout())
 
     @classmethod
-    async def start(cls, folder: Path, entrypoint: str, limits: Limits, trace: Trace | None = None) -> Self:
+    async def start(cls, python: str | Path, folder: Path, entrypoint: str, limits: Limits, trace: Trace | None) -> Self:
         """Starts the process and waits until its first heartbeat. `trace` is called with every message in either direction.
 
         Raises `StartError` if it ends, or stays silent, before that.
         """
-        plugin = cls(await Process.start(folder, entrypoint, {"INSTALL_METHOD": "local"}), limits, trace)
+        plugin = cls(await Process.start(python, folder, entrypoint, {"INSTALL_METHOD": "local"}), limits, trace)
         try:
             await plugin._get_ready()
         except BaseException:  # a cancelled start must not leave a process behind either
@@ -98,6 +98,7 @@ class LocalRuntime:
     `starts` counts its processes, `pid` is the newest one's, `declaration` is what that one declares.
     """
 
+    python: str | Path
     folder: Path
     settings: Mapping[str, Any]
     limits: Limits
@@ -159,6 +160,7 @@ class LocalRuntime:
         self.starts += 1
         self.declaration = Declaration.read(self.folder)
         validate_settings(self.declaration.settings, self.settings)
-        plugin = await LocalPlugin.start(self.folder, self.declaration.manifest.entrypoint, self.limits, self.trace)
+        entrypoint = self.declaration.manifest.entrypoint
+        plugin = await LocalPlugin.start(self.python, self.folder, entrypoint, self.limits, self.trace)
         self.pid = plugin.process.pid
         self._running.set_result(plugin)

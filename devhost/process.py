@@ -5,7 +5,6 @@ import contextlib
 import logging
 import os
 import signal
-import sys
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,7 +23,7 @@ STDERR_LINES = 200  # kept for the message about a plugin that does not start: a
 ADVICE = {
     "Multiple subclasses of Endpoint": "One Endpoint subclass a module, and imported ones count. Import their module instead.",
     "Missing subclass of Endpoint": "The file that a route names as its source needs a subclass of dify_plugin.Endpoint.",
-    "No module named": "The plugin runs with devhost's Python: install there what its requirements.txt asks for.",
+    "No module named": "Install what its requirements.txt asks for where devhost's Python is, or name another one: --python.",
     "Error loading plugin configuration": "The SDK refuses the manifest or the endpoint group: it names the fields above.",
 }
 
@@ -46,10 +45,10 @@ class Process:
         self._reading = asyncio.create_task(self._read_stderr(stderr))
 
     @classmethod
-    async def start(cls, folder: Path, entrypoint: str, environment: Mapping[str, str]) -> Self:
+    async def start(cls, python: str | Path, folder: Path, entrypoint: str, environment: Mapping[str, str]) -> Self:
         """Starts the plugin in the folder. The `environment` is added to devhost's own; it beats a .env file."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
+            python,
             "-m",
             entrypoint,
             cwd=folder,

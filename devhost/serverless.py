@@ -33,6 +33,7 @@ POLL_S = 0.1
 MAX_REQUEST = 5 * 1024 * 1024  # bytes of a request's message (MAX_SERVERLESS_REQUEST_BYTES)
 MAX_TRANSACTION = 6 * 1024 * 1024  # bytes of a backwards call
 HEARTBEAT_S = 25  # between the empty lines
+END_S = 1  # for a request whose answer is over to end; httpx leaks a connection that is cancelled while it is being closed
 TRIES = 3  # of a request that is answered with 502
 
 logger = logging.getLogger("devhost.plugin")
@@ -45,15 +46,16 @@ class ServerlessPlugin(Plugin):
         super().__init__(trace)
         self._urls = itertools.cycle(urls)
         self._limits = limits
-        self._client = httpx.AsyncClient(timeout=None)  # noqa: S113 - the plugin's own limit is what is to be seen
+        limits_ = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+        self._client = httpx.AsyncClient(timeout=None, limits=limits_)  # noqa: S113 - the plugin has a limit of its own
         self._requests: dict[str, asyncio.Task[None]] = {}
         self._transactions: dict[str, asyncio.Queue[bytes]] = {}
 
     def detach(self, session_id: str) -> None:
-        """See `Plugin`. The request that belongs to the session is dropped, too."""
+        """See `Plugin`. The request that belongs to the session is dropped, too, if it does not end by itself now."""
         super().detach(session_id)
         if request := self._requests.pop(session_id, None):
-            request.cancel()
+            asyncio.get_running_loop().call_later(END_S, request.cancel)
 
     async def drain(self) -> None:
         """Nothing waits here."""
@@ -131,6 +133,7 @@ class ServerlessPlugin(Plugin):
 class ServerlessRuntime:
     """Keeps `processes` of the plugin running. `starts` counts how often all of them were started."""
 
+    python: str | Path
     folder: Path
     settings: Mapping[str, Any]
     limits: Limits
@@ -179,7 +182,8 @@ class ServerlessRuntime:
     async def _start_one(self, entrypoint: str, starting: AsyncExitStack) -> str:
         port = _free_port()
         environment = {"INSTALL_METHOD": "serverless", "SERVERLESS_HOST": LOOPBACK, "SERVERLESS_PORT": str(port)}
-        process = await Process.start(self.folder, entrypoint, {**environment, "DIFY_PLUGIN_DAEMON_URL": self.daemon_url})
+        environment["DIFY_PLUGIN_DAEMON_URL"] = self.daemon_url
+        process = await Process.start(self.python, self.folder, entrypoint, environment)
         starting.push_async_callback(process.stop)
         logging_ = asyncio.create_task(_log(process))
         starting.callback(logging_.cancel)

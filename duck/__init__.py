@@ -13,6 +13,7 @@ A request goes one way through it:
     places    how many runs there may be at a time, and which makes way
     formats   how an event is written: json, ndjson, sse, text, html
     errors    `DuckError`, and what each of Dify's error texts means
+    sdk       what is mended of the SDK
     journal   a line in the log for each request
     limits    all numbers, with their reasons
 

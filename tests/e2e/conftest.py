@@ -1,30 +1,40 @@
-"""Duck's real process behind the stand-in for Dify, one for all tests here."""
+"""Duck's real process behind the stand-in for Dify, in every way in which Dify runs it."""
 
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import httpx
 import pytest
 
 from devhost import App, Devhost
 from devhost.limits import Limits
+from devhost.package import pack
+from tests.devhost.test_limits import eventually
 from tests.support import KEY
 
 ROOT = Path(__file__).parents[2]
 AUTHORIZED = {"Authorization": f"Bearer {KEY}"}
-RACE_S = 0.02  # in which the real daemon cuts locally; the default of 0.05 would leave less room for a machine that stalls
+LIMITS = Limits(race_s=0.02)  # in which the real daemon cuts locally; 0.05 would leave less room for a machine that stalls
 DEADLINE_S = 60  # of one request: a test that waits longer has hung
+WAYS = ("local", "remote", "serverless", "package")
 
 
 @dataclass(frozen=True, slots=True)
 class Duck:
-    """A running Duck, and a client with its key."""
+    """A running Duck, and a client with its key. `way` is how it runs."""
 
     host: Devhost
     client: httpx.Client
+    way: str
 
     def add(self, app: App) -> str:
         """Puts an app into the workspace and gives its id."""
@@ -39,11 +49,66 @@ class Duck:
         return self.client.post(f"/{kind}/{self.add(app)}", **options)
 
 
+@pytest.fixture(scope="session", params=WAYS)
+def duck(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Duck]:
+    """Duck in each of the ways."""
+    with serving(request.param, tmp_path_factory) as running:
+        yield running
+
+
 @pytest.fixture(scope="session")
-def duck() -> Iterator[Duck]:
-    with (
-        Devhost(ROOT, settings={"api_key": KEY}, limits=Limits(race_s=RACE_S)) as host,
-        httpx.Client(base_url=host.url, headers=AUTHORIZED, timeout=DEADLINE_S) as client,
-    ):
-        yield Duck(host, client)
+def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Duck]:
+    """Duck as a local process, for what would be the same in the other ways."""
+    with serving("local", tmp_path_factory) as running:
+        yield running
+
+
+@contextlib.contextmanager
+def serving(way: str, temporary: pytest.TempPathFactory) -> Iterator[Duck]:
+    with contextlib.ExitStack() as stack:
+        match way:
+            case "remote":
+                host = stack.enter_context(Devhost(ROOT, settings={"api_key": KEY}, limits=LIMITS, runs="remote"))
+                stack.enter_context(debugged(ROOT, host))
+            case "serverless":
+                host = stack.enter_context(Devhost(ROOT, settings={"api_key": KEY}, limits=LIMITS, runs="serverless"))
+            case "package":
+                folder, python = unpacked(temporary.mktemp("package"))
+                host = stack.enter_context(Devhost(folder, settings={"api_key": KEY}, limits=LIMITS, python=python))
+            case _:
+                host = stack.enter_context(Devhost(ROOT, settings={"api_key": KEY}, limits=LIMITS))
+        client = stack.enter_context(httpx.Client(base_url=host.url, headers=AUTHORIZED, timeout=DEADLINE_S))
+        yield Duck(host, client, way)
         assert host.runtime.starts == 1, "a request has killed the plugin"
+
+
+@contextlib.contextmanager
+def debugged(folder: Path, host: Devhost) -> Iterator[None]:
+    """The plugin in the folder, connected to devhost's debugging server."""
+    address = {"REMOTE_INSTALL_URL": f"127.0.0.1:{host.debug_port}", "REMOTE_INSTALL_KEY": host.debug_key}
+    environment = os.environ | {"INSTALL_METHOD": "remote"} | address
+    starts, command = host.runtime.starts, [sys.executable, "-m", "main"]
+    with subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL) as process:
+        try:
+            assert eventually(lambda: host.runtime.starts > starts)
+            yield
+        finally:
+            process.kill()
+
+
+def unpacked(folder: Path) -> tuple[Path, Path]:
+    """Duck as it comes out of its package, and a Python that has nothing but what Duck requires."""
+    pack(ROOT, folder / "duck.difypkg")
+    with ZipFile(folder / "duck.difypkg") as package:
+        package.extractall(folder / "duck")
+    uv = next(uv for uv in (shutil.which("uv"), ROOT / ".uv/bin/uv") if uv and runs(uv))
+    python = folder / "venv/bin/python"
+    subprocess.run([uv, "venv", "--quiet", "--python", "3.12", folder / "venv"], check=True)
+    install = [uv, "pip", "install", "--quiet", "--python", python, "--requirements", folder / "duck/requirements.txt"]
+    subprocess.run(install, check=True)
+    return folder / "duck", python
+
+
+def runs(program: str | Path) -> bool:
+    """Whether it is there; a version manager's stand-in can be on the PATH and still refuse to run."""
+    return Path(program).exists() and subprocess.run([program, "--version"], capture_output=True, check=False).returncode == 0

@@ -124,15 +124,16 @@ def test_a_completion_app_of_today_says_what_to_do(duck: Duck) -> None:
 # Nothing is lost
 
 
-def test_500_runs_that_yield_everything_at_once_lose_nothing(duck: Duck) -> None:
+def test_runs_that_yield_everything_at_once_lose_nothing(duck: Duck) -> None:
     app_id = duck.add(App(mode="chat", script=CHAT))
+    count = 500 if duck.way == "local" else 100
 
     def run(number: int) -> list[Any]:
         style, read = (("ndjson", ndjson), ("sse", sse))[number % 2]
         return read(duck.client.post(f"/chat/{app_id}", json={"query": "hi"}, params={"format": style}))
 
     with ThreadPoolExecutor(3) as pool:  # few: each takes time from the stand-in, which runs in this process
-        assert [events for events in pool.map(run, range(500)) if events != CHAT] == []
+        assert [events for events in pool.map(run, range(count)) if events != CHAT] == []
 
 
 def test_a_thousand_events_at_once_arrive_whole(duck: Duck) -> None:
@@ -298,7 +299,9 @@ def test_a_failure_after_the_first_event_ends_the_stream_properly(
 
 @pytest.mark.parametrize("style", ["json", "ndjson"])
 def test_what_is_no_event_does_not_end_a_run(duck: Duck, style: str) -> None:
-    junk: Any = [{"answer": "no name"}, "ping", [1], 7, None]
+    junk: Any = [{"answer": "no name"}, {"event": 7}]
+    if duck.way != "serverless":  # where the SDK parses the replies before anybody else can see them
+        junk += ["ping", [1], 7, None]
     script = [CHAT[0], *junk, *CHAT[1:]]
     body = {"query": "hi", "response_mode": "streaming"}
     response = duck.post("chat", App(mode="chat", script=script), json=body, params={"format": style})
@@ -306,6 +309,13 @@ def test_what_is_no_event_does_not_end_a_run(duck: Duck, style: str) -> None:
         assert response.json()["answer"] == blocking_sample("chat")["answer"]
     else:
         assert ndjson(response) == CHAT
+
+
+@pytest.mark.parametrize("character", ["\u0085", "\u2028", "\r", "\x1e", "\u0000"], ids=ascii)
+def test_a_character_that_ends_a_line_elsewhere_ends_none_here(duck: Duck, character: str) -> None:
+    delta = {**CHAT[0], "answer": f"before{character}after"}
+    response = duck.post("chat", App(mode="chat", script=[delta, CHAT[-1]]), params={"format": "ndjson"})
+    assert [json.loads(line) for line in response.content.splitlines()] == [delta, CHAT[-1]]
 
 
 def test_an_event_of_3_megabytes_in_the_middle_arrives_whole(duck: Duck) -> None:
@@ -346,8 +356,6 @@ BAD_REQUESTS = [
     pytest.param({"content": b"hi"}, 415, "multipart/form-data", id="no content type"),
     pytest.param({"content": b""}, 400, "query: required", id="empty"),
     pytest.param({"content": b"", "headers": JSON_TYPE}, 400, "query: required", id="empty JSON"),
-    pytest.param({"content": b"x" * 10_485_760, "headers": JSON_TYPE}, 413, "10 MiB", id="10 MiB"),
-    pytest.param({"content": b"x" * 12_000_000}, 413, "10 MiB", id="12 MB"),
     pytest.param({"params": {"format": "xml"}}, 400, "json, ndjson, sse, html, text", id="format"),
     pytest.param({"headers": {"Accept": "image/png"}}, 406, "text/event-stream", id="accept"),
     pytest.param({"headers": {"Authorization": "Bearer wrong"}}, 401, "API key", id="wrong key"),
@@ -362,6 +370,14 @@ def test_bad_input_gets_an_error_that_helps(duck: Duck, options: dict[str, Any],
     assert (response.status_code, document["status"]) == (status, status)
     assert needle in document["message"]
     assert "Traceback" not in response.text
+
+
+@pytest.mark.parametrize(("size", "headers"), [(10_485_760, JSON_TYPE), (12_000_000, {})])
+def test_a_body_that_the_daemon_has_cut_is_too_large(local: Duck, size: int, headers: dict[str, str]) -> None:
+    """A serverless plugin never sees one: the daemon refuses it by itself."""
+    response = local.post("chat", app_of("chat"), content=b"x" * size, headers=headers)
+    assert (response.status_code, response.json()["code"]) == (413, "file_too_large")
+    assert "10 MiB" in response.json()["message"]
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,8 @@ import pytest
 
 from bench.host import Host, copy_duck
 from devhost import App, Call, Devhost, Pause
-from devhost.limits import Limits
 from tests.devhost.test_limits import eventually
-from tests.e2e.conftest import AUTHORIZED, DEADLINE_S, RACE_S, Duck
+from tests.e2e.conftest import AUTHORIZED, DEADLINE_S, LIMITS, Duck
 from tests.support import KEY, blocking_sample, sample
 
 CHAT = sample("chat")
@@ -24,10 +23,10 @@ RUNS = 3  # at most, where places are scarce
 
 def serve(folder: Path, **limits: float) -> Iterator[Duck]:
     with (
-        Devhost(copy_duck(folder, **limits), settings={"api_key": KEY}, limits=Limits(race_s=RACE_S)) as host,
+        Devhost(copy_duck(folder, **limits), settings={"api_key": KEY}, limits=LIMITS) as host,
         httpx.Client(base_url=host.url, headers=AUTHORIZED, timeout=DEADLINE_S) as client,
     ):
-        yield Duck(host, client)
+        yield Duck(host, client, "local")
         assert host.runtime.starts == 1
 
 

@@ -1,0 +1,37 @@
+"""What is mended of the SDK (0.10), each with its reason. Applied by `main.py` before anything runs; imports the SDK.
+
+No unit test imports this module, since the SDK patches the process that imports it: the real process shows that it works.
+"""
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+from dify_plugin.core import runtime
+
+
+def mend() -> None:
+    """Mends the SDK of this process."""
+    runtime.httpx = SimpleNamespace(Client=_Client)
+
+
+class _Client(httpx.Client):
+    """Reads the daemon's replies to a serverless plugin, which are JSON on lines of their own.
+
+    The SDK reads them by httpx's `iter_lines`, for which U+0085 ends a line, too: an answer with that character in it (the "…"
+    of old Windows files, read as Latin-1) would break off there.
+    """
+
+    def send(self, *args: Any, **kwargs: Any) -> httpx.Response:
+        """See httpx."""
+        response = super().send(*args, **kwargs)
+        response.iter_lines = lambda: _lines(response)  # type: ignore[method-assign]
+        return response
+
+
+def _lines(response: httpx.Response) -> Iterator[str]:
+    rest = b""
+    for block in response.iter_bytes():
+        *lines, rest = (rest + block).split(b"\n")
+        yield from (line.decode() for line in lines)
