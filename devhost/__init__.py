@@ -11,12 +11,13 @@ It is meant to be as unkind as the real thing. It knows nothing of the plugin bu
     daemon.py    the routes, and one session of the plugin for each request
     request.py   what becomes of a request on its way to the plugin
     response.py  what becomes of the plugin's chunks on their way to the client
-    plugin.py    the plugin's process
+    plugin.py    a plugin at work: local.py (a process.py and its pipes), remote.py (being debugged), serverless.py (functions)
     wire.py      the lines that are written to it
     declaration  what the plugin declares, checked; limits: what the daemon allows
     dify.py      the backwards calls; inputs.py: Dify's checks of an app's inputs; files.py: uploads and downloads
     apps.py      scripted apps; demo/: those of `python -m devhost`
     trace.py     messages in words; page.py: the page at `/`
+    debug.py     runs a plugin to be debugged; debugged.py: what its process runs; package.py: packs one
 """
 
 from devhost.apps import App, Call, Failure, Pause, say

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 import os
 import signal
 from collections import deque
@@ -13,6 +12,7 @@ from typing import Self, cast
 from anyio import CancelScope
 
 from devhost.declaration import StartError
+from devhost.plugin import plugin_logger
 
 MAX_LINE = 5_242_880  # bytes; a plugin that writes a longer line is killed at once (PLUGIN_STDIO_MAX_BUFFER_SIZE)
 STOP_GRACE_S = 2  # for the plugin to end by itself after SIGTERM
@@ -28,8 +28,6 @@ ADVICE = {
 }
 
 type _Pipes = tuple[asyncio.StreamWriter, asyncio.StreamReader, asyncio.StreamReader]
-
-logger = logging.getLogger("devhost.plugin")  # what the plugin itself logs or writes to stderr
 
 
 class Process:
@@ -108,4 +106,4 @@ class Process:
             text = line.decode("utf-8", "replace").rstrip()
             self._stderr.append(text)
             if self.is_ready:  # before that it belongs to the message about a failed start
-                logger.warning("%s", text)
+                plugin_logger.warning("%s", text)

@@ -21,9 +21,9 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from devhost.declaration import Declaration, validate_settings
+from devhost.declaration import Declaration, StartError, validate_settings
 from devhost.limits import Limits
-from devhost.plugin import Plugin, Trace
+from devhost.plugin import Plugin, Trace, plugin_logger
 from devhost.process import Process
 
 LOOPBACK = "127.0.0.1"
@@ -36,7 +36,7 @@ HEARTBEAT_S = 25  # between the empty lines
 END_S = 1  # for a request whose answer is over to end; httpx leaks a connection that is cancelled while it is being closed
 TRIES = 3  # of a request that is answered with 502
 
-logger = logging.getLogger("devhost.plugin")
+logger = logging.getLogger("devhost")
 
 
 class ServerlessPlugin(Plugin):
@@ -163,8 +163,12 @@ class ServerlessRuntime:
 
     async def reload(self) -> None:
         """See `Runtime`."""
+        self._plugin = None
         await self._running.aclose()
-        await self._start()
+        try:
+            await self._start()
+        except StartError as error:
+            logger.error("%s\nthere is no plugin now", error)  # noqa: TRY400 - its own traceback says nothing
 
     async def _transaction(self, request: Request) -> Response:
         return await self._plugin.transaction(request) if self._plugin else Response("no plugin", 404)
@@ -180,7 +184,7 @@ class ServerlessRuntime:
             self._running = starting.pop_all()
 
     async def _start_one(self, entrypoint: str, starting: AsyncExitStack) -> str:
-        port = _free_port()
+        port = free_port()
         environment = {"INSTALL_METHOD": "serverless", "SERVERLESS_HOST": LOOPBACK, "SERVERLESS_PORT": str(port)}
         environment["DIFY_PLUGIN_DAEMON_URL"] = self.daemon_url
         process = await Process.start(self.python, self.folder, entrypoint, environment)
@@ -203,10 +207,11 @@ async def _log(process: Process) -> None:
     """What the process writes to stdout is no protocol here: the messages of its loggers among other things."""
     while line := await process.stdout.readline():
         with contextlib.suppress(ValueError, TypeError, KeyError):
-            logger.info("%s", json.loads(line)["data"]["message"])
+            plugin_logger.info("%s", json.loads(line)["data"]["message"])
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port on loopback that nobody listens on now."""
     with socket.create_server((LOOPBACK, 0)) as listener:
         port: int = listener.getsockname()[1]
         return port

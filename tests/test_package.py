@@ -10,6 +10,7 @@ import yaml
 from werkzeug.routing import Map, Rule
 
 import duck
+from devhost.package import files
 from duck import limits, web
 from duck.formats import MIMETYPES
 
@@ -107,3 +108,11 @@ def test_readme_tells_of_every_setting_route_and_format() -> None:
     words += [path for path, _ in routes(hidden=False)]
     words += list(MIMETYPES)
     assert [word for word in words if f"`{word}`" not in readme and f" {word}`" not in readme] == []
+
+
+def test_the_package_holds_what_runs_what_explains_it_and_nothing_else() -> None:
+    core = {f"duck/{path.relative_to(ROOT / 'duck')}" for path in (ROOT / "duck").rglob("*.py")}
+    endpoints = {row["extra"]["python"]["source"] for row in GROUP["endpoints"]}
+    runtime = {"manifest.yaml", "main.py", "requirements.txt", "group/duck.yaml", "_assets/icon.svg", *core, *endpoints}
+    documents = {"README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", ".env.example", ".difyignore"}
+    assert set(files(ROOT)) == runtime | documents
