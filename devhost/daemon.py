@@ -162,7 +162,11 @@ class _Session:
             send(why)
             send(END)
 
-        run = Run(self._dify.answer(kind, request), send, self._plugin.drain)
+        async def drain() -> None:
+            await self._plugin.drain()
+            backlog.excuse(loop.time())
+
+        run = Run(self._dify.answer(kind, request), send, drain)
         if self._plugin.hears_hang_ups:
             self._at_the_end.callback(cut, CANCELLED)
         self._at_the_end.callback(run.cancel)

@@ -33,6 +33,10 @@ class Backlog:
         self._count = 0
         self._last = 0.0
 
+    def excuse(self, now: float) -> None:
+        """What silence there was until `now` was not the run's."""
+        self._last = now
+
     def admits(self, now: float) -> bool:
         """Whether an event that comes at `now`, in seconds, finds a place."""
         self._count = 1 if now - self._last > BURST_GAP_S else self._count + 1

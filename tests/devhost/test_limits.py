@@ -130,6 +130,13 @@ def test_a_queue_that_was_full_takes_events_again_after_a_moment_of_silence() ->
     assert backlog.lost == 2
 
 
+def test_a_silence_that_was_not_the_runs_own_empties_no_queue() -> None:
+    backlog = Backlog()
+    assert all(backlog.admits(0) for _ in range(BURST_EVENTS))
+    backlog.excuse(2 * BURST_GAP_S)
+    assert not backlog.admits(2 * BURST_GAP_S)
+
+
 def test_a_plugin_that_falls_silent_is_replaced(witness: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEARTBEAT_INTERVAL", "3600")
     with Devhost(witness, limits=Limits(silence_s=0.5)) as host:
