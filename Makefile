@@ -1,6 +1,6 @@
 # make demo    Duck behind a local stand-in for Dify, at http://127.0.0.1:8000 (PORT=8080 make demo for another port)
 # make debug   Duck inside a running Dify, by the address and key in .env; without one behind `python -m devhost --remote`
-# make test    all tests, with coverage
+# make test    all tests; what Duck's own code does is covered by the unit tests
 # make check   format, lint and types
 # make package duck.difypkg, to be uploaded to Dify
 # make bench   volume: thousands of runs and clients, and whether anything is lost
@@ -21,8 +21,9 @@ debug: .venv/ready
 	@exec .venv/bin/python -m devhost.debug
 
 test: .venv/ready
-	@.venv/bin/coverage run -m pytest
+	@.venv/bin/coverage run -m pytest --ignore tests/devhost --ignore tests/e2e
 	@.venv/bin/coverage report
+	@.venv/bin/python -m pytest tests/devhost tests/e2e
 
 check: .venv/ready
 	@.venv/bin/ruff format --check --quiet .

@@ -30,7 +30,8 @@ def main() -> int:
     if not (folder / "manifest.yaml").is_file():
         print(f"devhost.debug: {folder} holds no plugin: it has no manifest.yaml", file=sys.stderr)
         return 2
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT, too: a shell starts its background jobs with it ignored
+        signal.signal(number, lambda *_: sys.exit(0))
     process = _start(folder)
     try:
         for changes in watch(folder, watch_filter=SOURCES, yield_on_timeout=True, rust_timeout=POLL_MS, raise_interrupt=False):

@@ -8,12 +8,14 @@ import math
 import os
 import runpy
 import sys
+import threading
 import time
 from typing import NoReturn
 
 GAVE_UP = 3  # the exit status of a plugin that found no server, or none that takes its key
 SDK = "dify_plugin.core.server"
 AT_ONCE_S = 2  # a connection that ends sooner was refused, whether the server's reason came through or not
+PARENT_S = 0.5  # between two looks at whether it is still there
 TRIES = 3  # as many as the SDK makes where there is no server; where there is one, it would try for ever
 KEY = "A key is valid for two hours: copy a new one from Dify, under Plugins, behind the bug icon."
 
@@ -63,6 +65,7 @@ def main() -> None:
     sys.path.insert(0, os.getcwd())  # noqa: PTH109 - as `python -m main` has it
     from dify_plugin.config.logger_format import plugin_logger_handler  # noqa: PLC0415 - see the module's docstring
 
+    threading.Thread(target=_watch_parent, args=(os.getppid(),), daemon=True).start()
     plugin_logger_handler.setFormatter(logging.Formatter("%(message)s"))
     try:
         runpy.run_module("main", run_name="__main__", alter_sys=True)
@@ -72,6 +75,13 @@ def main() -> None:
         if "remote install key" not in str(error):
             raise
         _end(f"there is no key in .env: copy .env.example to .env and fill it in. {KEY}")
+
+
+def _watch_parent(parent: int) -> None:
+    """Ends the process with the one that started it, however that ends."""
+    while os.getppid() == parent:
+        time.sleep(PARENT_S)
+    os._exit(GAVE_UP)
 
 
 def _say(line: str) -> None:

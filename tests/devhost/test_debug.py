@@ -120,5 +120,16 @@ def test_a_server_that_goes_away_is_waited_for(folder: Path, witness: Path) -> N
             assert f"the debugging server at 127.0.0.1:{host.debug_port} is gone; connecting again" in process.stdout.read()
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_the_plugin_ends_with_its_debugger(folder: Path, witness: Path, number: signal.Signals) -> None:
+    with Devhost(witness, runs="remote") as host:
+        env_file(folder, host)
+        with debugging(folder) as process:
+            assert eventually(lambda: host.runtime.starts == 1)
+            process.send_signal(number)
+            assert process.wait(DEADLINE_S) == (-number if number is signal.SIGKILL else 0)
+        assert eventually(lambda: httpx.get(host.url + "/list").status_code == 404)
+
+
 def test_a_folder_without_a_plugin_is_one_line(tmp_path: Path) -> None:
     assert output_of(tmp_path) == (2, [f"{tmp_path} holds no plugin: it has no manifest.yaml"])
