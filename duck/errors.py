@@ -21,6 +21,7 @@ log = logging.getLogger("duck")
 RETRY_AFTER_S = 30  # models count requests by the minute; half of one is the mean time to wait
 LOG_CHARACTERS = 8_000  # the daemon kills a plugin that logs a line of 5 MiB; the end of a traceback is what one needs
 BLOCKING_REFUSED = "blocking_refused"
+UPLOAD_REFUSED = "ToolFile "  # how Dify begins to say that an app's user may not read what was uploaded for it
 
 
 class DuckError(Exception):
@@ -97,6 +98,18 @@ def too_slow() -> DuckError:
         "timeout",
         f"This took longer than {limits.RUN_S:.0f} seconds, the most that Dify gives a plugin that it runs as a function. "
         "The run itself goes on in Dify.",
+    )
+
+
+def upload_failed(text: str) -> DuckError:
+    """Translates the text of an exception of the SDK's, raised while a file was handed to Dify."""
+    if text.startswith("upload file failed, status code: 413"):
+        return DuckError(413, "file_too_large", "A file is larger than this Dify allows.")
+    return DuckError(
+        502,
+        "app_unavailable",
+        "A file could not be handed to Dify: the address of its files (FILES_URL or INTERNAL_FILES_URL) must be reachable from "
+        "where its plugins run. A link to the file may be sent instead.",
     )
 
 
@@ -181,7 +194,7 @@ _DIFY = (
         400,
         "invalid_param",
     ),
-    _row(r"^ToolFile \S+ not found", 400, "invalid_param"),
+    _row(rf"^{UPLOAD_REFUSED}\S+ not found", 400, "invalid_param"),
     _row(r"^Model \S+ (credentials is not initialized|not exist)", 502, "provider_not_initialize"),
     _row(r"^Model provider \S+ quota exceeded", 502, "provider_quota_exceeded"),
     _row(r"^Dify Hosted OpenAI .+ currently not support", 502, "model_currently_not_support"),

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from duck import errors, events, limits
+from duck import errors, events, files, limits
 from duck.errors import DuckError
+from duck.files import Upload
+from duck.known import KnownForms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
@@ -18,12 +21,15 @@ if TYPE_CHECKING:
     from dify_plugin.core.runtime import Session
 
     from duck.events import Event
+    from duck.files import File
+    from duck.forms import Form
     from duck.runs import Mode, Run
 
 log = logging.getLogger("duck")
 
 LOG_CHARACTERS = 1_000
 
+_FORMS = KnownForms()
 _streams_only: set[str] = set()  # ids of apps that refused blocking mode: agents; it saves them a refusal each time
 
 
@@ -45,7 +51,15 @@ class Gateway(Protocol):
         ...
 
     def parameters(self, app_id: str) -> Mapping[str, Any]:
-        """An app's form, as Dify's `GET /parameters` gives it. Raises `DuckError`."""
+        """An app's form, as Dify's `GET /parameters` gives it; up to a minute old. Raises `DuckError`."""
+        ...
+
+    def form(self, app_id: str, *, anew: bool = False) -> tuple[Form | None, bool]:
+        """The same, read; None where it cannot be had. Whether it was fetched just now, as it always is if `anew`."""
+        ...
+
+    def upload(self, file: File) -> Upload:
+        """Hands a file to Dify. Raises `DuckError`."""
         ...
 
 
@@ -60,6 +74,61 @@ class SessionGateway:
 
     def stream(self, run: Run) -> Generator[Event]:
         """See `Gateway`."""
+        stream = self._stream(run)
+        try:
+            yield next(stream)
+        except DuckError as error:
+            if not (refused := _by_url(run, error)):
+                raise
+            stream = self._stream(refused)
+        yield from stream
+
+    def answer(self, run: Run) -> Mapping[str, Any]:
+        """See `Gateway`. Agents refuse blocking mode: their stream is folded."""
+        if run.app_id not in _streams_only:
+            try:
+                return self._blocking(run)
+            except DuckError as error:
+                if refused := _by_url(run, error):
+                    return self._blocking(refused)
+                if error.code != errors.BLOCKING_REFUSED:
+                    raise
+                _streams_only.add(run.app_id)
+        return events.fold(self.stream(run), run.kind)
+
+    def parameters(self, app_id: str) -> Mapping[str, Any]:
+        """See `Gateway`."""
+        return _FORMS.parameters(self._key(app_id), lambda: self._fetch(app_id))
+
+    def form(self, app_id: str, *, anew: bool = False) -> tuple[Form | None, bool]:
+        """See `Gateway`."""
+        return _FORMS.form(self._key(app_id), lambda: self._fetch(app_id), anew=anew)
+
+    def upload(self, file: File) -> Upload:
+        """See `Gateway`."""
+        self._session.max_invocation_timeout = limits.UPLOAD_SILENCE_S
+        try:
+            uploaded = self._session.file.upload(filename=file.name, content=file.content, mimetype=file.mimetype)
+        except Exception as error:
+            log.warning("an upload failed: %.*s", LOG_CHARACTERS, error)
+            raise errors.upload_failed(str(error)) from error
+        by_id = {**uploaded.to_app_parameter(), "type": file.kind}
+        url = uploaded.preview_url
+        return Upload(by_id=by_id, by_url=files.link(url, file.link_kind or file.kind) if url else None)
+
+    def _key(self, app_id: str) -> tuple[str, str]:
+        """What is known of an app is known to one endpoint only: one process may serve several workspaces."""
+        return str(self._session.endpoint_id), app_id
+
+    def _fetch(self, app_id: str) -> Mapping[str, Any]:
+        self._session.max_invocation_timeout = limits.PARAMETERS_SILENCE_S
+        try:
+            parameters: Mapping[str, Any] = self._session.app.fetch_app(app_id)
+        except Exception as error:
+            raise _translated(error) from error
+        return parameters
+
+    def _stream(self, run: Run) -> Generator[Event]:
         self._session.max_invocation_timeout = limits.SILENCE_S
         ended = begun = False
         with contextlib.closing(self._call(run, "streaming")) as source:
@@ -71,26 +140,6 @@ class SessionGateway:
                 yield event
         if not ended:
             raise errors.interrupted()
-
-    def answer(self, run: Run) -> Mapping[str, Any]:
-        """See `Gateway`. Agents refuse blocking mode: their stream is folded."""
-        if run.app_id not in _streams_only:
-            try:
-                return self._blocking(run)
-            except DuckError as error:
-                if error.code != errors.BLOCKING_REFUSED:
-                    raise
-                _streams_only.add(run.app_id)
-        return events.fold(self.stream(run), run.kind)
-
-    def parameters(self, app_id: str) -> Mapping[str, Any]:
-        """See `Gateway`."""
-        self._session.max_invocation_timeout = limits.PARAMETERS_SILENCE_S
-        try:
-            form: Mapping[str, Any] = self._session.app.fetch_app(app_id)
-        except Exception as error:
-            raise _translated(error) from error
-        return form
 
     def _blocking(self, run: Run) -> Mapping[str, Any]:
         self._session.max_invocation_timeout = limits.BLOCKING_SILENCE_S
@@ -143,6 +192,13 @@ class _Objects:
             return False
 
         return self._reader.read(is_sound)
+
+
+def _by_url(run: Run, error: DuckError) -> Run | None:
+    """The run once more, with links in place of uploads, where Dify does not let the app read these."""
+    if run.inputs_by_url is None or not error.message.startswith(errors.UPLOAD_REFUSED):
+        return None
+    return replace(run, inputs=run.inputs_by_url, inputs_by_url=None)
 
 
 def _check_first(event: Event, run: Run) -> None:

@@ -23,6 +23,11 @@ RUN_S = math.inf  # of a whole run, however lively; `SERVERLESS_RUN_S` where Dif
 SERVERLESS_RUN_S = 290.0  # there a run is cut at 300 s, without a word about why
 PARAMETERS_SILENCE_S = 5  # for a form, which is read from a database: longer means that Dify is in trouble
 
+# What an app takes
+FORM_S = 60.0  # for which a form is believed; before anything is refused by one, it is fetched anew
+UPLOAD_SILENCE_S = 10  # for the address of an upload; the SDK gives the upload itself as long
+MAX_FORMS = 1_000  # that are kept: some 10 MB
+
 # All runs of a process
 MAX_RUNS = 2_500  # of 56 KB each: more than the 2,000 that the daemon relays, since clients that hung up hold places, too
 MAX_WORKER = 3_000  # requests that the SDK works on at a time; the next would wait in silence, so there is room to say no

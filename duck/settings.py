@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from duck.errors import DuckError
@@ -19,12 +19,14 @@ class Settings:
     """An endpoint's settings.
 
     `keys` open it; none: nobody may call. `names` are the routes' names of apps (aliases and `default`), each with the app's id.
-    `reachable` are the ids that may be called, None for every app of the workspace. All ids are in `canonical` form.
+    `reachable` are the ids that may be called, None for every app of the workspace. All ids are in `canonical` form. `presets`
+    are the owner's values for inputs of the default app.
     """
 
     keys: tuple[str, ...]
     names: Mapping[str, str]
     reachable: frozenset[str] | None
+    presets: Mapping[str, Any] = field(default_factory=dict)
 
 
 def canonical(text: str) -> str | None:
@@ -46,7 +48,8 @@ def parse(values: Mapping[str, Any]) -> Settings:
     if default:
         names[DEFAULT] = default
     reachable = frozenset([*ids, *([default] if default else [])]) if ids else None
-    return Settings(keys=tuple(filter(None, _SEPARATORS.split(_text(values, "api_key")))), names=names, reachable=reachable)
+    keys = tuple(filter(None, _SEPARATORS.split(_text(values, "api_key"))))
+    return Settings(keys=keys, names=names, reachable=reachable, presets=_presets(values.get("default_app")))
 
 
 def _text(values: Mapping[str, Any], name: str) -> str:
@@ -89,6 +92,12 @@ def _default_app(value: Any) -> str | None:
     if not found:
         raise _invalid("default_app: choose the app again")
     return found
+
+
+def _presets(value: Any) -> Mapping[str, Any]:
+    """What was typed into the console beside the app; files there are something of the console's own."""
+    inputs = value.get("inputs") if isinstance(value, Mapping) else None
+    return inputs if isinstance(inputs, Mapping) else {}
 
 
 def _invalid(message: str) -> DuckError:

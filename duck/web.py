@@ -19,7 +19,8 @@ from duck.events import Event, Kind
 from duck.formats import MIMETYPES, STREAMS, html, json
 from duck.gateway import Gateway
 from duck.journal import Entry
-from duck.runs import Run
+from duck.runs import Asked, Run
+from duck.settings import Settings
 
 # The methods of each route. The SDK cannot tell: it matches paths and methods together.
 METHODS: Mapping[str, tuple[str, ...]] = {
@@ -85,12 +86,13 @@ def serve(
     owner = settings.parse(values)
     access.admit(request, owner, to_run=True)
     entry.app_id = access.resolve(name, owner)
-    run = runs.parse(request, kind, entry.app_id)
-    entry.style = style = asked or default_format or ("ndjson" if run.mode == "streaming" else "json")
+    wanted = runs.parse(request, kind, entry.app_id)
+    entry.style = style = asked or default_format or ("ndjson" if wanted.mode == "streaming" else "json")
     if request.method == "HEAD":
         return Response(content_type=json.CONTENT_TYPE if style == "json" else STREAMS[style].headers["Content-Type"])
     if "prefetch" in request.headers.get("Sec-Purpose", ""):
         raise DuckError(403, "forbidden", "A run is not started in advance.")
+    run = runs.upload(_held(wanted, owner, dify), dify.upload)
     if style == "json":
         return _document(_fold(dify, run, entry) if run.mode == "streaming" else _answer(dify, run, entry))
     blocking = run.mode == "blocking"
@@ -169,6 +171,19 @@ def _negotiate(request: Request) -> str | None:
         raise DuckError(406, "not_acceptable", f"Accept must allow one of {', '.join(_FORMATS)}.")
     ranges = {best, best.partition("/")[0] + "/*"}
     return _FORMATS[best] if any(accepted in ranges or q == 0 for accepted, q in accept) else None
+
+
+def _held(wanted: Asked, owner: Settings, dify: Gateway) -> Run:
+    """The run that is asked for, if it fits the app's form. Raises `DuckError` 400 that lists all that does not."""
+    presets = owner.presets if wanted.app_id == owner.names.get(settings.DEFAULT) else {}
+    form, is_new = dify.form(wanted.app_id)
+    run, faults = runs.hold(wanted, form, presets)
+    if form and not is_new and len(faults) > len(wanted.faults):
+        form, _ = dify.form(wanted.app_id, anew=True)
+        run, faults = runs.hold(wanted, form, presets)
+    if faults:
+        raise errors.invalid("; ".join(faults))
+    return run
 
 
 def _answer(dify: Gateway, run: Run, entry: Entry) -> Mapping[str, Any]:

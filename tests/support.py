@@ -1,6 +1,7 @@
 """What tests share: real Werkzeug requests, a Dify that plays a script, and recorded streams."""
 
 import json
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -44,17 +45,22 @@ def kind_of_sample(name: str) -> Kind:
 class Dify:
     """A Dify behind a plugin's session: answers each call with what the test says, and keeps the calls.
 
-    `stream` are the steps of a streaming run, `blocking` is the answer of a blocking one; an exception among them is raised where
-    the SDK would raise it.
+    `stream` are the steps of a streaming run, `blocking` is the answer of a blocking one, `form` what `fetch_app` gives: without
+    one it fails, and so do uploads with an `upload_error`. An exception among them is raised where the SDK would raise it.
     """
 
     def __init__(
         self,
         stream: Iterable[Step] | Callable[[], Iterable[Step]] = (),
         blocking: Step | None = None,
-        form: Step | None = None,
+        form: Step | Callable[[], Step] | None = None,
+        upload_error: Exception | None = None,
     ) -> None:
         self.calls: list[dict[str, Any]] = []
+        self.fetched: list[str] = []
+        self.uploaded: list[tuple[str, bytes, str]] = []
+        self.endpoint_id = str(uuid.uuid4())
+        self.file = SimpleNamespace(upload=self._upload)
         self.silence_limits: list[int] = []
         self.max_invocation_timeout = 250
         self.app = SimpleNamespace(fetch_app=self._fetch_app)
@@ -62,6 +68,7 @@ class Dify:
         self._stream = stream
         self._blocking = blocking
         self._form = form
+        self._upload_error = upload_error
 
     def invoke(self, **call: Any) -> Any:
         """The session's call, for any kind of app."""
@@ -81,9 +88,17 @@ class Dify:
             yield self._one(step)
 
     def _fetch_app(self, app_id: str) -> Any:
-        self.calls.append({"fetch_app": app_id})
-        self.silence_limits.append(self.max_invocation_timeout)
-        return self._one(self._form)
+        self.fetched.append(app_id)
+        self.fetch_limit = self.max_invocation_timeout
+        form = self._form() if callable(self._form) else self._form
+        return self._one(Exception("fetch app failed: data is nil") if form is None else form)
+
+    def _upload(self, filename: str, content: bytes, mimetype: str) -> Any:
+        self.uploaded.append((filename, content, mimetype))
+        if self._upload_error:
+            raise self._upload_error
+        by_id = {"tool_file_id": f"id of {filename}", "transfer_method": "tool_file", "type": "document"}
+        return SimpleNamespace(to_app_parameter=lambda: by_id, preview_url=f"https://dify/files/{filename}")
 
     @staticmethod
     def _one(step: Any) -> Any:

@@ -496,7 +496,7 @@ def test_parameters_passes_on_the_form_as_dify_gives_it() -> None:
     form = {"opening_statement": "Hi!", "user_input_form": []}
     dify = Dify(form=form)
     assert json_of(parameters(dify)) == form
-    assert dify.calls == [{"fetch_app": APP}]
+    assert dify.fetched == [APP]
 
 
 @pytest.mark.parametrize(
@@ -509,7 +509,7 @@ def test_parameters_passes_on_the_form_as_dify_gives_it() -> None:
 def test_parameters_tells_why_there_is_no_form(text: str, error: tuple[int, str]) -> None:
     dify = Dify(form=Exception(text))
     assert error_of(parameters(dify)) == error
-    assert dify.silence_limits == [5]
+    assert dify.fetch_limit == 5
 
 
 def test_parameters_needs_a_key() -> None:
