@@ -88,7 +88,7 @@ def extension_of(name: str) -> str:
     return PurePosixPath(name).suffix.removeprefix(".").lower()
 
 
-def link(url: str, kind: Kind) -> dict[str, Any]:
+def link(url: str, kind: str) -> dict[str, Any]:
     """A file that Dify is to fetch, as the input of an app."""
     return {"type": kind, "transfer_method": "remote_url", "url": url}
 

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from duck import files
-from duck.files import File, Kind
+from duck.files import File
 from duck.forms import MEGABYTE, Form, Variable
 
 _BOOLEANS = {
@@ -134,7 +134,8 @@ def _text(variable: Variable, value: Any) -> str:
 
 
 def _json_number(_: Variable, value: Any) -> Any:
-    if value != "" and not isinstance(value, int | float):
+    is_unset = isinstance(value, str) and not value.strip()
+    if not is_unset and not isinstance(value, int | float):
         _number(value)
     return value
 
@@ -208,21 +209,25 @@ def _linked(variable: Variable, value: Any) -> Any:
         return files.link(url, _kind_of_link(variable, name))
     if not isinstance(kind, str):
         raise InputError("the type of a file must be a text")
-    _allow(variable, kind, name)
+    if files.extension_of(name) not in variable.file_extensions if kind == "custom" else _refuses(variable, kind):
+        raise _refusal(variable, name)
     return value
 
 
-def _kind_of_link(variable: Variable, name: str) -> Kind:
+def _refuses(variable: Variable, kind: str) -> bool:
+    return bool(variable.file_types) and kind not in variable.file_types
+
+
+def _kind_of_link(variable: Variable, name: str) -> str:
     """The kind that a link is most likely of: what it ends with may tell, else what the variable takes."""
     likely, kinds = files.kind_of(name), [kind for kind in variable.file_types if kind != "custom"]
-    if likely in variable.file_types or not variable.file_types:
+    if likely in kinds or not variable.file_types:
         return likely
-    if "custom" in variable.file_types and files.extension_of(name) in variable.file_extensions:
+    if _takes_ending(variable, name):
         return "custom"
-    if likely == "custom" and kinds:  # nothing to tell by
-        return kinds[0]  # type: ignore[return-value]  # one of Dify's kinds
-    _allow(variable, likely, name)
-    return likely
+    if likely != "custom" or not kinds:
+        raise _refusal(variable, name)
+    return kinds[0]  # there is nothing to tell by
 
 
 def _sent(variable: Variable, sent: Iterable[File], form: Form) -> Any:
@@ -240,8 +245,9 @@ def _sent(variable: Variable, sent: Iterable[File], form: Form) -> Any:
 def _admitted(variable: Variable, file: File, form: Form) -> File:
     if not file.content:
         raise InputError(f"{file.name} is empty")
-    _allow(variable, file.kind, file.name)
-    if variable.file_types and file.kind not in variable.file_types:
+    if file.kind == "custom" or _refuses(variable, file.kind):
+        if variable.file_types and not _takes_ending(variable, file.name):
+            raise _refusal(variable, file.name)
         file = replace(file, link_kind="custom")
     limit = form.sizes.get(file.kind)
     if limit is not None and len(file.content) > limit:
@@ -249,14 +255,15 @@ def _admitted(variable: Variable, file: File, form: Form) -> File:
     return file
 
 
-def _allow(variable: Variable, kind: str, name: str) -> None:
-    """Refuses what the variable does not take, by its kind or by what its name ends with."""
-    kinds, extension = variable.file_types, files.extension_of(name)
-    custom = "custom" in kinds and extension in variable.file_extensions
-    if kinds and not custom and (kind == "custom" or kind not in kinds):
-        takes = [one for one in kinds if one != "custom"]
-        takes += [f".{ending}" for ending in variable.file_extensions if "custom" in kinds]
-        raise InputError(f"takes {', '.join(takes) or 'nothing'}; {name or 'the link'} is none of that")
+def _takes_ending(variable: Variable, name: str) -> bool:
+    return "custom" in variable.file_types and files.extension_of(name) in variable.file_extensions
+
+
+def _refusal(variable: Variable, name: str) -> InputError:
+    """A file that the variable does not take, by its kind or by what its name ends with."""
+    takes = [kind for kind in variable.file_types if kind != "custom"]
+    takes += [f".{ending}" for ending in variable.file_extensions if "custom" in variable.file_types]
+    return InputError(f"takes {', '.join(takes) or 'nothing'}; {name or 'the link'} is none of that")
 
 
 _READERS: Mapping[str, Callable[[Variable, Any], Any]] = {

@@ -1,6 +1,7 @@
 """What a caller asks for, in every form that a request can have."""
 
 import json
+import threading
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -10,9 +11,10 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from werkzeug import Request
 
-from duck import runs
+from duck import forms, runs
 from duck.errors import DuckError, invalid
 from duck.events import Kind
+from duck.files import File, Upload
 from duck.forms import Form
 from duck.runs import Run
 from tests.support import APP, make_request
@@ -37,9 +39,9 @@ def run(given_: Request, kind: Kind = "workflow", form: Form | None = None) -> R
     return made
 
 
-def refusal(given_: Request, kind: Kind = "workflow") -> DuckError:
+def refusal(given_: Request, kind: Kind = "workflow", form: Form | None = None) -> DuckError:
     with pytest.raises(DuckError) as caught:
-        run(given_, kind)
+        run(given_, kind, form)
     return caught.value
 
 
@@ -498,3 +500,130 @@ def test_any_query_string_at_all_is_read_or_refused(query: bytes, kind: Kind) ->
         assert error.status == 400  # noqa: PT017 - it may also be right
     else:
         assert (parsed.kind, parsed.app_id) == (kind, APP)
+
+
+FORM_OF = {
+    "user_input_form": [
+        {"text-input": {"variable": "city", "required": True}},
+        {"number": {"variable": "days"}},
+        {"select": {"variable": "tone", "options": ["formal", "casual"]}},
+        {"file": {"variable": "doc"}},
+        {"file-list": {"variable": "pics", "max_length": 3}},
+    ]
+}
+READ = forms.read(FORM_OF)
+
+
+def test_a_request_is_held_against_the_form() -> None:
+    assert run(post({"inputs": {"city": "Oslo", "days": 3}}), form=READ).inputs == {"city": "Oslo", "days": 3}
+    message = refusal(post({"inputs": {"citty": "Oslo", "days": "x"}}), form=READ).message
+    assert message == (
+        "inputs.citty: no such input; this app takes city, days, tone, doc, pics; "
+        "inputs.days: must be a number; inputs.city: required"
+    )
+
+
+def test_faults_of_the_request_and_of_its_inputs_are_told_together() -> None:
+    message = refusal(post({"query": " ", "user": 5, "inputs": {"days": "x"}}), "chat", READ).message
+    assert message == "user: must be a text; query: required; inputs.days: must be a number; inputs.city: required"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_texts_become_what_the_form_says(way: Any) -> None:
+    given_ = way(("city", "5"), ("inputs.days", "5"), ("tone", ""), ("pics", "https://h/a.png"), ("pics", "https://h/b.png"))
+    made = run(given_, form=READ)
+    links = [{"type": "image", "transfer_method": "remote_url", "url": f"https://h/{name}.png"} for name in "ab"]
+    assert made.inputs == {"city": "5", "days": 5, "pics": links}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_name_twice_is_refused_but_for_a_list_of_files(way: Any) -> None:
+    assert refusal(way(("city", "a"), ("city", "b")), form=READ).message == "inputs.city: given 2 times"
+
+
+def test_a_field_of_json_that_is_called_like_an_input_belongs_under_inputs() -> None:
+    message = refusal(post({"city": "Oslo", "tone": "formal", "unknown": 1, "inputs": {}}), form=READ).message
+    assert message == "inputs.city: required; city: put it under inputs; tone: put it under inputs"
+    assert run(post({"unknown": 1, "inputs": {"city": "Oslo"}}), form=READ).inputs == {"city": "Oslo"}
+
+
+def test_files_beside_the_inputs_are_refused_with_where_they_go() -> None:
+    body = post({"files": [{"type": "image"}], "inputs": {"city": "Oslo"}})
+    assert refusal(body, form=READ).message == "files: Dify takes none from plugins; this app takes them as inputs doc, pics"
+    none = forms.read({"user_input_form": []})
+    assert refusal(post({"files": [1]}), form=none).message == (
+        "files: Dify takes none from plugins; and this app has no variable for one"
+    )
+
+
+def test_multipart_files_become_files_of_their_variables() -> None:
+    given_ = multipart(
+        ("city", "Oslo"),
+        ("doc", "PDF", "../../report.pdf"),
+        ("pics", "A", "a.png"),
+        ("inputs.pics", "", ""),
+        ("pics", "B", "b.png"),
+    )
+    made = run(given_, form=READ)
+    assert made.inputs["city"] == "Oslo"
+    assert (made.inputs["doc"].name, made.inputs["doc"].content) == ("report.pdf", b"PDF")
+    assert [(file.name, file.content) for file in made.inputs["pics"]] == [("a.png", b"A"), ("b.png", b"B")]
+
+
+def test_a_name_that_is_a_text_and_a_file_is_refused() -> None:
+    error = refusal(multipart(("city", "Oslo"), ("doc", "x", "a.pdf"), ("inputs.doc", "https://h/a.pdf")), form=READ)
+    assert error.message == "doc: given as a text and as a file"
+
+
+@pytest.mark.parametrize("given_", [post({}), form(("days", "")), query_string()], ids=["JSON", "form", "query string"])
+def test_presets_are_defaults(given_: Request) -> None:
+    presets = {"city": "Oslo", "days": "3", "tone": "", "gone": "x", "doc": {"any": "thing"}, "pics": []}
+    made, faults = runs.hold(runs.parse(given_, "workflow", APP), READ, presets)
+    assert (made.inputs, faults) == ({"city": "Oslo", **({} if "days" in given_.form else {"days": 3})}, [])
+
+
+def test_what_the_caller_gives_wins_over_a_preset() -> None:
+    asked = runs.parse(post({"inputs": {"city": "Bergen"}}), "workflow", APP)
+    assert runs.hold(asked, READ, {"city": "Oslo"})[0].inputs == {"city": "Bergen"}
+    assert runs.hold(asked, None, {"city": "Oslo", "days": 3, "doc": {}})[0].inputs == {"city": "Bergen", "days": 3}
+
+
+def test_a_fault_in_a_preset_is_the_owners() -> None:
+    asked = runs.parse(post({"inputs": {"city": "Oslo"}}), "workflow", APP)
+    assert runs.hold(asked, READ, {"tone": "rude"})[1] == ["inputs.tone: one of formal, casual (as the owner has set it)"]
+
+
+def test_files_are_uploaded_side_by_side_and_replaced() -> None:
+    together = threading.Barrier(2, timeout=10)
+
+    def send(file: File) -> Upload:
+        together.wait()
+        return Upload(by_id={"id": file.name}, by_url={"url": file.name})
+
+    made = run(
+        multipart(
+            ("city", "Oslo"), ("doc", "PDF", "a.pdf"), ("pics", "A", "a.png"), ("pics", "B", "b.png"), ("pics", "C", "c.png")
+        ),
+        form=READ,
+    )
+    uploaded = runs.upload(made, send)
+    assert uploaded.inputs == {
+        "city": "Oslo",
+        "doc": {"id": "a.pdf"},
+        "pics": [{"id": "a.png"}, {"id": "b.png"}, {"id": "c.png"}],
+    }
+    assert uploaded.inputs_by_url == {
+        "city": "Oslo",
+        "doc": {"url": "a.pdf"},
+        "pics": [{"url": "a.png"}, {"url": "b.png"}, {"url": "c.png"}],
+    }
+
+
+def test_a_run_without_files_uploads_nothing() -> None:
+    made = run(post({"inputs": {"city": "Oslo"}}), form=READ)
+    assert runs.upload(made, lambda _: pytest.fail("nothing is to be uploaded")) is made
+
+
+def test_an_upload_without_a_link_is_passed_by_its_id_alone() -> None:
+    made = run(multipart(("city", "Oslo"), ("doc", "PDF", "a.pdf")), form=READ)
+    assert runs.upload(made, lambda _: Upload(by_id={"id": 1}, by_url=None)).inputs_by_url == {"city": "Oslo", "doc": {"id": 1}}

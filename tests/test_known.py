@@ -1,0 +1,134 @@
+"""Forms that are known for a minute."""
+
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from duck import limits
+from duck.errors import DuckError
+from duck.known import KnownForms
+
+PARAMETERS = {"user_input_form": [{"text-input": {"variable": "city"}}]}
+
+
+class Clock:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        monkeypatch.setattr(time, "monotonic", lambda: self.now)
+
+
+class Fetch:
+    """Gives one result after the other, the last one for ever."""
+
+    def __init__(self, *results: Any) -> None:
+        self.results = list(results)
+        self.count = 0
+
+    def __call__(self) -> Any:
+        self.count += 1
+        result = self.results.pop(0) if len(self.results) > 1 else self.results[0]
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+FAILURE = DuckError(504, "timeout", "hung")
+
+
+def names(form: Any) -> list[str] | None:
+    return form and [variable.name for variable in form.variables]
+
+
+def test_a_form_is_believed_for_a_minute(clock: Clock) -> None:
+    forms, fetch = KnownForms(), Fetch(PARAMETERS)
+    form, is_new = forms.form("app", fetch, anew=False)
+    assert (names(form), is_new, fetch.count) == (["city"], True, 1)
+    clock.now += 59
+    assert forms.form("app", fetch, anew=False) == (form, False)
+    assert forms.parameters("app", fetch) == PARAMETERS
+    assert fetch.count == 1
+    clock.now += 1
+    assert forms.form("app", fetch, anew=False)[1]
+    assert fetch.count == 2
+
+
+def test_a_form_is_fetched_anew_when_asked() -> None:
+    forms, fetch = KnownForms(), Fetch(PARAMETERS, {"user_input_form": []})
+    forms.form("app", fetch, anew=False)
+    form, is_new = forms.form("app", fetch, anew=True)
+    assert (names(form), is_new) == ([], True)
+    assert forms.form("app", fetch, anew=False) == (form, False)
+
+
+def test_a_form_that_cannot_be_had_is_not_asked_for_again_within_the_minute(clock: Clock) -> None:
+    forms, fetch = KnownForms(), Fetch(FAILURE, PARAMETERS)
+    assert forms.form("app", fetch, anew=False) == (None, True)
+    clock.now += 59
+    assert forms.form("app", fetch, anew=False) == (None, False)
+    assert fetch.count == 1
+    clock.now += 1
+    assert names(forms.form("app", fetch, anew=False)[0]) == ["city"]
+
+
+def test_who_asks_for_the_parameters_themselves_is_told_the_truth_of_now() -> None:
+    forms, fetch = KnownForms(), Fetch(FAILURE, FAILURE, PARAMETERS)
+    forms.form("app", fetch, anew=False)
+    with pytest.raises(DuckError, match="hung"):
+        forms.parameters("app", fetch)
+    assert forms.parameters("app", fetch) == PARAMETERS
+    assert names(forms.form("app", fetch, anew=False)[0]) == ["city"]
+
+
+def test_a_failure_after_a_success_forgets_what_was_known() -> None:
+    forms, fetch = KnownForms(), Fetch(PARAMETERS, FAILURE)
+    forms.form("app", fetch, anew=False)
+    assert forms.form("app", fetch, anew=True) == (None, True)
+    assert forms.form("app", fetch, anew=False) == (None, False)
+
+
+def test_a_form_that_cannot_be_understood_still_has_parameters() -> None:
+    forms, fetch = KnownForms(), Fetch({"odd": True})
+    assert forms.form("app", fetch, anew=False) == (None, True)
+    assert forms.parameters("app", fetch) == {"odd": True}
+    assert fetch.count == 1
+
+
+def test_each_key_has_its_own_and_the_oldest_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_FORMS", 2)
+    forms, fetch = KnownForms(), Fetch(PARAMETERS)
+    for key in ("a", "b", "a", "c", "b", "a"):
+        forms.form(key, fetch, anew=False)
+    assert fetch.count == 4, "a and b, then c in place of a, then a again"
+
+
+def test_who_comes_while_a_form_is_fetched_waits_for_it() -> None:
+    forms, begun, go_on, count = KnownForms(), threading.Event(), threading.Event(), 0
+
+    def fetch() -> Any:
+        nonlocal count
+        count += 1
+        begun.set()
+        assert go_on.wait(10)
+        return PARAMETERS
+
+    results: list[Any] = []
+
+    def asking() -> None:
+        results.append(names(forms.form("app", fetch, anew=False)[0]))
+
+    threads = [threading.Thread(target=asking) for _ in range(3)]
+    threads[0].start()
+    assert begun.wait(10)
+    for thread in threads[1:]:
+        thread.start()
+    go_on.set()
+    for thread in threads:
+        thread.join(10)
+    assert (results, count) == ([["city"]] * 3, 1)
