@@ -56,6 +56,10 @@ class Files:
         self._stored: dict[str, Stored] = {}
         self._lock = threading.Lock()  # scripts have threads of their own
 
+    def __len__(self) -> int:
+        """How many files there are."""
+        return len(self._stored)
+
     def routes(self) -> list[Route]:
         """To be mounted at `base_url`."""
         return [Route(UPLOAD_PATH, self._upload, methods=["POST"]), Route(PREVIEW_PATH + "{name}", self._preview)]

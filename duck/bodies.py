@@ -132,8 +132,15 @@ def _named(
             dotted[name.removeprefix("inputs.")] = Texts(values)
         else:
             plain[name] = Texts(values)
-    uploads = {name.removeprefix("inputs."): files for name, files in (sent or {}).items()}
+    uploads: dict[str, Files] = {}
+    for name, files in (sent or {}).items():
+        if name in known:
+            fields[name] = files
+        else:
+            uploads[name.removeprefix("inputs.")] = files
     if both := sorted({*plain, *dotted} & uploads.keys()):
         raise invalid("; ".join(f"{name}: given as a text and as a file" for name in both))
-    together = _json(fields["inputs"], "inputs") if fields.get("inputs") else {}
+    together = fields.get("inputs") or {}
+    if isinstance(together, str):
+        together = _json(together, "inputs")
     return {**fields, "inputs": {**plain, **dotted, **uploads, **together} if isinstance(together, dict) else together}

@@ -75,7 +75,7 @@ def unchecked(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
 
 def _is_upload(value: Any) -> bool:
     """Whether it names a file that somebody has uploaded. Ids must not be guessed: Dify takes all callers for one user."""
-    return isinstance(value, Mapping) and value.get("transfer_method") in {"local_file", "tool_file"}
+    return isinstance(value, Mapping) and value.get("transfer_method") in ("local_file", "tool_file")
 
 
 def _known(form: Form, name: str) -> Variable:

@@ -570,6 +570,19 @@ def test_multipart_files_become_files_of_their_variables() -> None:
     assert [(file.name, file.content) for file in made.inputs["pics"]] == [("a.png", b"A"), ("b.png", b"B")]
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("files", "files: Dify takes none from plugins; this app takes them as inputs doc, pics"),
+        ("user", "user: must be a text"),
+        ("inputs", 'inputs: must be an object, like {"city": "Oslo"}; inputs.city: required'),
+    ],
+)
+def test_a_file_in_the_place_of_a_field_is_refused(name: str, message: str) -> None:
+    city = [] if name == "inputs" else [("city", "Oslo")]
+    assert refusal(multipart(*city, (name, "x", "a.pdf")), form=READ).message == message
+
+
 def test_a_name_that_is_a_text_and_a_file_is_refused() -> None:
     error = refusal(multipart(("city", "Oslo"), ("doc", "x", "a.pdf"), ("inputs.doc", "https://h/a.pdf")), form=READ)
     assert error.message == "doc: given as a text and as a file"

@@ -49,6 +49,7 @@ def hints(url: str) -> list[str]:
         f"  {post} '{{\"query\": \"a duck on a pond\"}}' '{url}/chat/agent?format=ndjson'",
         f'  {post} \'{{"inputs": {{"text": "Rain is coming."}}}}\' \'{url}/workflow/workflow?format=text\'',
         f'  {post} \'{{"inputs": {{"topic": "rain"}}}}\' {url}/completion/completion',
+        f"  {call} -F text='Rain is coming.' -F doc=@README.md '{url}/workflow/workflow?format=text'",
         f"  {call} '{url}/duck/workflow?text=Rain+is+coming.'",
         "",
     ]

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import chain
 from typing import Any, Literal
 
@@ -32,6 +33,11 @@ MODES: dict[str, Mode] = {
     "rare-events": "chat",
 }
 CHAT = sample("chat")
+
+
+def taking(*names: str) -> dict[str, Any]:
+    """The form of an app that takes texts under these names."""
+    return {"user_input_form": [{"text-input": {"variable": name}} for name in names]}
 
 
 def app_of(name: str) -> App:
@@ -209,7 +215,7 @@ def test_a_browsers_get_of_the_original_route_is_live_html_with_all_text_escaped
         assert last_may_come.wait(60)
         yield from events[6:]
 
-    url = f"/duck/{duck.add(App(mode='workflow', script=script))}?text=a+b"
+    url = f"/duck/{duck.add(App(mode='workflow', script=script, form=taking('text')))}?text=a+b"
     with duck.client.stream("GET", url, headers={"Accept": BROWSER}) as response:
         assert response.headers["Content-Type"] == "text/html; charset=utf-8"
         chunks = response.iter_text()
@@ -441,7 +447,7 @@ BROWSERS_FORM = (  # with a file input that was left empty
 
 
 def test_a_form_and_a_query_string_run_an_app_too(duck: Duck) -> None:
-    app_id = duck.add(app_of("chat"))
+    app_id = duck.add(replace(app_of("chat"), form=taking("city")))
     duck.client.post(f"/chat/{app_id}", data={"query": "form", "city": "Oslo"})
     duck.client.post(f"/chat/{app_id}", content=BROWSERS_FORM, headers={"Content-Type": "multipart/form-data; boundary=b"})
     duck.client.get(
