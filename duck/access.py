@@ -1,6 +1,7 @@
-"""Who may call, and which app they mean."""
+"""Who may call, which app they mean, and from which pages."""
 
 import hmac
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from werkzeug import Request
@@ -8,43 +9,117 @@ from werkzeug import Request
 from duck.errors import DuckError, app_not_found
 from duck.settings import Settings, canonical
 
+PREFLIGHT_S = 600  # for which a browser may believe a preflight: Chromium takes no more than two hours, Safari ten minutes
+METHODS = "GET, HEAD, POST, OPTIONS"
 
-def admit(request: Request, settings: Settings, *, to_run: bool = False) -> None:
-    """Lets a caller with one right key pass. Keys are never read from the URL.
 
-    Raises `DuckError` 401 without a right key; for one who is going `to_run` an app also 403, where a browser sent the key by
-    itself on behalf of another site.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who calls: a holder of a key, or a `guest`. A key is `explicit` unless a browser sends it along by itself, as Basic is."""
+
+    guest: bool
+    explicit: bool
+
+
+GUEST = Caller(guest=True, explicit=False)
+
+
+def identify(request: Request, settings: Settings) -> Caller:
+    """Who the caller is, by the keys that came along: one right key is enough. Keys are never read from the URL.
+
+    Raises `DuckError` 401 for one who brings none but wrong ones.
     """
-    explicit = [request.headers.get("X-API-Key")]
-    basic = None
-    if authorization := request.authorization:
-        if authorization.type == "bearer":
-            explicit.append(authorization.token)
-        elif authorization.type == "basic":
-            basic = authorization.password
-    if any(_right(key, settings) for key in explicit):
-        return
-    if not _right(basic, settings):
-        raise _unauthorized(settings)
-    if to_run:
-        _refuse_other_sites(request)
+    key, authorization = request.headers.get("X-API-Key"), request.authorization
+    bearer = authorization.token if authorization and authorization.type == "bearer" else None
+    password = authorization.password if authorization and authorization.type == "basic" else None
+    if _right(key, settings) or _right(bearer, settings):
+        return Caller(guest=False, explicit=True)
+    if _right(password, settings):
+        return Caller(guest=False, explicit=False)
+    if key or request.headers.get("Authorization"):
+        raise unauthorized(settings)
+    return GUEST
 
 
-def resolve(name: str, settings: Settings) -> str:
-    """The id of the app that a route calls `name`: an alias, `default`, or a UUID in any spelling. Raises `DuckError` 404."""
+def resolve(name: str, settings: Settings, caller: Caller) -> str:
+    """The id of the app that a route calls `name`: an alias, `default`, or a UUID in any spelling.
+
+    Raises `DuckError` 404; for guests 401, whether the app is there or not.
+    """
     app_id = settings.names.get(name) or canonical(name)
+    if caller.guest and app_id not in settings.public:
+        raise unauthorized(settings)
     if not app_id or (settings.reachable is not None and app_id not in settings.reachable):
         raise app_not_found()
     return app_id
 
 
-def _right(key: str | None, settings: Settings) -> bool:
-    """Whether `key` is one of the keys, in a time that does not tell how much of it was right."""
-    given = (key or "").encode("utf-8", "surrogatepass")
-    return sum(hmac.compare_digest(given, right.encode("utf-8", "surrogatepass")) for right in settings.keys) > 0
+def is_public(name: str, settings: Settings) -> bool:
+    """Whether the app that a route calls `name` needs no key."""
+    return (settings.names.get(name) or canonical(name)) in settings.public
 
 
-def _unauthorized(settings: Settings) -> DuckError:
+def refuse_other_sites(request: Request, settings: Settings, caller: Caller) -> None:
+    """Refuses a run that a page of another site has asked for, where that page has no key of its own to show.
+
+    Browsers send a stored Basic password along with other sites' form posts and links, and to a public app anything.
+    `Sec-Fetch-Site` tells; over plain http there is none, and `Origin` on POST alone.
+
+    Raises `DuckError` 403.
+    """
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    if caller.explicit or settings.lists(origin):
+        return
+    if caller.guest and settings.any_origin and origin is not None and _hostname(origin):
+        return
+    if site is not None:
+        allowed = site in {"same-origin", "none"}
+    elif not caller.guest and request.method != "POST":
+        allowed = False
+    else:
+        host = _hostname(f"//{request.headers.get('Host', '')}")
+        allowed = origin is None or (_hostname(origin) or "null") == host
+    if not allowed:
+        raise DuckError(
+            403,
+            "forbidden",
+            "Another site's page may not run this app, unless its origin is listed in the endpoint's settings, or it sends a key "
+            "as Authorization: Bearer.",
+        )
+
+
+def asks_from_here(request: Request, caller: Caller) -> bool:
+    """Whether a GET comes from somebody who means it: with a key to show, from the address bar, or from a page of this origin."""
+    return caller.explicit or request.headers.get("Sec-Fetch-Site") in {"same-origin", "none"}
+
+
+def cors(request: Request, settings: Settings, *, public: bool) -> dict[str, str]:
+    """The headers by which a browser lets a page of another origin read the answer, none where it may not.
+
+    A preflight also gets to know that its page may send whatever headers it wants to: SDKs add their own.
+    """
+    origin = request.headers.get("Origin")
+    if origin and settings.lists(origin):
+        headers = {"Access-Control-Allow-Origin": origin}
+    elif origin and settings.any_origin and public:
+        headers = {"Access-Control-Allow-Origin": "*"}
+    else:
+        return {}
+    if request.method != "OPTIONS":
+        return {**headers, "Access-Control-Expose-Headers": "Retry-After"}
+    wanted = request.headers.get("Access-Control-Request-Headers", "")
+    names = [name.strip() for name in wanted.split(",")]
+    allowed = ", ".join(name for name in names if name and name.replace("-", "").isalnum() and name.isascii())
+    return {
+        **headers,
+        "Access-Control-Allow-Methods": METHODS,
+        "Access-Control-Max-Age": str(PREFLIGHT_S),
+        **({"Access-Control-Allow-Headers": allowed} if allowed else {}),
+    }
+
+
+def unauthorized(settings: Settings) -> DuckError:
+    """Who has no right key, where one is needed."""
     if not settings.keys:
         return DuckError(
             401,
@@ -58,26 +133,10 @@ def _unauthorized(settings: Settings) -> DuckError:
     )
 
 
-def _refuse_other_sites(request: Request) -> None:
-    """Refuses a request that a browser added the stored Basic password to, unless it comes from the endpoint's own pages.
-
-    Browsers send Basic credentials along with other sites' form posts and links. `Sec-Fetch-Site` tells; over plain http there
-    is none, and `Origin` on POST alone.
-    """
-    site = request.headers.get("Sec-Fetch-Site")
-    if site is not None:
-        allowed = site in {"same-origin", "none"}
-    elif request.method == "POST":
-        origin = request.headers.get("Origin")
-        allowed = origin is None or (_hostname(origin) or "null") == _hostname(f"//{request.headers.get('Host', '')}")
-    else:
-        allowed = False
-    if not allowed:
-        raise DuckError(
-            403,
-            "forbidden",
-            "A browser sent its stored password for another site. Send the key as Authorization: Bearer instead.",
-        )
+def _right(key: str | None, settings: Settings) -> bool:
+    """Whether `key` is one of the keys, in a time that does not tell how much of it was right."""
+    given = (key or "").encode("utf-8", "surrogatepass")
+    return sum(hmac.compare_digest(given, right.encode("utf-8", "surrogatepass")) for right in settings.keys) > 0
 
 
 def _hostname(url: str) -> str | None:

@@ -29,7 +29,7 @@ class DuckError(Exception):
 
     `status` is the HTTP status, `code` one of Dify's error codes or Duck's own, `message` a sentence that says what to do next
     and holds no key, path or stack. `headers` go out with the response. `event` is the `error` event of Dify's that was the
-    failure, if it was one.
+    failure, if it was one. A `private` message is for holders of a key: it is Dify's own, about what guests need not know.
     """
 
     def __init__(
@@ -40,6 +40,7 @@ class DuckError(Exception):
         *,
         headers: Mapping[str, str] | None = None,
         event: Mapping[str, Any] | None = None,
+        private: bool = False,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -47,6 +48,13 @@ class DuckError(Exception):
         self.message = message
         self.headers = headers or {}
         self.event = event
+        self.private = private
+
+    def for_guest(self) -> "DuckError":
+        """The same, as guests see it."""
+        if not self.private:
+            return self
+        return DuckError(self.status, self.code, guest_message(self.code), headers=self.headers)
 
     def as_dict(self) -> dict[str, Any]:
         """The error as a document, in the shape of Dify's own API."""
@@ -55,6 +63,17 @@ class DuckError(Exception):
     def as_event(self) -> Mapping[str, Any]:
         """The error as an event of a stream: Dify's own as it came, else one in its shape."""
         return self.event or {"event": "error", **self.as_dict()}
+
+
+def guest_message(code: str) -> str:
+    """The sentence that guests read about a failure that Dify has named by this code."""
+    return _GUEST_MESSAGES.get(code, "This app has failed to answer. If it goes on so, tell whoever runs it.")
+
+
+_GUEST_MESSAGES = {
+    "rate_limit_error": "This app takes no more requests for now. Try again in a moment.",
+    "provider_quota_exceeded": "This app cannot answer for now, since its model's quota is used up.",
+}
 
 
 def invalid(message: str) -> DuckError:
@@ -233,14 +252,14 @@ def _from_dify(status: int, answer: Mapping[str, Any], kind: str, conversation_i
         return error
     if status == 429 or code == "rate_limit_error":
         message = message or "The model takes no more requests for now."
-        return DuckError(429, "rate_limit_error", message, headers={"Retry-After": str(RETRY_AFTER_S)})
+        return DuckError(429, "rate_limit_error", message, headers={"Retry-After": str(RETRY_AFTER_S)}, private=True)
     if not message and status != 400:
         return DuckError(502, "completion_request_error", _NO_REASON)
     if not message and conversation_id:
         return invalid("conversation_id: this app has no such conversation. Leave it out to start one.")
     if not message:
         return DuckError(502, "app_unavailable", "This app is not ready to run. Choose a model for it in Dify and publish it.")
-    return DuckError(502, "completion_request_error" if code in _SAYS_NOTHING else code, message)
+    return DuckError(502, "completion_request_error" if code in _SAYS_NOTHING else code, message, private=True)
 
 
 # Dify 1.14 to 1.16 lose the query of a completion app on its way from a plugin, so that every run of one ends in a bare 500.
@@ -253,7 +272,8 @@ def _first(rows: tuple[_Row, ...], text: str) -> DuckError | None:
     for row in rows:
         if found := row.pattern.search(text):
             own = found.groupdict().get("text") or text
-            return DuckError(row.status, row.code, row.message.replace("{text}", own))
+            private = "{text}" in row.message and row.status != 400
+            return DuckError(row.status, row.code, row.message.replace("{text}", own), private=private)
     return None
 
 

@@ -113,7 +113,7 @@ def _fold_message(seen: Sequence[Event], kind: Kind) -> dict[str, Any]:
         raise errors.interrupted()
     finished = data_of(_last(seen, "workflow_finished") or {})
     if finished.get("status") == "failed":
-        raise errors.DuckError(502, "completion_request_error", f"Run failed: {finished.get('error')}")
+        raise errors.DuckError(502, "completion_request_error", f"Run failed: {finished.get('error')}", private=True)
     end = _last(seen, "message_end") or {}
     paused = _last(seen, "workflow_paused") or {}
     ids = next((event for event in reversed(seen) if "message_id" in event), {})

@@ -34,9 +34,10 @@ _streams_only: set[str] = set()  # ids of apps that refused blocking mode: agent
 
 
 class Gateway(Protocol):
-    """A way to run apps, for one request. `skipped` counts what came among the events and was none."""
+    """A way to run apps, for one request. `skipped` counts what came among the events and was none; `endpoint_id` is Dify's."""
 
     skipped: int
+    endpoint_id: str
 
     def stream(self, run: Run) -> Generator[Event]:
         """A run's events, as they come.
@@ -71,6 +72,7 @@ class SessionGateway:
         self._session = session
         self._invoke = invoke
         self.skipped = 0
+        self.endpoint_id = str(session.endpoint_id)
 
     def stream(self, run: Run) -> Generator[Event]:
         """See `Gateway`."""
@@ -118,7 +120,7 @@ class SessionGateway:
 
     def _key(self, app_id: str) -> tuple[str, str]:
         """What is known of an app is known to one endpoint only: one process may serve several workspaces."""
-        return str(self._session.endpoint_id), app_id
+        return self.endpoint_id, app_id
 
     def _fetch(self, app_id: str) -> Mapping[str, Any]:
         self._session.max_invocation_timeout = limits.PARAMETERS_SILENCE_S

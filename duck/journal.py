@@ -21,8 +21,8 @@ MAX_WORD = 64  # characters of what others have chosen: an app's id, a code of D
 class Entry:
     """One request's line in the making. What stays empty is left out of it.
 
-    `route` is the pattern of the route, not what was called. `events` are Dify's, which came through `dify`. `ended` is the
-    code of the error that the answer ended with.
+    `route` is the pattern of the route, not what was called; `by` is `guest` or `key`. `events` are Dify's, which came through
+    `dify`. `ended` is the code of the error that the answer ended with.
     """
 
     method: str
@@ -30,6 +30,7 @@ class Entry:
     app_id: str = ""
     kind: str = ""
     style: str = ""
+    by: str = ""
     status: int = 0
     events: int = 0
     dify: Gateway | None = None
@@ -66,6 +67,7 @@ class Entry:
             "app": self.app_id,
             "kind": self.kind,
             "format": self.style,
+            "by": self.by,
             "first": f"{self._first or 0:.3f}s",
             "total": f"{time.monotonic() - self._began:.3f}s",
             "events": self.events,

@@ -5,7 +5,7 @@ place until the silence limit.
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -17,11 +17,12 @@ class Holder(Protocol):
     """A run that holds a place.
 
     `heard` is when Dify last said something about it, in seconds on the clock of `Places.hold`. A `blocking` run is silent
-    by nature until its end.
+    by nature until its end. `guest` tells who has asked for it.
     """
 
     heard: float
     blocking: bool
+    guest: bool
 
     def give_up(self, error: DuckError) -> None:
         """Ends the run with this error."""
@@ -29,7 +30,7 @@ class Holder(Protocol):
 
 
 class Places:
-    """The places of one process; at most `limit` are held at a time."""
+    """The places of one process; at most `limit` are held at a time, and at most half of them by guests."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -44,8 +45,11 @@ class Places:
     def hold(self, run: Holder, now: float) -> Iterator[None]:
         """Holds a place for the run. Raises `DuckError` 503 where there is none and no run makes way."""
         with self._lock:
-            if len(self._held) >= self.limit:
-                self._make_way(now)
+            guests = [other for other in self._held if other.guest] if run.guest else []
+            if run.guest and len(guests) >= max(1, self.limit // 2):
+                self._make_way(guests, now)
+            elif len(self._held) >= self.limit:
+                self._make_way(self._held, now)
             self._held.add(run)
         try:
             yield
@@ -53,11 +57,11 @@ class Places:
             with self._lock:
                 self._held.discard(run)
 
-    def _make_way(self, now: float) -> None:
-        """Ends the run that has been silent for longest. Of a blocking one silence says little: these come last."""
-        silent = [run for run in self._held if now - run.heard >= limits.IDLE_S]
+    def _make_way(self, held: Iterable[Holder], now: float) -> None:
+        """Ends the run of these that has been silent for longest. Of a blocking one silence says little: these come last."""
+        silent = [run for run in held if now - run.heard >= limits.IDLE_S]
         if not silent:
-            raise _overloaded(f"Duck is running {self.limit} apps, as many as it can. Try again in a moment.")
+            raise _overloaded("Duck is running as many apps as it can. Try again in a moment.")
         run = min(silent, key=lambda run: (run.blocking, run.heard))
         self._held.discard(run)
         run.give_up(_overloaded("This run was silent for long and made way for another, since there were too many of them."))

@@ -57,12 +57,13 @@ class Inbox(Protocol):
     """A run's events on their way to the pump, and after them one `End`.
 
     `began` is when the run did, and `heard` when the last event came, on the pump's clock. A `blocking` run has one only, at its
-    end.
+    end. `guest` tells who has asked for it.
     """
 
     began: float
     heard: float
     blocking: bool
+    guest: bool
 
     def open(self) -> None:
         """Starts the run."""
@@ -91,9 +92,10 @@ class Reader:
     `entry` gets to know how many they were.
     """
 
-    def __init__(self, source: Generator[Event], entry: Entry, *, blocking: bool) -> None:
+    def __init__(self, source: Generator[Event], entry: Entry, *, blocking: bool, guest: bool = False) -> None:
         self.began = self.heard = CLOCK.now()
         self.blocking = blocking
+        self.guest = guest
         self._source = source
         self._entry = entry
         self._queue: SimpleQueue[Event | End] = SimpleQueue()

@@ -1,16 +1,20 @@
 """What the owner of an endpoint has set, parsed. Pure."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from duck.errors import DuckError
 
 DEFAULT = "default"  # the name of `default_app` in routes
+PUBLIC_RATE = 60  # runs a minute for all guests together, where nothing else is set: what a handful of people ask
 
 _UUID = re.compile(r"[0-9a-f]{8}(-?)[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 _ALIAS = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_RATE = re.compile(r"[1-9][0-9]{0,5}")
+_PORTS = {"http": 80, "https": 443}
 _SEPARATORS = re.compile(r"[\s,]+")
 
 
@@ -18,15 +22,25 @@ _SEPARATORS = re.compile(r"[\s,]+")
 class Settings:
     """An endpoint's settings.
 
-    `keys` open it; none: nobody may call. `names` are the routes' names of apps (aliases and `default`), each with the app's id.
-    `reachable` are the ids that may be called, None for every app of the workspace. All ids are in `canonical` form. `presets`
-    are the owner's values for inputs of the default app.
+    `keys` open it; without one only guests may call. `names` are the routes' names of apps (aliases and `default`), each with the
+    app's id. `reachable` are the ids that may be called, None for every app of the workspace. All ids are in `canonical` form.
+    `presets` are the owner's values for inputs of the default app. `public` are the ids of the apps that need no key,
+    `public_rate` is how many runs of them there may be in a minute. Pages of the `origins` may call, and with `any_origin` those
+    of all others may call public apps.
     """
 
     keys: tuple[str, ...]
     names: Mapping[str, str]
     reachable: frozenset[str] | None
     presets: Mapping[str, Any] = field(default_factory=dict)
+    public: frozenset[str] = frozenset()
+    public_rate: int = PUBLIC_RATE
+    origins: frozenset[str] = frozenset()
+    any_origin: bool = False
+
+    def lists(self, origin: str | None) -> bool:
+        """Whether an origin, as a browser sends it, is listed by its name."""
+        return origin is not None and origin.lower() in self.origins
 
 
 def canonical(text: str) -> str | None:
@@ -48,8 +62,17 @@ def parse(values: Mapping[str, Any]) -> Settings:
     if default:
         names[DEFAULT] = default
     reachable = frozenset([*ids, *([default] if default else [])]) if ids else None
-    keys = tuple(filter(None, _SEPARATORS.split(_text(values, "api_key"))))
-    return Settings(keys=keys, names=names, reachable=reachable, presets=_presets(values.get("default_app")))
+    origins = _words(values, "allowed_origins")
+    return Settings(
+        keys=tuple(_words(values, "api_key")),
+        names=names,
+        reachable=reachable,
+        presets=_presets(values.get("default_app")),
+        public=_public(_words(values, "public_apps"), names, reachable),
+        public_rate=_rate(_text(values, "public_rate").strip()),
+        origins=frozenset(_origin(word, number) for number, word in enumerate(origins, start=1) if word != "*"),
+        any_origin="*" in origins,
+    )
 
 
 def _text(values: Mapping[str, Any], name: str) -> str:
@@ -57,6 +80,46 @@ def _text(values: Mapping[str, Any], name: str) -> str:
     if not isinstance(value, str):
         raise _invalid(f"{name}: must be a text")
     return value
+
+
+def _words(values: Mapping[str, Any], name: str) -> list[str]:
+    return [word for word in _SEPARATORS.split(_text(values, name)) if word]
+
+
+def _public(words: Iterable[str], names: Mapping[str, str], reachable: frozenset[str] | None) -> frozenset[str]:
+    public = set()
+    for number, word in enumerate(words, start=1):
+        app_id = names.get(word) or canonical(word)
+        if not app_id or (reachable is not None and app_id not in reachable):
+            raise _invalid(f"public_apps: entry {number} must be an alias or an id of one of the apps")
+        public.add(app_id)
+    return frozenset(public)
+
+
+def _rate(text: str) -> int:
+    if not text:
+        return PUBLIC_RATE
+    if not _RATE.fullmatch(text):
+        raise _invalid("public_rate: must be a whole number of runs a minute, from 1 to 999999")
+    return int(text)
+
+
+def _origin(text: str, number: int) -> str:
+    """An origin as browsers write it: in lower case, and without the port that its scheme has anyway."""
+    try:
+        parts = urlsplit(text.removesuffix("/"))
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise _no_origin(number) from None
+    name = f"[{host}]" if ":" in (host or "") else host
+    origin = f"{parts.scheme}://{name}" + ("" if port is None else f":{port}")
+    if not host or parts.scheme not in _PORTS or origin != text.removesuffix("/").lower():  # a path, a user, …
+        raise _no_origin(number)
+    return origin.removesuffix(f":{_PORTS[parts.scheme]}")
+
+
+def _no_origin(number: int) -> DuckError:
+    return _invalid(f"allowed_origins: entry {number} must be like https://www.example.com, or *")
 
 
 def _apps(text: str) -> tuple[dict[str, str], list[str]]:

@@ -20,21 +20,23 @@ from duck.places import PLACES
 from duck.reader import CLOCK, Clock, End, Inbox, Reader
 
 
-def relay(source: Generator[Event], style: StreamFormat, entry: Entry, *, blocking: bool) -> bytes | Generator[bytes]:
+def relay(
+    source: Generator[Event], style: StreamFormat, entry: Entry, *, blocking: bool, guest: bool = False
+) -> bytes | Generator[bytes]:
     """A response's body from a run's events: `bytes` if the run is over already, else a generator that never raises.
 
     Waits for the first event, so that a run that fails at once is raised as its `DuckError`; but no longer than a keep-alive's
     time. Raises 503, too, where there is no place for the run.
     """
-    return Pump(Reader(source, entry, blocking=blocking), style, CLOCK, entry).body()
+    return Pump(Reader(source, entry, blocking=blocking, guest=guest), style, CLOCK, entry).body()
 
 
-def gather(source: Generator[Event], entry: Entry, *, blocking: bool) -> list[Event]:
+def gather(source: Generator[Event], entry: Entry, *, blocking: bool, guest: bool = False) -> list[Event]:
     """All events of a run, once it is over.
 
     Raises its `DuckError`; 503 where there is no place for it, 504 where it was silent for too long.
     """
-    return collect(Reader(source, entry, blocking=blocking), CLOCK)
+    return collect(Reader(source, entry, blocking=blocking, guest=guest), CLOCK)
 
 
 def collect(inbox: Inbox, clock: Clock) -> list[Event]:

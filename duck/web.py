@@ -4,21 +4,27 @@ The one place where errors become HTTP. Nothing may be raised from here: the SDK
 any other text into the caller's hands.
 """
 
+import contextlib
 import functools
+import time
 from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field, replace
 from types import GeneratorType
 from typing import Any, Concatenate
+from urllib.parse import quote
 
 from werkzeug import Request, Response
-from werkzeug.datastructures import MIMEAccept
 
 import duck
-from duck import access, errors, events, runs, settings, stream
+from duck import access, errors, events, guests, negotiation, runs, settings, stream
+from duck.access import Caller
 from duck.errors import DuckError
 from duck.events import Event, Kind
-from duck.formats import MIMETYPES, STREAMS, html, json
+from duck.formats import MIMETYPES, STREAMS, StreamFormat, html, json
+from duck.formats.sse import Sse
 from duck.gateway import Gateway
 from duck.journal import Entry
+from duck.rates import RATES
 from duck.runs import Asked, Run
 from duck.settings import Settings
 
@@ -32,7 +38,6 @@ METHODS: Mapping[str, tuple[str, ...]] = {
     "/parameters/<app_id>": ("GET",),
 }
 
-_FORMATS = {mimetype: name for name, mimetypes in MIMETYPES.items() for mimetype in mimetypes}
 _HEADERS = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -41,21 +46,49 @@ _HEADERS = {
 _NOT_BUFFERED = {"X-Accel-Buffering": "no"}  # nginx would hold a stream back
 
 
-def _answering[**P](handle: Callable[Concatenate[Request, Entry, P], Response]) -> Callable[Concatenate[Request, P], Response]:
+@dataclass(slots=True)
+class Exchange:
+    """One request, and what is known so far of who has made it. Until that is known it is a guest.
+
+    `owner` are the settings, None while they have not been read.
+    """
+
+    request: Request
+    entry: Entry
+    caller: Caller = access.GUEST
+    owner: Settings | None = None
+    cors: Mapping[str, str] = field(default_factory=dict)
+
+    def enter(self, values: Mapping[str, Any], name: str | None = None) -> Settings:
+        """Reads the settings, and finds out who calls; for a route with an app, whether they may have it.
+
+        Raises `DuckError`: 500 for settings that cannot be read, 401, 404.
+        """
+        owner = self.owner = settings.parse(values)
+        self.cors = access.cors(self.request, owner, public=name is not None and access.is_public(name, owner))
+        self.caller = access.identify(self.request, owner)
+        self.entry.by = "guest" if self.caller.guest else "key"
+        if name is not None:
+            self.entry.app_id = access.resolve(name, owner, self.caller)
+        return owner
+
+
+def _answering[**P](handle: Callable[Concatenate[Exchange, P], Response]) -> Callable[Concatenate[Request, P], Response]:
     """Makes whatever `handle` raises a response, adds the headers that all responses have, and has each request logged."""
 
     @functools.wraps(handle)
     def answering(request: Request, /, *args: P.args, **kwargs: P.kwargs) -> Response:
         entry = Entry(method=request.method, route=_route(request))
+        exchange = Exchange(request, entry)
         try:
-            response = handle(request, entry, *args, **kwargs)
+            response = handle(exchange, *args, **kwargs)
         except DuckError as error:
-            response = _error(request, entry, error)
+            response = _error(exchange, error)
         except Exception as error:  # noqa: BLE001 - see the module's docstring
-            response = _error(request, entry, errors.defect(error))
+            response = _error(exchange, errors.defect(error))
         finally:
             request.close()  # the temporary files of a form
-        response.headers.update(_HEADERS)
+        response.headers.update({**_HEADERS, **exchange.cors})
         entry.status = response.status_code
         if isinstance(response.response, GeneratorType):
             response.response = entry.follow(response.response)
@@ -68,8 +101,7 @@ def _answering[**P](handle: Callable[Concatenate[Request, Entry, P], Response]) 
 
 @_answering
 def serve(
-    request: Request,
-    entry: Entry,
+    exchange: Exchange,
     name: str,
     values: Mapping[str, Any],
     dify: Gateway,
@@ -79,65 +111,76 @@ def serve(
 ) -> Response:
     """Runs the app that the route calls `name`, as `kind`; `values` are the endpoint's settings.
 
-    `default_format` is for callers that accept anything; None: json, or ndjson for those who ask for streaming.
+    `default_format` is for callers that accept anything; None: json, or ndjson for those who ask for streaming. With one a
+    browser's GET runs the app, too; without one it gets the app's page.
     """
+    request, entry = exchange.request, exchange.entry
     entry.kind, entry.dify = kind, dify
-    asked = _negotiate(request)
-    owner = settings.parse(values)
-    access.admit(request, owner, to_run=True)
-    entry.app_id = access.resolve(name, owner)
-    wanted = runs.parse(request, kind, entry.app_id)
-    entry.style = style = asked or default_format or ("ndjson" if wanted.mode == "streaming" else "json")
+    owner = exchange.enter(values, name)
+    asked = negotiation.asked_format(request)
+    if request.method == "GET" and "Last-Event-ID" in request.headers:
+        return Response(status=204)  # which ends an EventSource's calling again
     if request.method == "HEAD":
-        return Response(content_type=json.CONTENT_TYPE if style == "json" else STREAMS[style].headers["Content-Type"])
+        return Response(headers=html.headers(owner.origins))
+    if negotiation.only_looks(request, exchange.caller, asked, runs_at_once=bool(default_format)):
+        return _start_page(request, owner, name, kind)
     if "prefetch" in request.headers.get("Sec-Purpose", ""):
         raise DuckError(403, "forbidden", "A run is not started in advance.")
-    run = runs.upload(_held(wanted, owner, dify), dify.upload)
+    access.refuse_other_sites(request, owner, exchange.caller)
+    wanted = runs.parse(request, kind, entry.app_id)
+    entry.style = style = asked or default_format or ("ndjson" if wanted.mode == "streaming" else "json")
+    run = _held(wanted, owner, dify)
+    if exchange.caller.guest:
+        RATES.take(dify.endpoint_id, owner.public_rate, time.monotonic())
+        run = replace(run, user="")
+    run = runs.upload(run, dify.upload)
     if style == "json":
-        return _document(_fold(dify, run, entry) if run.mode == "streaming" else _answer(dify, run, entry))
-    blocking = run.mode == "blocking"
-    source = _closing_events(dify, run) if blocking else dify.stream(run)
-    body = stream.relay(source, STREAMS[style](), entry, blocking=blocking)
-    return Response(body, headers={**STREAMS[style].headers, **_NOT_BUFFERED})
+        return _document(_fold(dify, run, exchange) if run.mode == "streaming" else _answer(dify, run, exchange))
+    return _stream(dify, run, exchange, style)
 
 
 @_answering
-def parameters(request: Request, entry: Entry, name: str, values: Mapping[str, Any], dify: Gateway) -> Response:
+def parameters(exchange: Exchange, name: str, values: Mapping[str, Any], dify: Gateway) -> Response:
     """The form of the app that the route calls `name`."""
-    owner = settings.parse(values)
-    access.admit(request, owner)
-    entry.app_id = access.resolve(name, owner)
-    return _document(dify.parameters(entry.app_id))
+    exchange.enter(values, name)
+    if exchange.request.method == "HEAD":
+        return Response(content_type=json.CONTENT_TYPE)
+    form = dify.parameters(exchange.entry.app_id)
+    return _document(guests.parameters(form) if exchange.caller.guest else form)
 
 
 @_answering
-def index(request: Request, _entry: Entry, values: Mapping[str, Any]) -> Response:
-    """What this endpoint offers, for those who may use it."""
-    owner = settings.parse(values)
-    access.admit(request, owner)
-    named = set(owner.names.values())
-    apps = [*owner.names, *sorted((owner.reachable or frozenset()) - named)]
+def index(exchange: Exchange, values: Mapping[str, Any]) -> Response:
+    """What this endpoint offers, for those who may use it: guests get to know of public apps alone."""
+    owner = exchange.enter(values)
+    seen = owner.public if exchange.caller.guest else owner.public | set(owner.names.values()) | (owner.reachable or frozenset())
+    if exchange.caller.guest and not seen:
+        raise access.unauthorized(owner)
+    names = {name: app_id for name, app_id in owner.names.items() if app_id in seen}
+    apps = [*names.items(), *((app_id, app_id) for app_id in sorted(seen - set(names.values())))]
     return _document(
         {
             "name": "duck",
             "version": duck.__version__,
-            "url": _public_url(request),
-            "apps": [{"alias": app, "public": False} for app in apps],
+            "url": _public_url(exchange.request),
+            "apps": [{"alias": name, "public": app_id in owner.public} for name, app_id in apps],
             "formats": list(MIMETYPES),
         }
     )
 
 
 @_answering
-def preflight(_request: Request, _entry: Entry) -> Response:
-    """The answer to a CORS preflight: no other origin is let in."""
+def preflight(exchange: Exchange, values: Mapping[str, Any]) -> Response:
+    """The answer to a CORS preflight: always 204; whether the page may go on, its headers tell."""
+    _let_read(exchange, values)
     return Response(status=204)
 
 
 @_answering
-def unknown(_request: Request, entry: Entry) -> Response:
+def unknown(exchange: Exchange, values: Mapping[str, Any]) -> Response:
     """404 for a path that no route has, 405 for a method that its route has not."""
-    methods = METHODS.get(entry.route)
+    _let_read(exchange, values)
+    methods = METHODS.get(exchange.entry.route)
     if not methods:
         raise DuckError(
             404,
@@ -148,29 +191,19 @@ def unknown(_request: Request, entry: Entry) -> Response:
     raise DuckError(405, "method_not_allowed", f"This route takes {allow}.", headers={"Allow": allow})
 
 
+def _let_read(exchange: Exchange, values: Mapping[str, Any]) -> None:
+    """Lets pages of other origins read the answer, where the settings say so; settings that cannot be read say nothing."""
+    with contextlib.suppress(DuckError):
+        owner = settings.parse(values)
+        name = exchange.request.path.rpartition("/")[2]
+        exchange.cors = access.cors(exchange.request, owner, public=access.is_public(name, owner))
+
+
 def _route(request: Request) -> str:
     """The pattern of the route that a request is for, `/?` if there is none."""
     first, *rest = request.path.strip("/").split("/")
     route = f"/{first}{'/<app_id>' * len(rest)}"
     return route if route in METHODS else "/?"
-
-
-def _negotiate(request: Request) -> str | None:
-    """The format that the caller asks for, None for one that takes anything. Raises `DuckError` 400 or 406."""
-    asked = request.args.get("format")
-    if asked is not None:
-        if asked not in MIMETYPES:
-            raise errors.invalid(f"format: must be one of {', '.join(MIMETYPES)}")
-        return asked
-    if not request.accept_mimetypes:
-        return None
-    # Without parameters: `application/json; charset=utf-8` means JSON, but Werkzeug finds it equal to nothing that lacks them.
-    accept = MIMEAccept([(accepted.partition(";")[0].strip().lower(), q) for accepted, q in request.accept_mimetypes])
-    best = accept.best_match([mimetype for mimetype in _FORMATS if accept.quality(mimetype) > 0])
-    if best is None:
-        raise DuckError(406, "not_acceptable", f"Accept must allow one of {', '.join(_FORMATS)}.")
-    ranges = {best, best.partition("/")[0] + "/*"}
-    return _FORMATS[best] if any(accepted in ranges or q == 0 for accepted, q in accept) else None
 
 
 def _held(wanted: Asked, owner: Settings, dify: Gateway) -> Run:
@@ -186,19 +219,32 @@ def _held(wanted: Asked, owner: Settings, dify: Gateway) -> Run:
     return run
 
 
-def _answer(dify: Gateway, run: Run, entry: Entry) -> Mapping[str, Any]:
+def _answer(dify: Gateway, run: Run, exchange: Exchange) -> Mapping[str, Any]:
     """The answer of a blocking run."""
-    [answer] = stream.gather(_asking(dify, run), entry, blocking=True)
-    return answer
+    guest = exchange.caller.guest
+    [answer] = stream.gather(_asking(dify, run), exchange.entry, blocking=True, guest=guest)
+    return guests.answer(answer) if guest else answer
 
 
 def _asking(dify: Gateway, run: Run) -> Generator[Mapping[str, Any]]:
     yield dify.answer(run)
 
 
-def _fold(dify: Gateway, run: Run, entry: Entry) -> Mapping[str, Any]:
+def _fold(dify: Gateway, run: Run, exchange: Exchange) -> Mapping[str, Any]:
     """The same from a streaming run."""
-    return events.fold(stream.gather(dify.stream(run), entry, blocking=False), run.kind)
+    guest, source = exchange.caller.guest, dify.stream(run)
+    seen = stream.gather(guests.events(source) if guest else source, exchange.entry, blocking=False, guest=guest)
+    return events.fold(seen, run.kind)
+
+
+def _stream(dify: Gateway, run: Run, exchange: Exchange, style: str) -> Response:
+    """A run as it comes, or a blocking one as the end of a stream."""
+    guest, blocking = exchange.caller.guest, run.mode == "blocking"
+    source = _closing_events(dify, run) if blocking else dify.stream(run)
+    writer: StreamFormat = Sse(numbered=True) if style == "sse" and exchange.request.method == "GET" else STREAMS[style]()
+    body = stream.relay(guests.events(source) if guest else source, writer, exchange.entry, blocking=blocking, guest=guest)
+    headers = _page_headers(exchange) if style == "html" else STREAMS[style].headers
+    return Response(body, headers={**headers, **_NOT_BUFFERED})
 
 
 def _closing_events(dify: Gateway, run: Run) -> Generator[Event]:
@@ -206,16 +252,31 @@ def _closing_events(dify: Gateway, run: Run) -> Generator[Event]:
     yield from events.unfold(dify.answer(run), run.kind)
 
 
+def _start_page(request: Request, owner: Settings, name: str, kind: Kind) -> Response:
+    """The app's page, from which a person runs it."""
+    fields = [(field_, value) for field_, value in request.args.items(multi=True) if field_ != "format"]
+    asks = kind == "chat" and not request.args.get("query", "").strip()
+    action = "?" if _route(request) != "/duck/<app_id>" else f"../workflow/{quote(name, safe='')}"
+    page = html.start_page(action, [pair for pair in fields if not (asks and pair[0] == "query")], asks=asks)
+    return Response(page, headers=html.headers(owner.origins))
+
+
+def _page_headers(exchange: Exchange) -> Mapping[str, str]:
+    return html.headers(exchange.owner.origins if exchange.owner else ())
+
+
 def _document(value: Any, status: int = 200) -> Response:
     return Response(stream.whole(json.document(value)), status, content_type=json.CONTENT_TYPE)
 
 
-def _error(request: Request, entry: Entry, error: DuckError) -> Response:
+def _error(exchange: Exchange, error: DuckError) -> Response:
     """An error before the first chunk: a page where HTML is asked for, else JSON."""
-    entry.ended = error.code
-    as_page = _wants_page(request)
+    exchange.entry.ended = error.code
+    if exchange.caller.guest:
+        error = error.for_guest()
+    as_page = negotiation.takes_page(exchange.request)
     response = (
-        Response(stream.whole(html.error_page(error)), error.status, html.Html.headers)
+        Response(stream.whole(html.error_page(error)), error.status, _page_headers(exchange))
         if as_page
         else _document(error.as_dict(), error.status)
     )
@@ -225,13 +286,6 @@ def _error(request: Request, entry: Entry, error: DuckError) -> Response:
         response.headers["WWW-Authenticate"] = f'Basic realm="Duck", charset="UTF-8", {bearer}' if as_page else bearer
     response.headers.update(error.headers)
     return response
-
-
-def _wants_page(request: Request) -> bool:
-    try:
-        return _negotiate(request) == "html"
-    except DuckError:
-        return False
 
 
 def _public_url(request: Request) -> str | None:

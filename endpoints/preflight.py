@@ -12,4 +12,4 @@ class Preflight(Endpoint):
     """Answers a browser that asks before it calls from another origin."""
 
     def _invoke(self, r: Request, values: Mapping, settings: Mapping) -> Response:
-        return web.preflight(r)
+        return web.preflight(r, settings)

@@ -12,4 +12,4 @@ class Unknown(Endpoint):
     """Says that there is no such route, or which methods it has."""
 
     def _invoke(self, r: Request, values: Mapping, settings: Mapping) -> Response:
-        return web.unknown(r)
+        return web.unknown(r, settings)

@@ -29,10 +29,15 @@ def sample(name: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (SAMPLES / f"{name}.ndjson").read_text("utf-8").splitlines()]
 
 
+def recorded(name: str) -> dict[str, Any]:
+    """A recorded document."""
+    document: dict[str, Any] = json.loads((SAMPLES / f"{name}.json").read_text("utf-8"))
+    return document
+
+
 def blocking_sample(name: str) -> dict[str, Any]:
     """A recorded blocking answer."""
-    answer: dict[str, Any] = json.loads((SAMPLES / f"{name}.blocking.json").read_text("utf-8"))
-    return answer
+    return recorded(f"{name}.blocking")
 
 
 def kind_of_sample(name: str) -> Kind:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from duck import access, settings, web
+from duck.access import GUEST, Caller
 from duck.errors import DuckError
 from duck.settings import Settings
 from tests.support import APP, KEY, SETTINGS, Dify, make_request
@@ -14,6 +15,7 @@ OTHER = "0b9a8c7d-1111-4222-8333-444455556666"
 CLOSED = settings.parse({})
 OPEN = settings.parse(SETTINGS)
 HOST = "dify.example.com"
+HOLDER = Caller(guest=False, explicit=True)
 
 
 def basic(password: str, user: str = "me") -> dict[str, str]:
@@ -28,7 +30,9 @@ def refusal(headers: dict[str, str], owner: Settings = OPEN, method: str = "POST
     """Status and code with which a caller is sent away, None for one who is let in."""
     request = make_request(method, "/chat/x", key=None, headers={"Host": HOST, **headers}, **options)
     try:
-        access.admit(request, owner, to_run=True)
+        caller = access.identify(request, owner)
+        access.resolve(APP, owner, caller)
+        access.refuse_other_sites(request, owner, caller)
     except DuckError as error:
         return error.status, error.code
     return None
@@ -112,14 +116,14 @@ def test_a_key_in_the_body_is_not_read() -> None:
 @pytest.mark.parametrize("headers", [bearer(KEY), bearer(""), {"X-API-Key": ""}, basic(""), {}], ids=repr)
 def test_where_no_key_is_set_nobody_is_let_in_and_told_why(headers: dict[str, str]) -> None:
     with pytest.raises(DuckError, match="No API key is set") as caught:
-        access.admit(make_request(key=None, headers=headers), CLOSED)
+        access.resolve(APP, CLOSED, access.identify(make_request(key=None, headers=headers), CLOSED))
 
     assert (caught.value.status, caught.value.code) == (401, "unauthorized")
 
 
 def test_a_refusal_tells_how_to_send_a_key_and_nothing_of_any() -> None:
     with pytest.raises(DuckError, match=r"Authorization: Bearer.*X-API-Key.*Basic") as caught:
-        access.admit(make_request(key="a-wrong-key"), OPEN)
+        access.identify(make_request(key="a-wrong-key"), OPEN)
 
     assert KEY not in caught.value.message
     assert "a-wrong-key" not in caught.value.message
@@ -273,7 +277,7 @@ DEFAULT_ALONE = settings.parse({"default_app": {"app_id": OTHER}})
     ],
 )
 def test_an_app_is_reachable_by_alias_by_default_and_by_its_id_however_spelt(name: str, owner: Settings, app_id: str) -> None:
-    assert access.resolve(name, owner) == app_id
+    assert access.resolve(name, owner, HOLDER) == app_id
 
 
 @pytest.mark.parametrize(
@@ -315,7 +319,7 @@ def test_an_app_is_reachable_by_alias_by_default_and_by_its_id_however_spelt(nam
 )
 def test_any_other_name_is_not_found(name: str, owner: Settings) -> None:
     with pytest.raises(DuckError) as caught:
-        access.resolve(name, owner)
+        access.resolve(name, owner, HOLDER)
 
     assert (caught.value.status, caught.value.code) == (404, "app_not_found")
 
@@ -324,7 +328,140 @@ def test_an_unlisted_app_cannot_be_told_from_one_that_does_not_exist() -> None:
     messages = []
     for name in (OTHER, "junk"):
         with pytest.raises(DuckError) as caught:
-            access.resolve(name, LISTED)
+            access.resolve(name, LISTED, HOLDER)
         messages.append(caught.value.as_dict())
 
     assert messages[0] == messages[1]
+
+
+# Guests
+
+PUBLIC = settings.parse({**SETTINGS, "public_apps": APP})
+
+
+@pytest.mark.parametrize("spelling", [APP, APP.upper(), APP.replace("-", "")])
+def test_a_public_app_needs_no_key_however_it_is_spelt(spelling: str) -> None:
+    assert access.resolve(spelling, PUBLIC, access.identify(make_request(key=None), PUBLIC)) == APP
+
+
+@pytest.mark.parametrize("name", [OTHER, "no-such-alias", "default", ""])
+def test_a_guest_does_not_learn_which_other_apps_there_are(name: str) -> None:
+    with pytest.raises(DuckError) as caught:
+        access.resolve(name, PUBLIC, GUEST)
+    assert (caught.value.status, caught.value.code) == (401, "unauthorized")
+
+
+@pytest.mark.parametrize(
+    "headers", [bearer("wrong"), {"X-API-Key": "wrong"}, basic("wrong"), {"Authorization": "junk"}], ids=repr
+)
+def test_who_brings_a_wrong_key_is_no_guest(headers: dict[str, str]) -> None:
+    assert refusal(headers, PUBLIC) == (401, "unauthorized")
+
+
+@pytest.mark.parametrize("headers", [{}, {"X-API-Key": ""}, {"Cookie": "a=b"}])
+def test_who_brings_none_is_one(headers: dict[str, str]) -> None:
+    assert access.identify(make_request(key=None, headers=headers), PUBLIC) == GUEST
+
+
+LISTING = settings.parse({**SETTINGS, "public_apps": APP, "allowed_origins": "https://shop.example"})
+ANY = settings.parse({**SETTINGS, "public_apps": APP, "allowed_origins": "*"})
+BOTH = settings.parse({**SETTINGS, "public_apps": APP, "allowed_origins": "*, https://shop.example"})
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize(
+    ("owner", "headers", "expected"),
+    [
+        (PUBLIC, {}, None),
+        (PUBLIC, {"Sec-Fetch-Site": "same-origin"}, None),
+        (PUBLIC, {"Sec-Fetch-Site": "none"}, None),
+        (PUBLIC, {"Sec-Fetch-Site": "cross-site"}, FORBIDDEN),
+        (PUBLIC, {"Sec-Fetch-Site": "same-site"}, FORBIDDEN),
+        (PUBLIC, {"Origin": f"https://{HOST}"}, None),
+        (PUBLIC, {"Origin": "https://evil.example"}, FORBIDDEN),
+        (PUBLIC, {"Origin": "null"}, FORBIDDEN),
+        (LISTING, {"Origin": "https://shop.example", "Sec-Fetch-Site": "cross-site"}, None),
+        (LISTING, {"Origin": "https://SHOP.example", "Sec-Fetch-Site": "cross-site"}, None),
+        (LISTING, {"Origin": "https://shop.example"}, None),
+        (LISTING, {"Origin": "http://shop.example", "Sec-Fetch-Site": "cross-site"}, FORBIDDEN),
+        (LISTING, {"Origin": "https://shop.example:8443", "Sec-Fetch-Site": "cross-site"}, FORBIDDEN),
+        (LISTING, {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}, FORBIDDEN),
+        (LISTING, {"Sec-Fetch-Site": "cross-site"}, FORBIDDEN),
+        (ANY, {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}, None),
+        (ANY, {"Origin": "null", "Sec-Fetch-Site": "cross-site"}, FORBIDDEN),
+        (ANY, {"Sec-Fetch-Site": "cross-site"}, FORBIDDEN),
+    ],
+)
+def test_a_guests_run_comes_from_here_or_from_a_listed_origin(
+    owner: Settings, headers: dict[str, str], expected: tuple[int, str] | None, method: str
+) -> None:
+    assert refusal(headers, owner, method) == expected
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize(
+    ("owner", "origin", "expected"),
+    [
+        (LISTING, "https://shop.example", None),
+        (BOTH, "https://shop.example", None),
+        (BOTH, "https://evil.example", FORBIDDEN),
+        (ANY, "https://shop.example", FORBIDDEN),
+    ],
+)
+def test_a_stored_password_serves_a_listed_origin_only_by_its_name(
+    owner: Settings, origin: str, expected: tuple[int, str] | None, method: str
+) -> None:
+    assert refusal(basic(KEY) | {"Origin": origin, "Sec-Fetch-Site": "cross-site"}, owner, method) == expected
+
+
+# CORS
+
+
+def cors(owner: Settings, origin: str | None, *, public: bool = True, method: str = "POST", **headers: str) -> dict[str, str]:
+    given = {**({"Origin": origin} if origin else {}), **{name.replace("_", "-"): value for name, value in headers.items()}}
+    return access.cors(make_request(method, key=None, headers=given), owner, public=public)
+
+
+@pytest.mark.parametrize(
+    ("owner", "origin", "public", "allowed"),
+    [
+        (LISTING, "https://shop.example", True, "https://shop.example"),
+        (LISTING, "https://shop.example", False, "https://shop.example"),
+        (LISTING, "https://evil.example", True, None),
+        (LISTING, None, True, None),
+        (LISTING, "null", True, None),
+        (ANY, "https://evil.example", True, "*"),
+        (ANY, "https://evil.example", False, None),
+        (ANY, "null", True, "*"),
+        (BOTH, "https://shop.example", False, "https://shop.example"),
+        (BOTH, "https://evil.example", True, "*"),
+        (PUBLIC, "https://shop.example", True, None),
+    ],
+)
+def test_pages_of_listed_origins_may_read_the_answer(
+    owner: Settings, origin: str | None, allowed: str | None, *, public: bool
+) -> None:
+    headers = cors(owner, origin, public=public)
+    assert headers.get("Access-Control-Allow-Origin") == allowed
+    assert headers == (
+        {} if allowed is None else {"Access-Control-Allow-Origin": allowed, "Access-Control-Expose-Headers": "Retry-After"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("wanted", "allowed"),
+    [
+        ("content-type, authorization", "content-type, authorization"),
+        ("x-stainless-os,X-API-Key", "x-stainless-os, X-API-Key"),
+        ("", None),
+        ("x y, a:b, <script>, ok, é", "ok"),
+    ],
+)
+def test_a_preflight_is_told_that_any_header_may_be_sent(wanted: str, allowed: str | None) -> None:
+    headers = cors(LISTING, "https://shop.example", method="OPTIONS", Access_Control_Request_Headers=wanted)
+    assert headers == {
+        "Access-Control-Allow-Origin": "https://shop.example",
+        "Access-Control-Allow-Methods": "GET, HEAD, POST, OPTIONS",
+        "Access-Control-Max-Age": "600",
+        **({"Access-Control-Allow-Headers": allowed} if allowed else {}),
+    }

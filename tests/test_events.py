@@ -1,6 +1,5 @@
 """Reading Dify's events, and folding them into the answer of blocking mode and back."""
 
-import json
 from typing import Any
 
 import pytest
@@ -8,7 +7,7 @@ import pytest
 from duck import events
 from duck.errors import DuckError
 from duck.events import Event, Kind
-from tests.support import SAMPLES, STREAMS, blocking_sample, kind_of_sample, sample
+from tests.support import STREAMS, blocking_sample, kind_of_sample, recorded, sample
 
 CHAT = {
     "conversation_id": "c7e1f2a3-9b64-4d2a-8f10-62b5d4c3a901",
@@ -17,11 +16,6 @@ CHAT = {
     "task_id": "0f3c9d52-7a41-4c1e-9b7e-3a1d5e2f8c10",
 }
 END = {"event": "message_end", **CHAT, "id": CHAT["message_id"], "metadata": {}, "files": []}
-
-
-def recorded(name: str) -> dict[str, Any]:
-    answer: dict[str, Any] = json.loads((SAMPLES / f"{name}.json").read_text("utf-8"))
-    return answer
 
 
 def without_nulls(value: Any) -> Any:

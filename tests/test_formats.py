@@ -13,7 +13,7 @@ from httpx_sse import EventSource
 from duck.errors import DuckError
 from duck.events import Event
 from duck.formats import MIMETYPES, STREAMS
-from duck.formats.html import Html, error_page
+from duck.formats.html import Html, error_page, headers
 from duck.formats.json import CONTENT_TYPE, document
 from duck.formats.ndjson import Ndjson
 from duck.formats.sse import Sse
@@ -293,7 +293,7 @@ def test_the_page_of_an_error_is_flawless_and_shows_its_message(text: str) -> No
 
 
 def test_a_page_may_load_and_run_nothing() -> None:
-    policy = Html.headers["Content-Security-Policy"]
+    policy = headers()["Content-Security-Policy"]
 
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy

@@ -53,7 +53,7 @@ def test_a_blocking_answer(log: Log) -> None:
     response = call(Dify(blocking=blocking_sample("chat")))
     size = len(body_of(response))
     assert re.fullmatch(
-        rf"POST /chat/<app_id> 200 app={APP} kind=chat format=json {TIMES} events=1 bytes={size} end=complete",
+        rf"POST /chat/<app_id> 200 app={APP} kind=chat format=json by=key {TIMES} events=1 bytes={size} end=complete",
         log.line(),
     )
 
@@ -67,7 +67,7 @@ def test_a_live_stream_is_logged_at_its_end(log: Log) -> None:
     go_on.set()
     size = len(first) + sum(map(len, body))
     assert re.fullmatch(
-        rf"POST /chat/<app_id> 200 app={APP} kind=chat format=sse {TIMES} events=4 bytes={size} end=complete",
+        rf"POST /chat/<app_id> 200 app={APP} kind=chat format=sse by=key {TIMES} events=4 bytes={size} end=complete",
         log.line(),
     )
 
@@ -135,8 +135,8 @@ def test_a_refused_request_says_why_and_repeats_nothing_of_it(log: Log, style: s
     ],
 )
 def test_other_requests_are_told_by_their_route(log: Log, path: str, route: str) -> None:
-    web.unknown(make_request("DELETE", path))
-    web.preflight(make_request("OPTIONS", path))
+    web.unknown(make_request("DELETE", path), SETTINGS)
+    web.preflight(make_request("OPTIONS", path), SETTINGS)
     assert [line.split()[:2] for line in log.lines()] == [["DELETE", route], ["OPTIONS", route]]
 
 

@@ -51,6 +51,9 @@ def test_a_key_is_a_secret() -> None:
         "api_key": "secret-input",
         "default_app": "app-selector",
         "apps": "text-input",
+        "public_apps": "text-input",
+        "public_rate": "text-input",
+        "allowed_origins": "text-input",
     }
 
 

@@ -9,9 +9,10 @@ from duck.places import Places
 
 
 class Run:
-    def __init__(self, heard: float, *, blocking: bool = False) -> None:
+    def __init__(self, heard: float, *, blocking: bool = False, guest: bool = False) -> None:
         self.heard = heard
         self.blocking = blocking
+        self.guest = guest
         self.error: DuckError | None = None
 
     def give_up(self, error: DuckError) -> None:
@@ -63,3 +64,27 @@ def test_a_run_that_made_way_does_not_take_another_ones_place_along() -> None:
     assert len(places) == 1
     held.__exit__(None, None, None)
     assert len(places) == 0
+
+
+def test_guests_hold_at_most_half_of_the_places() -> None:
+    places = Places(limit=4)
+    with ExitStack() as holding:
+        guests = [Run(0, guest=True), Run(0, guest=True)]
+        for run in guests:
+            holding.enter_context(places.hold(run, 0))
+        with pytest.raises(DuckError) as caught, places.hold(Run(1, guest=True), 1):
+            pass
+        assert caught.value.code == "overloaded"
+        with places.hold(Run(1), 1), places.hold(Run(1), 1):
+            assert len(places) == 4
+
+
+def test_a_guest_takes_the_place_of_a_silent_guest_and_of_nobody_else() -> None:
+    places, holder, guest = Places(limit=2), Run(0), Run(5, guest=True)
+    with places.hold(holder, 0), places.hold(guest, 0), places.hold(Run(100, guest=True), 100):
+        assert (holder.error, guest.error is not None, len(places)) == (None, True, 2)
+
+
+def test_where_there_is_one_place_a_guest_may_have_it() -> None:
+    with (places := Places(limit=1)).hold(Run(0, guest=True), 0):
+        assert len(places) == 1

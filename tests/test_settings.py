@@ -195,3 +195,87 @@ def test_any_settings_at_all_are_read_or_refused(values: dict[str, Any]) -> None
     else:
         assert all(parsed.keys)
         assert parsed.reachable is None or set(parsed.names.values()) <= parsed.reachable
+
+
+# Guests and other origins
+
+
+@pytest.mark.parametrize(
+    ("values", "public"),
+    [
+        ({}, set()),
+        ({"public_apps": None}, set()),
+        ({"public_apps": " , "}, set()),
+        ({"public_apps": A}, {A}),
+        ({"public_apps": f"{A.upper()} {B.replace('-', '')}"}, {A, B}),
+        ({"apps": f"a={A}, {B}", "public_apps": "a"}, {A}),
+        ({"apps": f"a={A}, {B}", "public_apps": f"{B}, a"}, {A, B}),
+        ({"default_app": {"app_id": A}, "public_apps": "default"}, {A}),
+        ({"apps": B, "default_app": {"app_id": A}, "public_apps": A}, {A}),
+    ],
+)
+def test_public_apps_are_named_by_alias_or_id(values: dict[str, Any], public: set[str]) -> None:
+    assert settings.parse(values).public == public
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"public_apps": "no-such-alias"},
+        {"public_apps": "default"},
+        {"apps": A, "public_apps": B},
+        {"apps": A, "public_apps": f"{A}, junk"},
+        {"public_apps": ["x"]},
+        {"public_apps": "*"},
+        {"public_rate": "0"},
+        {"public_rate": "-1"},
+        {"public_rate": "1.5"},
+        {"public_rate": "many"},
+        {"public_rate": "1000000"},
+        {"public_rate": 60},
+        {"public_rate": "\u0661"},
+        {"allowed_origins": "www.example.org"},
+        {"allowed_origins": "https:///"},
+        {"allowed_origins": "ftp://example.com"},
+        {"allowed_origins": "https://example.com/path"},
+        {"allowed_origins": "https://example.com?x"},
+        {"allowed_origins": "https://me@example.com"},
+        {"allowed_origins": "https://example.com:port"},
+        {"allowed_origins": "https://*.example.com:99999"},
+        {"allowed_origins": "https://["},
+        {"allowed_origins": "null"},
+        {"allowed_origins": "https://example.com, javascript:alert(1)"},
+    ],
+    ids=repr,
+)
+def test_what_cannot_be_read_closes_the_endpoint_and_names_the_setting(values: dict[str, Any]) -> None:
+    with pytest.raises(DuckError) as caught:
+        settings.parse(values)
+    assert (caught.value.status, caught.value.code) == (500, "invalid_settings")
+    [name] = [name for name in values if name != "apps"]
+    assert f" {name}: " in caught.value.message
+    assert str(values[name]) not in caught.value.message
+
+
+@pytest.mark.parametrize(("text", "rate"), [("", 60), (" ", 60), (None, 60), ("1", 1), (" 120 ", 120), ("999999", 999_999)])
+def test_the_rate_of_guests_is_a_whole_number(text: str | None, rate: int) -> None:
+    assert settings.parse({"public_rate": text}).public_rate == rate
+
+
+@pytest.mark.parametrize(
+    ("text", "origins", "any_origin"),
+    [
+        ("", set(), False),
+        ("https://www.example.com", {"https://www.example.com"}, False),
+        ("https://A.example/, http://b.example:8080", {"https://a.example", "http://b.example:8080"}, False),
+        ("https://a.example:443 http://b.example:80", {"https://a.example", "http://b.example"}, False),
+        ("http://[::1]:3000", {"http://[::1]:3000"}, False),
+        ("*", set(), True),
+        ("*, https://a.example", {"https://a.example"}, True),
+    ],
+)
+def test_origins_are_kept_as_browsers_write_them(text: str, origins: set[str], *, any_origin: bool) -> None:
+    parsed = settings.parse({"allowed_origins": text})
+    assert (set(parsed.origins), parsed.any_origin) == (origins, any_origin)
+    assert all(parsed.lists(origin) and parsed.lists(origin.upper()) for origin in origins)
+    assert not any(map(parsed.lists, (None, "", "null", "https://evil.example", "*")))

@@ -256,7 +256,7 @@ def test_head_runs_nothing() -> None:
     dify = Dify()
     response = call(dify, method="HEAD", path="/x?query=hi&format=sse")
     assert (response.status_code, body_of(response), dify.calls) == (200, b"", [])
-    assert response.headers["Content-Type"] == "text/event-stream"
+    assert response.headers["Content-Type"] == "text/html; charset=utf-8"
 
 
 def test_a_prefetch_runs_nothing() -> None:
@@ -562,14 +562,14 @@ def test_the_index_needs_a_key() -> None:
 
 
 def test_a_preflight_is_answered_without_a_body_and_lets_nobody_in() -> None:
-    response = web.preflight(make_request("OPTIONS", "/chat/x", headers={"Origin": "https://o.example"}))
+    response = web.preflight(make_request("OPTIONS", "/chat/x", headers={"Origin": "https://o.example"}), SETTINGS)
     assert (response.status_code, body_of(response)) == (204, b"")
     assert not [name for name, _ in response.headers if name.startswith("Access-Control")]
 
 
 @pytest.mark.parametrize("path", ["/chat", "/chat/", "/chat/a/b", "/v1/chat-messages", "/nothing", "/duck"])
 def test_a_path_without_a_route_is_not_found(path: str) -> None:
-    assert error_of(web.unknown(make_request("POST", path, key=None))) == (404, "not_found")
+    assert error_of(web.unknown(make_request("POST", path, key=None), SETTINGS)) == (404, "not_found")
 
 
 @pytest.mark.parametrize(
@@ -584,7 +584,7 @@ def test_a_path_without_a_route_is_not_found(path: str) -> None:
     ],
 )
 def test_a_method_that_a_route_has_not_is_405_with_allow(method: str, path: str, allow: str) -> None:
-    response = web.unknown(make_request(method, path, key=None))
+    response = web.unknown(make_request(method, path, key=None), SETTINGS)
     assert error_of(response) == (405, "method_not_allowed")
     assert response.headers["Allow"] == allow
 

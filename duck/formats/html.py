@@ -4,7 +4,7 @@ import base64
 import hashlib
 import html
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from duck import events
@@ -21,7 +21,13 @@ _HEAD = (
 )
 _TAIL = "</body></html>\n"
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-_POLICY = f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+_POLICY = f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; form-action 'self'; base-uri 'none'; frame-ancestors "
+
+
+def headers(ancestors: Iterable[str] = ()) -> dict[str, str]:
+    """The headers of a page. Pages of the origins that are its `ancestors` may embed it."""
+    policy = _POLICY + (" ".join(sorted(ancestors)) or "'none'")
+    return {**Html.headers, "Content-Security-Policy": policy, "Referrer-Policy": "same-origin"}
 
 
 class Html:
@@ -29,8 +35,6 @@ class Html:
 
     headers: ClassVar[Mapping[str, str]] = {
         "Content-Type": "text/html; charset=utf-8",
-        "Content-Security-Policy": _POLICY,
-        "Referrer-Policy": "same-origin",
     }
     keep_alive: ClassVar[bytes] = b"<!---->"
 
@@ -78,6 +82,14 @@ class Html:
     def _close(self) -> str:
         end, self._open = self._open, ""
         return end
+
+
+def start_page(action: str, fields: Iterable[tuple[str, str]], *, asks: bool) -> bytes:
+    """A whole document with a button that runs the app by a POST to `action`, with these fields; `asks` for the query, too."""
+    hidden = "".join(f'<input type="hidden" name="{_escape(name)}" value="{_escape(value)}">' for name, value in fields)
+    query = '<p><label>Message <input name="query" required></label></p>' if asks else ""
+    form = f'<form method="post" action="{_escape(action)}">{hidden}{query}<p><button>Run this app</button></p></form>'
+    return (_HEAD + form + _TAIL).encode()
 
 
 def error_page(error: DuckError) -> bytes:

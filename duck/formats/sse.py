@@ -11,11 +11,17 @@ from duck.formats import json
 
 
 class Sse:
-    """Writes each event as one `data` line: JSON has no line's end of its own, so that one is enough."""
+    """Writes each event as one `data` line: JSON has no line's end of its own, so that one is enough.
+
+    `numbered` events have ids. An `EventSource` calls again after every end, and tells then which id it has seen last.
+    """
 
     headers: ClassVar[Mapping[str, str]] = {"Content-Type": "text/event-stream"}
     # A comment: Dify's own `event: ping` without data breaks the readers in several SDKs.
     keep_alive: ClassVar[bytes] = b": ping\n\n"
+
+    def __init__(self, *, numbered: bool = False) -> None:
+        self._number = 0 if numbered else None
 
     def head(self) -> bytes:
         """Nothing."""
@@ -23,7 +29,10 @@ class Sse:
 
     def event(self, event: Event) -> bytes:
         """The event and an empty line."""
-        return b"data: " + json.encode(event) + b"\n\n"
+        if self._number is None:
+            return b"data: " + json.encode(event) + b"\n\n"
+        self._number += 1
+        return b"id: %d\ndata: %s\n\n" % (self._number, json.encode(event))
 
     def tail(self) -> bytes:
         """Nothing."""

@@ -1,0 +1,206 @@
+"""What guests get to see: every field of every sample has been decided about, and nothing that is planted comes through."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from devhost import Call, demo
+from duck import guests
+from duck.errors import guest_message
+from duck.events import Event
+from tests.support import SAMPLES, STREAMS, blocking_sample, recorded, sample
+
+BLOCKING = sorted(path.name.removesuffix(".json") for path in SAMPLES.glob("*.blocking*.json") if "agent" not in path.name)
+
+# Fields that guests do not see, where they are: an asterisk stands for any event. A field that is neither shown nor here is one
+# that nobody has decided about.
+HIDDEN = {
+    "*": "from_variable_selector",
+    "agent_thought": "*",
+    "agent_log": "*",
+    "reasoning_chunk": "*",
+    "error": "message",  # a sentence of Duck's takes its place
+    "message_replace": "reason",
+    "message_end": "metadata.usage metadata.reasoning metadata.annotation_reply",
+    "message_end.metadata.retriever_resources": (
+        "dataset_id dataset_name document_id data_source_type segment_id retriever_from score hit_count word_count "
+        "segment_position index_node_hash content page doc_metadata files summary"
+    ),
+    "message_end.files": "related_id transfer_method upload_file_id remote_url belongs_to",
+    "workflow_started": "data.inputs",
+    "workflow_paused": "data.reasons data.total_tokens",
+    "workflow_finished": "data.error data.total_tokens data.created_by data.exceptions_count",
+    "workflow_finished.data.files": "dify_model_identity transfer_method remote_url reference related_id",
+    "node": (
+        "data.inputs data.inputs_truncated data.process_data data.process_data_truncated data.outputs data.outputs_truncated "
+        "data.error data.execution_metadata data.files data.extras data.agent_strategy data.pre_loop_output data.total_tokens"
+    ),
+    "text_chunk": "data.from_variable_selector",
+    "human": (
+        "data.form_id data.form_content data.inputs data.actions data.display_in_ui data.form_token data.approval_channels "
+        "data.resolved_default_values data.rendered_content data.action_id data.action_text data.submitted_data"
+    ),
+}
+NODES = ("node_", "iteration_", "loop_")
+
+
+def paths(value: Any, path: str = "") -> Iterator[str]:
+    """The path of every field, lists left out; what lies in outputs and inputs is one field."""
+    if isinstance(value, list):
+        for item in value:
+            yield from paths(item, path)
+    elif isinstance(value, Mapping) and path.rpartition(".")[2] not in {
+        "outputs",
+        "inputs",
+        "usage",
+        "reasoning",
+        "execution_metadata",
+    }:
+        for name, inner in value.items():
+            yield from paths(inner, f"{path}.{name}" if path else name)
+    else:
+        yield path
+
+
+def hidden(event: Event) -> set[str]:
+    name = str(event["event"])
+    group = "node" if name.startswith(NODES) else "human" if name.startswith("human_") else name
+    found = set(HIDDEN["*"].split()) | set(HIDDEN.get(group, "").split())
+    for place, names in HIDDEN.items():
+        if place.startswith(f"{group}.") and group == name:
+            found |= {f"{place.removeprefix(name + '.')}.{field}" for field in names.split()}
+    return found
+
+
+def is_hidden(path: str, fields: set[str]) -> bool:
+    return "*" in fields or any(path == field or path.startswith(f"{field}.") for field in fields)
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_every_field_of_an_event_is_shown_or_hidden_on_purpose(name: str) -> None:
+    for event in sample(name):
+        shown = set(paths(guests.event_for_guest(event) or {}))
+        undecided = {path for path in paths(event) if path not in shown and not is_hidden(path, hidden(event))}
+        assert undecided == set(), event["event"]
+        leaked = {path for path in shown if is_hidden(path, hidden(event))} - {"message", "data.error"}
+        assert leaked == set(), event["event"]
+
+
+def test_an_event_of_tomorrow_is_not_shown() -> None:
+    assert guests.event_for_guest({"event": "tomorrow", "answer": "x"}) is None
+
+
+def test_fields_of_tomorrow_are_not_shown() -> None:
+    event = {"event": "message", "answer": "x", "prompt": "secret", "id": "1"}
+    assert guests.event_for_guest(event) == {"event": "message", "answer": "x", "id": "1"}
+
+
+@pytest.mark.parametrize(
+    "odd", [{"data": None}, {"data": [1]}, {"data": "x"}, {"metadata": 7}, {"files": 7}, {"files": ["x"]}, {}]
+)
+@pytest.mark.parametrize("name", ["message_end", "node_finished", "workflow_finished"])
+def test_odd_fields_do_no_harm(name: str, odd: dict[str, Any]) -> None:
+    assert (guests.event_for_guest({"event": name, **odd}) or {})["event"] == name
+
+
+def test_an_answer_of_one_delta_looks_as_it_is() -> None:
+    assert guests.answer(blocking_sample("chat")) == {
+        **{name: blocking_sample("chat")[name] for name in ("event", "task_id", "id", "message_id", "conversation_id", "mode")},
+        "answer": "The Pro plan costs 20 USD per month.",
+        "metadata": {"retriever_resources": [{"position": 1, "document_name": "pricing.md", "title": None}]},
+        "created_at": 1784000000,
+    }
+
+
+def test_a_failed_run_says_that_it_failed_and_not_why() -> None:
+    answer = guests.answer(recorded("workflow.blocking.failed"))
+    assert (answer["data"]["status"], answer["data"]["error"]) == ("failed", guest_message(""))
+    finished = guests.event_for_guest(sample("workflow.failed")[-1])
+    assert finished
+    assert finished["data"]["error"] == guest_message("")
+    assert "error" not in (guests.event_for_guest(sample("workflow")[-1]) or {})["data"]
+
+
+# Needles
+
+
+# What the demo's apps plant: in prompts, inputs and outputs of nodes, thoughts, tools and documents.
+NEEDLES = (
+    "gpt-4o-mini",
+    "langgenius",
+    "text2image",
+    "An endpoint plugin gives an app",
+    "prompts",
+    "tok_demo",
+    "Rate Limit Error",
+)
+
+
+def planted() -> Iterator[tuple[str, list[Event]]]:
+    """The events of each demo app, with all that they plant."""
+    for alias, app in demo.apps(pace=0).items():
+        call = Call(
+            app_id=alias, query="hi", inputs={"text": "input needle"}, response_mode="streaming", conversation_id="", user=""
+        )
+        events: list[Event] = [step for step in app.steps(call) if isinstance(step, dict)]
+        if events:
+            yield alias, events
+
+
+def text_of(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def test_nothing_that_is_planted_in_the_samples_or_the_demo_is_shown() -> None:
+    everything: list[tuple[str, list[Event]]] = [*planted(), *((name, list[Event](sample(name))) for name in STREAMS)]
+    whole = "".join(text_of(events) for _, events in everything)
+    assert [needle for needle in NEEDLES if needle not in whole] == [], "each is really there"
+    for name, events in everything:
+        # What an app answers is shown, whatever it says.
+        said = "".join(str(event.get("answer", "")) + text_of(event.get("data", {})) for event in events if _is_answer(event))
+        shown = text_of([guests.event_for_guest(event) for event in events])
+        assert [needle for needle in NEEDLES if needle in shown and needle not in said] == [], name
+
+
+def _is_answer(event: Event) -> bool:
+    name = event["event"]
+    return name in {"message", "agent_message", "message_replace", "text_chunk"} or (
+        name == "workflow_finished" and event["data"].get("status") == "succeeded"
+    )
+
+
+@pytest.mark.parametrize("name", BLOCKING)
+def test_every_field_of_a_blocking_answer_is_shown_or_is_not_in_the_events_either(name: str) -> None:
+    shown = text_of(guests.answer(recorded(name)))
+    assert [needle for needle in NEEDLES if needle in shown] == []
+    assert not {"usage", "reasons", "annotation_reply", "content", "total_tokens"} & {
+        path.rpartition(".")[2] for path in paths(guests.answer(recorded(name)))
+    }
+
+
+def test_a_form_shows_what_is_asked_for() -> None:
+    parameters = recorded("fetch_app.workflow")
+    parameters["user_input_form"][0]["text-input"]["hide"] = True
+    shown = guests.parameters(parameters)
+    assert shown.keys() == {"opening_statement", "suggested_questions", "file_upload", "system_parameters", "user_input_form"}
+    assert shown["user_input_form"][0] == {
+        "paragraph": {
+            "variable": "body",
+            "label": "Body",
+            "type": "paragraph",
+            "max_length": 5000,
+            "required": False,
+            "options": [],
+            "default": "",
+            "placeholder": "Paste here",
+            "hint": "",
+        }
+    }
+    chat = guests.parameters(recorded("fetch_app.chat"))
+    assert chat["user_input_form"][-1] == {
+        "external_data_tool": {"label": "CRM", "variable": "crm", "type": "api", "required": False}
+    }
+    assert guests.parameters({"user_input_form": "odd", "prompt": "secret"}) == {"user_input_form": []}
+    assert guests.parameters({"user_input_form": [7, {"text-input": 7}]}) == {"user_input_form": [{"text-input": {}}]}
