@@ -4,17 +4,16 @@ import codecs
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-import orjson
 from werkzeug import Request
-from werkzeug.datastructures import FileStorage
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.datastructures import FileStorage, MultiDict
 
+from duck import parsing
 from duck.errors import DuckError, invalid
 from duck.files import File
 from duck.inputs import Files, Texts
 
 MAX_BODY = 10 * 1024 * 1024  # the daemon cuts bodies here without a word: one of this length is one that was cut
-MAX_DEPTH = 100  # of nested JSON; far beyond any real input, far below what recursion bears
+MAX_FIELDS = 1000  # of one request, inputs included: as many as Werkzeug allows parts; apps have a few dozen inputs
 EMPTY_BODY = b"0\r\n\r\n"  # what a POST without a body arrives as: the daemon sends a chunked one that the SDK does not decode
 
 _TYPES = "Send application/json, application/x-www-form-urlencoded or multipart/form-data."
@@ -28,7 +27,25 @@ def read(request: Request, known: Collection[str]) -> dict[str, Any]:
 
     Raises `DuckError`: 400 for what cannot be read, 413 for a body that the daemon has cut, 415 for another type.
     """
-    return _query_fields(request, known) if request.method in {"GET", "HEAD"} else _body_fields(request, known)
+    fields = _query_fields(request, known) if request.method in {"GET", "HEAD"} else _body_fields(request, known)
+    inputs = fields.get("inputs")
+    if len(fields) + (len(inputs) if isinstance(inputs, dict) else 0) > MAX_FIELDS:
+        raise _too_many()
+    return fields
+
+
+def query(request: Request) -> MultiDict[str, str]:
+    """What a query string says, bytes that are no UTF-8 still as `%FF`. Raises `DuckError` 400 where that cannot be read."""
+    if request.query_string.count(b"&") >= MAX_FIELDS:
+        raise _too_many()
+    try:
+        return request.args
+    except UnicodeDecodeError as error:
+        raise invalid("The query string is neither UTF-8 nor percent-encoded.") from error
+
+
+def _too_many() -> DuckError:
+    return invalid(f"More than {MAX_FIELDS} fields.")
 
 
 def _body_fields(request: Request, known: Collection[str]) -> dict[str, Any]:
@@ -37,10 +54,14 @@ def _body_fields(request: Request, known: Collection[str]) -> dict[str, Any]:
         raise DuckError(413, "file_too_large", "The body is too large: Dify passes on less than 10 MiB, files included.")
     if body in {b"", EMPTY_BODY}:
         return {}
+    if request.content_encoding not in {None, "", "identity"}:
+        raise DuckError(415, "unsupported_media_type", "Send the body as it is, without a Content-Encoding.")
     if request.is_json:
         return _json_object(body)
     request.max_form_memory_size = MAX_BODY  # the body is in memory already; Werkzeug's 500 kB would refuse a long text
     if request.mimetype == "application/x-www-form-urlencoded":
+        if body.count(b"&") >= MAX_FIELDS:
+            raise _too_many()
         return _form_fields(request, known)
     if request.mimetype == "multipart/form-data":
         return _multipart_fields(request, known)
@@ -56,27 +77,9 @@ def _json_object(body: bytes) -> dict[str, Any]:
 
 def _json(text: bytes | str, where: str) -> Any:
     try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise invalid(f"{where}: not valid JSON: {error}") from error
-    _check(value, where, MAX_DEPTH)
-    return value
-
-
-def _check(value: Any, where: str, depth: int) -> None:
-    """Refuses what Dify's database or its workers cannot take."""
-    if depth == 0 and isinstance(value, dict | list):
-        raise invalid(f"{where}: nested deeper than {MAX_DEPTH} levels")
-    if isinstance(value, str):
-        if "\0" in value:
-            raise invalid(f"{where}: holds a NUL character, which Dify cannot store")
-    elif isinstance(value, dict):
-        for name, inner in value.items():
-            _check(name, where, depth - 1)
-            _check(inner, where, depth - 1)
-    elif isinstance(value, list):
-        for inner in value:
-            _check(inner, where, depth - 1)
+        return parsing.json(text)
+    except ValueError as error:
+        raise invalid(f"{where}: {error}") from error
 
 
 def _form_fields(request: Request, known: Collection[str]) -> dict[str, Any]:
@@ -89,10 +92,12 @@ def _form_fields(request: Request, known: Collection[str]) -> dict[str, Any]:
 
 
 def _multipart_fields(request: Request, known: Collection[str]) -> dict[str, Any]:
-    try:
-        parts = [*request.form, *request.files]
-    except RequestEntityTooLarge as error:
-        raise DuckError(413, "file_too_large", f"The form has more than {request.max_form_parts} parts.") from error
+    boundary = request.mimetype_params.get("boundary", "")
+    if (
+        boundary and request.get_data().count(f"--{boundary}".encode()) > MAX_FIELDS
+    ):  # Werkzeug leaves files open where it refuses
+        raise _too_many()
+    parts = [*request.form, *request.files]
     if None in parts:
         raise invalid("A part of the multipart body has no name.")
     if not parts:
@@ -108,7 +113,7 @@ def _received(parts: Iterable[FileStorage]) -> Files:
 
 
 def _query_fields(request: Request, known: Collection[str]) -> dict[str, Any]:
-    return _named(((name, values) for name, values in request.args.lists() if name != "format"), known)
+    return _named(((name, values) for name, values in query(request).lists() if name != "format"), known)
 
 
 def _named(
@@ -123,7 +128,8 @@ def _named(
     plain: dict[str, Any] = {}
     dotted: dict[str, Any] = {}
     for name, values in pairs:
-        _check([name, *values], name, MAX_DEPTH)
+        if any("\0" in text for text in (name, *values)):
+            raise invalid(f"{name}: {parsing.HAS_NUL}")
         if name in known:
             if len(values) > 1:
                 raise invalid(f"{name}: given {len(values)} times")

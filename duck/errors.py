@@ -20,6 +20,7 @@ log = logging.getLogger("duck")
 
 RETRY_AFTER_S = 30  # models count requests by the minute; half of one is the mean time to wait
 LOG_CHARACTERS = 8_000  # the daemon kills a plugin that logs a line of 5 MiB; the end of a traceback is what one needs
+MAX_QUOTED = 4_000  # characters of a message about a request: a whole form's faults, but no megabytes of invented names
 BLOCKING_REFUSED = "blocking_refused"
 UPLOAD_REFUSED = "ToolFile "  # how Dify begins to say that an app's user may not read what was uploaded for it
 
@@ -77,8 +78,8 @@ _GUEST_MESSAGES = {
 
 
 def invalid(message: str) -> DuckError:
-    """The request is at fault."""
-    return DuckError(400, "invalid_param", message)
+    """The request is at fault. The message may quote names from it, however long."""
+    return DuckError(400, "invalid_param", message if len(message) <= MAX_QUOTED else message[:MAX_QUOTED] + " …")
 
 
 def app_not_found() -> DuckError:

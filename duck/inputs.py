@@ -8,9 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import orjson
-
-from duck import files
+from duck import files, parsing
 from duck.files import File
 from duck.forms import MEGABYTE, Form, Variable
 
@@ -165,8 +163,8 @@ def _object(_: Variable, value: Any) -> Any:
 
 def _parsed(text: str) -> Any:
     try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError as error:
+        return parsing.json(text)
+    except ValueError as error:
         raise InputError(f"must be a JSON object: {error}") from error
 
 

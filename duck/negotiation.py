@@ -3,21 +3,25 @@
 from werkzeug import Request
 from werkzeug.datastructures import MIMEAccept
 
-from duck import errors
+from duck import bodies, errors
 from duck.access import Caller, asks_from_here
 from duck.errors import DuckError
 from duck.formats import MIMETYPES
+
+MAX_ACCEPT = 4096  # characters, of which browsers need 150; a megabyte of them takes seconds to weigh up
 
 _FORMATS = {mimetype: name for name, mimetypes in MIMETYPES.items() for mimetype in mimetypes}
 
 
 def asked_format(request: Request) -> str | None:
     """The format that the caller asks for, None for one that takes anything. Raises `DuckError` 400 or 406."""
-    asked = request.args.get("format")
+    asked = bodies.query(request).get("format")
     if asked is not None:
         if asked not in MIMETYPES:
             raise errors.invalid(f"format: must be one of {', '.join(MIMETYPES)}")
         return asked
+    if len(request.headers.get("Accept", "")) > MAX_ACCEPT:
+        raise errors.invalid(f"Accept: longer than {MAX_ACCEPT} characters")
     if not request.accept_mimetypes:
         return None
     # Without parameters: `application/json; charset=utf-8` means JSON, but Werkzeug finds it equal to nothing that lacks them.

@@ -1,0 +1,144 @@
+"""What no honest client sends: floods, bombs, odd encodings. Each is a clear error, small and soon."""
+
+import gzip
+from typing import Any
+
+import pytest
+from werkzeug import Request, Response
+from werkzeug.test import EnvironBuilder
+
+from duck import web
+from tests.support import APP, KEY, SETTINGS, Dify, blocking_sample, body_of, call, json_of
+
+JSON = {"Content-Type": "application/json"}
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+MULTIPART = {"Content-Type": "multipart/form-data; boundary=b"}
+MEGABYTE = 1_000_000
+
+
+def part(name: str, value: str = "", more: str = "") -> str:
+    return f'--b\r\nContent-Disposition: form-data; name="{name}"{more}\r\n\r\n{value}\r\n'
+
+
+def multipart(*parts: str) -> bytes:
+    return "".join(parts).encode("utf-8", "surrogatepass") + b"--b--\r\n"
+
+
+# What is sent, and what is answered: the status, and words of the message.
+CASES: dict[str, tuple[dict[str, Any], int, str]] = {
+    "duplicate query in a form": ({"data": "query=a&query=b", "headers": FORM}, 400, "query: given 2 times"),
+    "duplicate query in parts": (
+        {"data": multipart(part("query", "a"), part("query", "b")), "headers": MULTIPART},
+        400,
+        "2 times",
+    ),
+    "duplicate input": ({"data": "query=a&x=1&x=2", "headers": FORM}, 400, "inputs.x: given 2 times"),
+    "too many form fields": ({"data": "a=&" * 1000, "headers": FORM}, 400, "More than 1000 fields"),
+    "too many form names": ({"data": "&".join(f"a{n}=" for n in range(1001)), "headers": FORM}, 400, "More than 1000"),
+    "too many query fields": ({"method": "GET", "path": "/x?format=json" + "&a=" * 1000}, 400, "More than 1000 fields"),
+    "too many inputs": ({"json": {"query": "a", "inputs": {f"a{n}": 1 for n in range(1001)}}}, 400, "More than 1000"),
+    "too many fields": ({"json": {f"a{n}": 1 for n in range(1001)}}, 400, "More than 1000 fields"),
+    "too many inputs in a text": (
+        {"data": {"query": "a", "inputs": "{" + ",".join(f'"a{n}":1' for n in range(1001)) + "}"}},
+        400,
+        "More than 1000",
+    ),
+    "too many parts": ({"data": multipart(*(part(f"a{n}") for n in range(1001))), "headers": MULTIPART}, 400, "More than 1000"),
+    "too many files": (
+        {"data": multipart(*(part(f"a{n}", "x", '; filename="f"') for n in range(1001))), "headers": MULTIPART},
+        400,
+        "More than 1000",
+    ),
+    "a part without a name": (
+        {"data": b"--b\r\nContent-Disposition: form-data\r\n\r\nx\r\n--b--\r\n", "headers": MULTIPART},
+        400,
+        "no name",
+    ),
+    "no boundary": ({"data": multipart(part("query", "a")), "headers": {"Content-Type": "multipart/form-data"}}, 400, "boundary"),
+    "another boundary": ({"data": "--c\r\n\r\n--c--", "headers": MULTIPART}, 400, "boundary"),
+    "parts without an end": ({"data": part("query", "a"), "headers": MULTIPART}, 400, "no parts"),
+    "a compressed body": (
+        {"data": gzip.compress(b'{"query":"a"}'), "headers": JSON | {"Content-Encoding": "gzip"}},
+        415,
+        "without a Content-Encoding",
+    ),
+    "UTF-16": ({"data": '{"query":"a"}'.encode("utf-16"), "headers": JSON}, 400, "not valid JSON"),
+    "Latin-1": ({"data": b'{"query":"\xe4"}', "headers": JSON}, 400, "not valid JSON"),
+    "a lone surrogate": ({"data": rb'{"query":"\ud800"}', "headers": JSON}, 400, "surrogate"),
+    "a huge number": ({"data": b'{"query":"a","inputs":{"n":1e999}}', "headers": JSON}, 400, "infinity"),
+    "a number of 5,000 digits": ({"data": b'{"query":"a","n":' + b"9" * 5000 + b"}", "headers": JSON}, 400, "infinity"),
+    "no number": ({"data": b'{"query":"a","inputs":{"n":NaN}}', "headers": JSON}, 400, "not valid JSON"),
+    "deep JSON": ({"data": b'{"query":' + b"[" * 500 + b"]" * 500 + b"}", "headers": JSON}, 400, "100 levels"),
+    "bottomless JSON": ({"data": b"[" * MEGABYTE, "headers": JSON}, 400, "depth limit"),
+    "deep JSON in a form": ({"data": {"query": "a", "inputs": "[" * 500 + "]" * 500}}, 400, "100 levels"),
+    "NUL in JSON": ({"data": rb'{"query":"a\u0000"}', "headers": JSON}, 400, "NUL"),
+    "NUL in a name": ({"data": rb'{"query":"a","inputs":{"a\u0000":1}}', "headers": JSON}, 400, "NUL"),
+    "NUL in a form": ({"data": "query=%00", "headers": FORM}, 400, "query: holds a NUL"),
+    "NUL in a form's name": ({"data": "query=a&b%00=1", "headers": FORM}, 400, "NUL"),
+    "NUL in a part": ({"data": multipart(part("query", "a\0")), "headers": MULTIPART}, 400, "NUL"),
+    "NUL in a query": ({"method": "GET", "path": "/x?format=json&query=%00"}, 400, "NUL"),
+    "NUL in a query's input": (
+        {"method": "GET", "path": "/x?format=json&query=a&inputs=%7B%22a%22%3A%22%5Cu0000%22%7D"},
+        400,
+        "NUL",
+    ),
+    "a name of a megabyte": ({"json": {"query": "a", "response_mode": 1, "inputs": {"n" * MEGABYTE: 1}}}, 400, "must be a text"),
+    "a name of a megabyte twice": ({"data": f"{'n' * MEGABYTE}=1&{'n' * MEGABYTE}=2&query=a", "headers": FORM}, 400, "nnn …"),
+    "a megabyte of Accept": ({"headers": {"Accept": "text/html," * 100_000}}, 400, "Accept: longer than 4096"),
+    "a text where a number is needed": ({"json": {"query": 10**30}}, 400, "query: must be a text"),
+}
+
+
+@pytest.mark.parametrize(("options", "status", "words"), CASES.values(), ids=CASES.keys())
+@pytest.mark.parametrize("key", [KEY, None], ids=["key", "guest"])
+def test_bad_input_is_a_small_clear_error_and_runs_nothing(
+    options: dict[str, Any], status: int, words: str, key: str | None
+) -> None:
+    dify = Dify(blocking=blocking_sample("chat"))
+    response = call(dify, key=key, settings={**SETTINGS, "public_apps": APP, "public_rate": "999999"}, **options)
+    body = body_of(response)
+    assert (response.status_code, dify.calls, len(body) < 10_000) == (status, [], True)
+    assert words in json_of(response)["message"]
+
+
+# What is odd, and harmless: how it is understood.
+HARMLESS: dict[str, tuple[dict[str, Any], str]] = {
+    "a name twice in JSON: the last counts, as in Dify": ({"data": b'{"query":"a","query":"b"}', "headers": JSON}, "b"),
+    "a byte order mark": ({"data": b'\xef\xbb\xbf{"query":"a"}', "headers": JSON}, "a"),
+    "a line separator": ({"json": {"query": "a\u2028\u0085b"}}, "a\u2028\u0085b"),
+    "a backslash that looks like a NUL": ({"data": rb'{"query":"\\u0000"}', "headers": JSON}, "\\u0000"),
+    "a pair of surrogates": ({"data": rb'{"query":"\ud83e\udd86"}', "headers": JSON}, "🦆"),
+    "bytes that are no UTF-8 in a form": ({"data": "query=a%FF", "headers": FORM}, "a%FF"),
+    "a charset that is none": ({"data": b'{"query":"a"}', "headers": {"Content-Type": "application/json; charset=none"}}, "a"),
+    "a vendor's JSON": ({"data": b'{"query":"a"}', "headers": {"Content-Type": "application/vnd.x+json"}}, "a"),
+    "another case": ({"data": b'{"query":"a"}', "headers": {"Content-Type": "Application/JSON"}}, "a"),
+    "an encoding that is none": ({"data": b'{"query":"a"}', "headers": JSON | {"Content-Encoding": "identity"}}, "a"),
+    "999 parts": ({"data": multipart(part("query", "a"), *(part(f"a{n}") for n in range(900))), "headers": MULTIPART}, "a"),
+    "a long text": ({"json": {"query": "x" * 9 * MEGABYTE}}, "x" * 9 * MEGABYTE),
+    "a long text in a form": ({"data": {"query": "x" * 9 * MEGABYTE}, "headers": FORM}, "x" * 9 * MEGABYTE),
+    "a flood of headers": ({"json": {"query": "a"}, "headers": {f"X-{n}": "x" for n in range(10_000)}}, "a"),
+    "a flood of cookies": ({"json": {"query": "a"}, "headers": {"Cookie": "a=b;" * 100_000}}, "a"),
+}
+
+
+@pytest.mark.parametrize(("options", "query"), HARMLESS.values(), ids=HARMLESS.keys())
+def test_what_is_odd_and_harmless_is_understood(options: dict[str, Any], query: str) -> None:
+    dify = Dify(blocking=blocking_sample("chat"))
+    assert call(dify, **options).status_code == 200
+    assert [made["query"] for made in dify.calls] == [query]
+
+
+def raw_query(query: str) -> Response:
+    """The answer to a GET with these bytes, as Latin-1, in its query string. No daemon sends them: it encodes them anew."""
+    environ = EnvironBuilder(path=f"/chat/{APP}", headers=[("X-API-Key", KEY)]).get_environ()
+    environ.update(QUERY_STRING=query)
+    dify = Dify(blocking=blocking_sample("chat"))
+    response = web.serve(Request(environ), APP, SETTINGS, dify.gateway(), kind="chat")
+    assert len(dify.calls) == (response.status_code == 200)
+    return response
+
+
+def test_a_query_string_may_hold_bytes_of_utf_8_and_no_others() -> None:
+    assert raw_query("query=ä".encode().decode("latin-1")).status_code == 200
+    refused = raw_query("query=\xff")
+    assert (refused.status_code, json_of(refused)["message"]) == (400, "The query string is neither UTF-8 nor percent-encoded.")

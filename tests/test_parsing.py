@@ -1,0 +1,84 @@
+"""JSON from outside: what is taken, and what Dify could not bear."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from duck import parsing
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+def texts_in(value: Any) -> list[str]:
+    match value:
+        case str():
+            return [value]
+        case list():
+            return [text for inner in value for text in texts_in(inner)]
+        case dict():
+            return [*value, *(text for inner in value.values() for text in texts_in(inner))]
+    return []
+
+
+@given(VALUES, st.booleans())
+def test_any_json_is_read_unless_it_holds_a_nul(value: Any, ascii_only: bool) -> None:
+    text = json.dumps(value, ensure_ascii=ascii_only)
+    if any("\0" in text for text in texts_in(value)):
+        with pytest.raises(ValueError, match="NUL"):
+            parsing.json(text)
+    else:
+        assert parsing.json(text) == parsing.json(text.encode()) == value
+
+
+@given(st.lists(st.sampled_from(["\\", "\0", "u0000", '"', "x"])))
+def test_a_nul_is_told_from_a_backslash_before_the_same_letters(parts: list[str]) -> None:
+    value = "".join(parts)
+    if "\0" in value:
+        with pytest.raises(ValueError, match="NUL"):
+            parsing.json(json.dumps([value]))
+    else:
+        assert parsing.json(json.dumps([value])) == [value]
+
+
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}"), ('[{"a":', "}]")])
+@pytest.mark.parametrize("innermost", ["0", '"["', '{"b":1}'])
+def test_a_hundred_levels_are_read_and_no_more(opening: str, closing: str, innermost: str) -> None:
+    step = opening.count("[") + opening.count("{")
+    levels = (parsing.MAX_DEPTH - innermost.count("{")) // step
+
+    def nested(times: int) -> str:
+        return opening * times + innermost + closing * times
+
+    assert json.dumps(parsing.json(nested(levels))).replace(" ", "") == nested(levels)
+    with pytest.raises(ValueError, match="nested deeper than 100 levels"):
+        parsing.json(nested(levels + 1))
+
+
+def test_what_is_wide_is_not_deep() -> None:
+    value: Any = [[[]]] * 1000
+    assert parsing.json(json.dumps(value)) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", " ", "{", "NaN", "Infinity", "1e999", "9" * 400, "01", "'a'", '{"a":1,}', '"\\ud800"', '"\ud800"', '"\x01"', "[1] x"],
+)
+def test_what_is_no_json_is_said_to_be_none(text: str) -> None:
+    with pytest.raises(ValueError, match="not valid JSON"):
+        parsing.json(text)
+
+
+@pytest.mark.parametrize("data", [b"\xff", b'"\xff"', b'"\xed\xa0\x80"', '{"a":1}'.encode("utf-16")])
+def test_bytes_must_be_utf_8(data: bytes) -> None:
+    with pytest.raises(ValueError, match="not valid JSON"):
+        parsing.json(data)
+
+
+def test_of_a_name_that_is_there_twice_the_last_counts() -> None:
+    assert parsing.json('{"a":1,"a":2}') == {"a": 2}
