@@ -14,6 +14,7 @@ from zipfile import ZipFile
 
 import httpx
 import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from devhost import App, Devhost
 from devhost.limits import Limits
@@ -25,6 +26,7 @@ ROOT = Path(__file__).parents[2]
 AUTHORIZED = {"Authorization": f"Bearer {KEY}"}
 LIMITS = Limits(race_s=0.02)  # in which the real daemon cuts locally; 0.05 would leave less room for a machine that stalls
 DEADLINE_S = 60  # of one request: a test that waits longer has hung
+CHROMIUM = "--no-sandbox --disable-gpu --disable-quic --disable-background-networking --disable-component-update --disable-sync"
 WAYS = ("local", "remote", "serverless", "package")
 
 
@@ -61,6 +63,26 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Duck]:
     """Duck as a local process, for what would be the same in the other ways."""
     with serving("local", tmp_path_factory) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium, as the system has it or as `CHROMIUM` names it."""
+    names = [os.environ.get("CHROMIUM"), "chromium", "chromium-browser", "google-chrome"]
+    program = next((found for name in names if name and (found := shutil.which(name))), None)
+    assert program, "Chromium is missing: install it, or set CHROMIUM to its path"
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=program, args=CHROMIUM.split())
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """An empty page of a browser that knows nothing yet."""
+    context = browser.new_context()
+    yield context.new_page()
+    context.close()
 
 
 @contextlib.contextmanager

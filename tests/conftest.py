@@ -1,0 +1,7 @@
+"""How many cases generated tests try: `make fuzz` tries many more than `make test`. Neither depends on how long one takes."""
+
+import hypothesis
+
+hypothesis.settings.register_profile("test", deadline=None)
+hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=20_000)
+hypothesis.settings.load_profile("test")
