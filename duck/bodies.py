@@ -2,10 +2,13 @@
 
 import codecs
 from collections.abc import Collection, Iterable, Mapping
+from io import BytesIO
 from typing import Any
 
 from werkzeug import Request
 from werkzeug.datastructures import FileStorage, MultiDict
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.formparser import FormDataParser
 
 from duck import parsing
 from duck.errors import DuckError, invalid
@@ -58,10 +61,10 @@ def _body_fields(request: Request, known: Collection[str]) -> dict[str, Any]:
         raise DuckError(415, "unsupported_media_type", "Send the body as it is, without a Content-Encoding.")
     if request.is_json:
         return _json_object(body)
-    request.max_form_memory_size = MAX_BODY  # the body is in memory already; Werkzeug's 500 kB would refuse a long text
     if request.mimetype == "application/x-www-form-urlencoded":
         if body.count(b"&") >= MAX_FIELDS:
             raise _too_many()
+        request.max_form_memory_size = MAX_BODY  # the body is in memory already; Werkzeug's 500 kB would refuse a long text
         return _form_fields(request, known)
     if request.mimetype == "multipart/form-data":
         return _multipart_fields(request, known)
@@ -92,18 +95,25 @@ def _form_fields(request: Request, known: Collection[str]) -> dict[str, Any]:
 
 
 def _multipart_fields(request: Request, known: Collection[str]) -> dict[str, Any]:
-    boundary = request.mimetype_params.get("boundary", "")
-    if (
-        boundary and request.get_data().count(f"--{boundary}".encode()) > MAX_FIELDS
-    ):  # Werkzeug leaves files open where it refuses
-        raise _too_many()
-    parts = [*request.form, *request.files]
-    if None in parts:
+    body = request.get_data()
+    parser = FormDataParser(
+        stream_factory=lambda *_, **__: BytesIO(),  # no temporary file for what is in memory already
+        max_form_memory_size=MAX_BODY,
+        max_form_parts=MAX_FIELDS,
+        silent=False,
+    )
+    try:
+        _, form, files = parser.parse(BytesIO(body), request.mimetype, len(body), request.mimetype_params)
+    except RequestEntityTooLarge as error:
+        raise _too_many() from error
+    except ValueError as error:
+        raise invalid(
+            "The multipart body is broken. Let the client set the content type itself: it has to name the boundary."
+        ) from error
+    if None in {*form, *files}:
         raise invalid("A part of the multipart body has no name.")
-    if not parts:
-        raise invalid("The multipart body has no parts. Let the client set the content type itself: it has to name the boundary.")
-    sent = {name: files for name, files in request.files.lists() if any(file.filename for file in files)}
-    return _named(request.form.lists(), known, {name: _received(files) for name, files in sent.items()})
+    sent = {name: parts for name, parts in files.lists() if any(part.filename for part in parts)}
+    return _named(form.lists(), known, {name: _received(parts) for name, parts in sent.items()})
 
 
 def _received(parts: Iterable[FileStorage]) -> Files:

@@ -86,8 +86,6 @@ def _answering[**P](handle: Callable[Concatenate[Exchange, P], Response]) -> Cal
             response = _error(exchange, error)
         except Exception as error:  # noqa: BLE001 - see the module's docstring
             response = _error(exchange, errors.defect(error))
-        finally:
-            request.close()  # the temporary files of a form
         response.headers.update({**_HEADERS, **exchange.cors})
         entry.status = response.status_code
         if isinstance(response.response, GeneratorType):

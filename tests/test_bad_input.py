@@ -56,7 +56,7 @@ CASES: dict[str, tuple[dict[str, Any], int, str]] = {
     ),
     "no boundary": ({"data": multipart(part("query", "a")), "headers": {"Content-Type": "multipart/form-data"}}, 400, "boundary"),
     "another boundary": ({"data": "--c\r\n\r\n--c--", "headers": MULTIPART}, 400, "boundary"),
-    "parts without an end": ({"data": part("query", "a"), "headers": MULTIPART}, 400, "no parts"),
+    "parts without an end": ({"data": part("query", "a"), "headers": MULTIPART}, 400, "broken"),
     "a compressed body": (
         {"data": gzip.compress(b'{"query":"a"}'), "headers": JSON | {"Content-Encoding": "gzip"}},
         415,
