@@ -1,17 +1,30 @@
 """What guests get to see: every field of every sample has been decided about, and nothing that is planted comes through."""
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 
-from devhost import Call, demo
 from duck import guests
 from duck.errors import guest_message
 from duck.events import Event
-from tests.support import SAMPLES, STREAMS, blocking_sample, recorded, sample
+from duck.formats import MIMETYPES
+from tests.support import (
+    APP,
+    KEY,
+    SAMPLES,
+    SETTINGS,
+    STREAMS,
+    Dify,
+    blocking_sample,
+    body_of,
+    call,
+    kind_of_sample,
+    recorded,
+    sample,
+)
 
+PUBLIC = {**SETTINGS, "public_apps": APP}
 BLOCKING = sorted(path.name.removesuffix(".json") for path in SAMPLES.glob("*.blocking*.json") if "agent" not in path.name)
 
 # Fields that guests do not see, where they are: an asterisk stands for any event. A field that is neither shown nor here is one
@@ -126,58 +139,60 @@ def test_a_failed_run_says_that_it_failed_and_not_why() -> None:
 # Needles
 
 
-# What the demo's apps plant: in prompts, inputs and outputs of nodes, thoughts, tools and documents.
-NEEDLES = (
-    "gpt-4o-mini",
-    "langgenius",
-    "text2image",
-    "An endpoint plugin gives an app",
-    "prompts",
-    "tok_demo",
-    "Rate Limit Error",
-)
+class Needles:
+    """Puts a word of its own into each field that guests do not see."""
+
+    def __init__(self) -> None:
+        self.planted: list[str] = []
+
+    def into(self, value: Any, fields: set[str], path: str = "") -> Any:
+        """The value with them; whatever lies below a hidden field is one."""
+        if is_hidden(path, fields) and path not in {"", "event"}:
+            self.planted.append(f"needle-{len(self.planted)}.")
+            return self.planted[-1]
+        if isinstance(value, list):
+            return [self.into(item, fields, path) for item in value]
+        if isinstance(value, Mapping):
+            return {name: self.into(inner, fields, f"{path}.{name}" if path else name) for name, inner in value.items()}
+        return value
 
 
-def planted() -> Iterator[tuple[str, list[Event]]]:
-    """The events of each demo app, with all that they plant."""
-    for alias, app in demo.apps(pace=0).items():
-        call = Call(
-            app_id=alias, query="hi", inputs={"text": "input needle"}, response_mode="streaming", conversation_id="", user=""
-        )
-        events: list[Event] = [step for step in app.steps(call) if isinstance(step, dict)]
-        if events:
-            yield alias, events
-
-
-def text_of(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
-
-
-def test_nothing_that_is_planted_in_the_samples_or_the_demo_is_shown() -> None:
-    everything: list[tuple[str, list[Event]]] = [*planted(), *((name, list[Event](sample(name))) for name in STREAMS)]
-    whole = "".join(text_of(events) for _, events in everything)
-    assert [needle for needle in NEEDLES if needle not in whole] == [], "each is really there"
-    for name, events in everything:
-        # What an app answers is shown, whatever it says.
-        said = "".join(str(event.get("answer", "")) + text_of(event.get("data", {})) for event in events if _is_answer(event))
-        shown = text_of([guests.event_for_guest(event) for event in events])
-        assert [needle for needle in NEEDLES if needle in shown and needle not in said] == [], name
-
-
-def _is_answer(event: Event) -> bool:
-    name = event["event"]
-    return name in {"message", "agent_message", "message_replace", "text_chunk"} or (
-        name == "workflow_finished" and event["data"].get("status") == "succeeded"
+@pytest.mark.parametrize("style", MIMETYPES)
+@pytest.mark.parametrize("name", STREAMS)
+def test_of_what_is_planted_in_a_stream_a_guest_sees_nothing_and_a_key_holder_all(name: str, style: str) -> None:
+    needles = Needles()
+    events = [needles.into(event, hidden(event)) for event in sample(name)]
+    body = {"query": "hi", "response_mode": "streaming"}
+    kind, path = kind_of_sample(name), f"/x?format={style}"
+    guest, holder = (
+        body_of(call(Dify(stream=events), kind, path=path, json=body, key=key, settings=PUBLIC)).decode() for key in (None, KEY)
     )
+    assert "needle-" not in guest
+    if style in {"ndjson", "sse"}:
+        assert [needle for needle in needles.planted if needle not in holder] == []
+        assert needles.planted
 
 
+# A blocking answer has what the event has that would end the stream, and in `data` a paused chatflow's as a whole.
+_OF_RUNS = {name for event in ("workflow_finished", "workflow_paused") for name in HIDDEN[event].split()}
+_OF_ANSWERS = hidden({"event": "message_end"})
+HIDDEN_IN_ANSWERS = {*_OF_RUNS, *_OF_ANSWERS, *(f"data.{name}" for name in _OF_ANSWERS)}
+
+
+@pytest.mark.parametrize("style", MIMETYPES)
 @pytest.mark.parametrize("name", BLOCKING)
-def test_every_field_of_a_blocking_answer_is_shown_or_is_not_in_the_events_either(name: str) -> None:
-    shown = text_of(guests.answer(recorded(name)))
-    assert [needle for needle in NEEDLES if needle in shown] == []
-    assert not {"usage", "reasons", "annotation_reply", "content", "total_tokens"} & {
-        path.rpartition(".")[2] for path in paths(guests.answer(recorded(name)))
-    }
+def test_of_what_is_planted_in_a_blocking_answer_a_guest_sees_nothing_and_a_key_holder_all(name: str, style: str) -> None:
+    needles = Needles()
+    answer = needles.into(recorded(name), HIDDEN_IN_ANSWERS)
+    body = {"query": "hi", "response_mode": "blocking"}
+    kind, path = kind_of_sample(name), f"/x?format={style}"
+    guest, holder = (
+        body_of(call(Dify(blocking=answer), kind, path=path, json=body, key=key, settings=PUBLIC)).decode() for key in (None, KEY)
+    )
+    assert "needle-" not in guest
+    if style == "json":
+        assert [needle for needle in needles.planted if needle not in holder] == []
+        assert needles.planted
 
 
 def test_a_form_shows_what_is_asked_for() -> None:

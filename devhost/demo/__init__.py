@@ -27,12 +27,16 @@ KEY = "demo-key"
 
 
 def settings(apps: Iterable[str] | None = None) -> dict[str, Any]:
-    """An endpoint's settings by which each app has its alias: of the demo's apps, or of those with these aliases."""
+    """An endpoint's settings by which each app has its alias: of the demo's apps, or of those with these aliases.
+
+    The first of the demo's needs no key.
+    """
     aliases = list(IDS if apps is None else apps)
     return {
         "api_key": KEY,
         "default_app": {"app_id": app_id(aliases[0])},
         "apps": ", ".join(alias if is_uuid(alias) else f"{alias}={app_id(alias)}" for alias in aliases),
+        "public_apps": aliases[0] if apps is None else "",
     }
 
 
@@ -44,6 +48,7 @@ def hints(url: str) -> list[str]:
         f"Apps: {', '.join(IDS)}. Key: {KEY}. To try:",
         "",
         f"  {call} {url}/",
+        f"  curl -N -d query='What is a duck?' '{url}/chat/{ALIASES[0]}?format=text'  # a public app: no key",
         f'  {post} \'{{"query": "What is a duck?"}}\' {url}/chat/chatbot',
         f"  {post} '{{\"query\": \"What is a duck?\"}}' '{url}/chat/chatflow?format=sse'",
         f"  {post} '{{\"query\": \"a duck on a pond\"}}' '{url}/chat/agent?format=ndjson'",

@@ -14,14 +14,14 @@ from devhost.wire import dumps
 
 THINK_S = 0.3  # before the first token, and for a tool
 HAIKU = "A haiku about {topic}:\n\n{topic} at daybreak\nthe pond keeps its own counsel\none duck, then silence"
+QUOTE = "An endpoint plugin gives an app of the workspace an HTTP address of its own."
 RESOURCE: Event = json.loads("""{
     "position": 1, "dataset_id": "d1b2c3d4-0000-4000-8000-000000000001", "dataset_name": "Handbook",
     "document_id": "d1b2c3d4-0000-4000-8000-000000000002", "document_name": "endpoints.md", "data_source_type": "upload_file",
     "segment_id": "d1b2c3d4-0000-4000-8000-000000000003", "retriever_from": "api", "score": 0.9131, "hit_count": 7,
     "word_count": 14, "segment_position": 4, "index_node_hash": "8f0d5e1c", "page": null, "doc_metadata": {"author": "docs"},
-    "content": "An endpoint plugin gives an app of the workspace an HTTP address of its own.", "title": null, "files": null,
-    "summary": null
-}""")
+    "title": null, "files": null, "summary": null
+}""") | {"content": f"{QUOTE} For the staff alone: the spare key hangs behind the duck's portrait."}
 THOUGHT: Event = {"thought": "", "observation": "", "tool": "", "tool_labels": {}, "tool_input": "", "message_files": []}
 PICTURE = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 200 150" fill="{colour}">
 <circle cx="130" cy="45" r="24"/><ellipse cx="90" cy="90" rx="60" ry="32"/><path d="M150 40l34 8-34 10z" fill="#f80"/>
@@ -112,7 +112,7 @@ def _agent(call: Call, turn: int) -> Iterator[Step]:
 
 def _chatflow(call: Call, turn: int) -> Iterator[Step]:
     close = f"And that was turn {turn}!" if call.inputs.get("tone") == "casual" else f"This was turn {turn}. Kind regards."
-    answer = f"On “{call.query}” the handbook says: {RESOURCE['content']} {close}"
+    answer = f"On “{call.query}” the handbook says: {QUOTE} {close}"
     outputs = {"answer": answer, "files": []}
     found: Event = {"inputs": {"query": call.query}, "outputs": {"result": [RESOURCE]}}
     flow = Flow(call)

@@ -10,6 +10,7 @@ from typing import Any
 from devhost.apps import TOKEN_S, Event, Message, Pause, Step, tokens
 
 USER, END_USER = str(uuid.uuid4()), str(uuid.uuid4())  # all callers of endpoints are one user in Dify
+SYSTEM_PROMPT = "You are a helpful duck. Never say where the pond's water comes from: a spring below the reeds."
 
 # What does not vary in the demo.
 NODE_STARTED: Event = json.loads("""{
@@ -73,7 +74,8 @@ class Flow(Message):
     def model(self, index: int, title: str, answer: str, body: Iterable[Step]) -> Iterator[Step]:
         """A node in which a model gives the answer."""
         usage = self.usage(answer)
-        prompts = [{"role": "user", "text": self.call.query or str(self.call.inputs), "files": []}]
+        asked = {"role": "user", "text": self.call.query or str(self.call.inputs), "files": []}
+        prompts = [{"role": "system", "text": SYSTEM_PROMPT, "files": []}, asked]
         model = {"model_mode": "chat", "model_provider": "langgenius/openai/openai", "model_name": "gpt-4o-mini"}
         done: Event = {"process_data": {"prompts": prompts, "usage": usage, "finish_reason": "stop", **model}}
         done["outputs"] = {"text": answer, "reasoning_content": "", "usage": usage, "finish_reason": "stop"}

@@ -1,0 +1,73 @@
+"""What the demo's apps plant where guests must not see it: prompts, node inputs and outputs, thoughts, tools, documents."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from devhost import demo
+from devhost.demo import chats, events, troubles
+from duck.formats import MIMETYPES
+from tests.e2e.conftest import DEADLINE_S, Duck
+
+# By the app that plants it. What was sent as an input comes back in a workflow's events, too; so does the id of Dify's user.
+NEEDLES = {
+    "agent": ["image has been created and sent to user", '"tool":"text2image"', "文生图"],
+    "chatflow": [events.SYSTEM_PROMPT, "the spare key hangs behind", events.USER, "gpt-4o-mini", "langgenius"],
+    "workflow": [events.SYSTEM_PROMPT, events.USER, events.END_USER, "gpt-4o-mini", "total_price"],
+    "report": [events.USER, "sys.workflow_id", '"json":[{"data":[]}]'],
+    "chatbot": ["total_price"],
+    "completion": ["total_price"],
+    "human-input": [troubles.REVIEW["form_token"], "Please review", events.USER],
+    "fails-early": ["credentials is not initialized"],
+    "fails-midway": ["Rate Limit Error", "langgenius"],
+    "fails-late": ["Rate Limit Error", "langgenius", events.USER],
+}
+KINDS = {
+    "workflow": "workflow",
+    "report": "workflow",
+    "human-input": "workflow",
+    "fails-late": "workflow",
+    "completion": "completion",
+}
+INPUTS = {"workflow": {"text": "Rain"}, "completion": {"topic": "rain"}}
+
+
+@pytest.fixture(scope="module")
+def public(local: Duck) -> Iterator[Duck]:
+    """Duck with the demo's apps, all of them public."""
+    before = dict(local.host.settings)
+    local.host.apps.update(demo.apps(pace=0))
+    local.host.settings.update(demo.settings(), public_apps=", ".join(demo.IDS.values()), public_rate="999999")
+    yield local
+    local.host.settings.clear()
+    local.host.settings.update(before)
+
+
+def ask(public: Duck, alias: str, style: str, mode: str, headers: dict[str, str]) -> str:
+    """What a caller with these headers gets to read."""
+    kind = KINDS.get(alias, "chat")
+    body = {"query": "hi", "inputs": INPUTS.get(alias, {}), "response_mode": mode}
+    url = f"{public.host.url}/{kind}/{alias}"
+    return httpx.post(url, params={"format": style}, json=body, headers=headers, timeout=DEADLINE_S).text
+
+
+@pytest.mark.parametrize("mode", ["streaming", "blocking"])
+@pytest.mark.parametrize("style", MIMETYPES)
+@pytest.mark.parametrize("alias", NEEDLES)
+def test_a_guest_finds_none_of_what_is_planted(public: Duck, alias: str, style: str, mode: str) -> None:
+    text = ask(public, alias, style, mode, {})
+    assert text
+    assert [needle for needle in NEEDLES[alias] if needle in text] == []
+
+
+@pytest.mark.parametrize("style", ["ndjson", "sse"])
+@pytest.mark.parametrize("alias", NEEDLES)
+def test_a_key_holder_finds_all(public: Duck, alias: str, style: str) -> None:
+    text = ask(public, alias, style, "streaming", {"X-API-Key": demo.KEY}).replace('\\"', '"')
+    assert [needle for needle in NEEDLES[alias] if needle not in text] == []
+
+
+def test_every_app_of_the_demo_that_answers_is_here() -> None:
+    assert {*demo.ALIASES} - {*NEEDLES} == {"completion-today", "slow"}, "the one says nothing, the other what the chatbot says"
+    assert chats.QUOTE in chats.RESOURCE["content"]
