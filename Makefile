@@ -3,16 +3,18 @@
 # make test    all tests; what Duck's own code does is covered by the unit tests
 # make check   format, lint and types
 # make package duck.difypkg, to be uploaded to Dify
+# make fuzz    40,000 requests and settings as nobody sane would send them; make test tries 200
 # make bench   volume: thousands of runs and clients, and whether anything is lost
 #
 # Needs git, make and any Python 3.9+ with pip. uv is fetched into .uv/ where there is none, and brings Python 3.12 where that is missing.
+# Tests need curl and Chromium, too: on Debian and its kin root gets them installed.
 
 PORT ?= 8000
 PYTHON3 ?= python3
 # Tried here, not just looked up: a version manager's stand-in can be on the PATH and still refuse to run.
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .uv/bin/uv)
 
-.PHONY: demo debug test check bench package format clean
+.PHONY: demo debug test check fuzz programs bench package format clean
 
 demo: .venv/ready
 	@exec .venv/bin/python -m devhost --port $(PORT)
@@ -20,7 +22,7 @@ demo: .venv/ready
 debug: .venv/ready
 	@exec .venv/bin/python -m devhost.debug
 
-test: .venv/ready
+test: .venv/ready programs
 	@.venv/bin/coverage run -m pytest --ignore tests/devhost --ignore tests/e2e
 	@.venv/bin/coverage report
 	@.venv/bin/python -m pytest tests/devhost tests/e2e
@@ -29,6 +31,15 @@ check: .venv/ready
 	@.venv/bin/ruff format --check --quiet .
 	@.venv/bin/ruff check --quiet .
 	@.venv/bin/mypy
+
+fuzz: .venv/ready
+	@.venv/bin/python -m pytest tests/test_fuzz.py tests/e2e/test_fuzz.py --hypothesis-profile=fuzz
+
+programs:
+	@for program in curl $${CHROMIUM:-chromium}; do command -v $$program >/dev/null || missing="$$missing $$program"; done; \
+	if [ -n "$$missing" ] && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		echo "Installing$$missing ..." && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; \
+	fi
 
 bench: .venv/ready
 	@.venv/bin/python -m bench
