@@ -36,7 +36,7 @@ fuzz: .venv/ready
 	@.venv/bin/python -m pytest tests/test_fuzz.py tests/e2e/test_fuzz.py --hypothesis-profile=fuzz
 
 programs:
-	@for program in curl $${CHROMIUM:-chromium}; do command -v $$program >/dev/null || missing="$$missing $$program"; done; \
+	@for program in curl $${DUCK_CHROMIUM:-chromium}; do command -v $$program >/dev/null || missing="$$missing $$program"; done; \
 	if [ -n "$$missing" ] && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
 		echo "Installing$$missing ..." && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; \
 	fi

@@ -67,10 +67,10 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Duck]:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """Chromium, as the system has it or as `CHROMIUM` names it."""
-    names = [os.environ.get("CHROMIUM"), "chromium", "chromium-browser", "google-chrome"]
+    """Chromium, as the system has it or as `DUCK_CHROMIUM` names it."""
+    names = [os.environ.get("DUCK_CHROMIUM"), "chromium", "chromium-browser", "google-chrome"]
     program = next((found for name in names if name and (found := shutil.which(name))), None)
-    assert program, "Chromium is missing: install it, or set CHROMIUM to its path"
+    assert program, "Chromium is missing: install it, or set DUCK_CHROMIUM to its path"
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=program, args=CHROMIUM.split())
         yield running
