@@ -38,7 +38,7 @@ def answer(executor: PluginExecutor, request: str, settings: dict[str, Any], dif
     session.app = SimpleNamespace(fetch_app=session.app.fetch_app, chat=run, workflow=run, completion=run)
     try:
         head, *rest = executor.invoke_endpoint(session, EndpointInvokeRequest(settings=settings, raw_http_request=request))
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         return {"refused": str(error)}
     return {
         "status": head["status"],

@@ -21,7 +21,7 @@ type Answer = Callable[..., dict[str, Any]]
 def answer() -> Iterator[Answer]:
     """Has the SDK answer the bytes of a request."""
     command = [sys.executable, "-m", "tests.e2e.executor"]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         sent, received = process.stdin, process.stdout
         assert sent
         assert received
