@@ -1,7 +1,7 @@
 """What a request says, field by field: as JSON, as a form, as multipart with files, or in its query string."""
 
 import codecs
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from io import BytesIO
 from typing import Any
 
@@ -17,6 +17,9 @@ from duck.inputs import Files, Texts
 
 MAX_BODY = 10 * 1024 * 1024  # the daemon cuts bodies here without a word: one of this length is one that was cut
 MAX_FIELDS = 1000  # of one request, inputs included: as many as Werkzeug allows parts; apps have a few dozen inputs
+# What only a page's form says: which button has been pressed that says something by itself, and which boxes may be ticked; a
+# browser does not send those that are not.
+SAYS, OFF = "duck.say", "duck.off"
 EMPTY_BODY = b"0\r\n\r\n"  # what a POST without a body arrives as: the daemon sends a chunked one that the SDK does not decode
 
 _TYPES = "Send application/json, application/x-www-form-urlencoded or multipart/form-data."
@@ -126,6 +129,16 @@ def _query_fields(request: Request, known: Collection[str]) -> dict[str, Any]:
     return _named(((name, values) for name, values in query(request).lists() if name != "format"), known)
 
 
+def _sound(pairs: Iterable[tuple[str, list[str]]], known: Collection[str]) -> Iterator[tuple[str, list[str]]]:
+    """The same. Raises `DuckError` for what Dify cannot store, and for a known field that is there more than once."""
+    for name, values in pairs:
+        if any("\0" in text for text in (name, *values)):
+            raise invalid(f"{name}: {parsing.HAS_NUL}")
+        if name in known and len(values) > 1:
+            raise invalid(f"{name}: given {len(values)} times")
+        yield name, values
+
+
 def _named(
     pairs: Iterable[tuple[str, list[str]]], known: Collection[str], sent: Mapping[str, Files] | None = None
 ) -> dict[str, Any]:
@@ -134,20 +147,14 @@ def _named(
     An input is there as `NAME`, where no field is called so, as `inputs.NAME`, or in a JSON text under `inputs`; the later of
     the three wins. A file is there as `NAME` or `inputs.NAME`.
     """
-    fields: dict[str, Any] = {}
-    plain: dict[str, Any] = {}
-    dotted: dict[str, Any] = {}
-    for name, values in pairs:
-        if any("\0" in text for text in (name, *values)):
-            raise invalid(f"{name}: {parsing.HAS_NUL}")
-        if name in known:
-            if len(values) > 1:
-                raise invalid(f"{name}: given {len(values)} times")
-            fields[name] = values[0]
-        elif name.startswith("inputs."):
-            dotted[name.removeprefix("inputs.")] = Texts(values)
-        else:
-            plain[name] = Texts(values)
+    given = dict(_sound(pairs, known))
+    fields: dict[str, Any] = {name: values[0] for name, values in given.items() if name in known}
+    others = {name: Texts(values) for name, values in given.items() if name not in known and name not in {SAYS, OFF}}
+    dotted = {name.removeprefix("inputs."): texts for name, texts in others.items() if name.startswith("inputs.")}
+    plain = {name: texts for name, texts in others.items() if not name.startswith("inputs.")}
+    unticked = {name: Texts(("false",)) for name in given.get(OFF, ())}
+    if SAYS in given:
+        fields["query"] = given[SAYS][0]
     uploads: dict[str, Files] = {}
     for name, files in (sent or {}).items():
         if name in known:
@@ -159,4 +166,7 @@ def _named(
     together = fields.get("inputs") or {}
     if isinstance(together, str):
         together = _json(together, "inputs")
-    return {**fields, "inputs": {**plain, **dotted, **uploads, **together} if isinstance(together, dict) else together}
+    return {
+        **fields,
+        "inputs": {**unticked, **plain, **dotted, **uploads, **together} if isinstance(together, dict) else together,
+    }

@@ -44,10 +44,15 @@ class Variable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Form:
-    """All inputs that an app takes. `sizes` are how many bytes a file may have, by its kind."""
+    """All inputs that an app takes. `sizes` are how many bytes a file may have, by its kind.
+
+    A chat opens with the Markdown in `opening`; `suggestions` are questions that may be asked.
+    """
 
     variables: tuple[Variable, ...]
     sizes: Mapping[str, int] = field(default_factory=dict)
+    opening: str = ""
+    suggestions: tuple[str, ...] = ()
 
     def find(self, name: str) -> Variable | None:
         """The variable of this name."""
@@ -68,7 +73,13 @@ def read(parameters: Any) -> Form | None:
     if None in variables:
         return None
     limits = parameters.get("system_parameters")
-    return Form(variables=tuple(filter(None, variables)), sizes=_sizes(limits if isinstance(limits, Mapping) else {}))
+    opening = parameters.get("opening_statement")
+    return Form(
+        variables=tuple(filter(None, variables)),
+        sizes=_sizes(limits if isinstance(limits, Mapping) else {}),
+        opening=opening if isinstance(opening, str) else "",
+        suggestions=_strings(parameters, "suggested_questions"),
+    )
 
 
 def _variable(row: Any) -> Variable | None:

@@ -7,6 +7,7 @@ from duck import bodies, errors
 from duck.access import Caller, asks_from_here
 from duck.errors import DuckError
 from duck.formats import MIMETYPES
+from duck.formats.html.words import ENGLISH, WORDS
 
 MAX_ACCEPT = 4096  # characters, of which browsers need 150; a megabyte of them takes seconds to weigh up
 
@@ -39,6 +40,11 @@ def takes_page(request: Request) -> bool:
         return asked_format(request) == "html"
     except DuckError:
         return False
+
+
+def language(request: Request) -> str:
+    """The language of the page's own words that the caller likes best."""
+    return request.accept_languages.best_match(WORDS, ENGLISH) or ENGLISH
 
 
 def only_looks(request: Request, caller: Caller, asked: str | None, *, runs_at_once: bool) -> bool:

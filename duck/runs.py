@@ -18,7 +18,8 @@ from duck.settings import canonical
 Mode = Literal["blocking", "streaming"]
 
 _FIELDS = {"chat": {"query", "conversation_id"}, "workflow": set[str](), "completion": set[str]()}
-_SHARED_FIELDS = {"inputs", "response_mode", "user", "files"}
+_TURNS = "duck.turns"
+_SHARED_FIELDS = {"inputs", "response_mode", "user", "files", _TURNS}
 _UPLOADS_AT_ONCE = 4  # of one request
 
 
@@ -27,7 +28,8 @@ class Asked:
     """A request for a run, before it has been held against the app's form.
 
     `inputs` are values as JSON has them, `Texts` and `Files`. `others` are the fields of a JSON body that are none of a request,
-    `has_files` tells of some under `files`. `faults` are what is wrong already.
+    `has_files` tells of some under `files`. `turns` is what a page has kept of the conversation. `faults` are what is
+    wrong already.
     """
 
     kind: Kind
@@ -39,6 +41,7 @@ class Asked:
     user: str = ""
     others: frozenset[str] = frozenset()
     has_files: bool = False
+    turns: str = ""
     faults: tuple[str, ...] = ()
 
 
@@ -80,6 +83,7 @@ def parse(request: Request, kind: Kind, app_id: str) -> Asked:
         user=user,
         others=frozenset(fields) - _FIELDS[kind] - _SHARED_FIELDS,
         has_files=fields.get("files") not in (None, [], ""),
+        turns=_text(fields, _TURNS, faults),
         faults=tuple(faults),
         **chat,
     )

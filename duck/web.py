@@ -21,6 +21,8 @@ from duck.access import Caller
 from duck.errors import DuckError
 from duck.events import Event, Kind
 from duck.formats import MIMETYPES, STREAMS, StreamFormat, html, json
+from duck.formats.html import Html
+from duck.formats.html.view import View, by_field, read_turns
 from duck.formats.sse import Sse
 from duck.gateway import Gateway
 from duck.journal import Entry
@@ -50,7 +52,7 @@ _NOT_BUFFERED = {"X-Accel-Buffering": "no"}  # nginx would hold a stream back
 class Exchange:
     """One request, and what is known so far of who has made it. Until that is known it is a guest.
 
-    `owner` are the settings, None while they have not been read.
+    `owner` are the settings, None while they have not been read; `view` is the app's page, None where none is asked for.
     """
 
     request: Request
@@ -58,6 +60,7 @@ class Exchange:
     caller: Caller = access.GUEST
     owner: Settings | None = None
     cors: Mapping[str, str] = field(default_factory=dict)
+    view: View | None = None
 
     def enter(self, values: Mapping[str, Any], name: str | None = None) -> Settings:
         """Reads the settings, and finds out who calls; for a route with an app, whether they may have it.
@@ -121,13 +124,14 @@ def serve(
     if request.method == "HEAD":
         return Response(headers=html.headers(owner.origins))
     if negotiation.only_looks(request, exchange.caller, asked, runs_at_once=bool(default_format)):
-        return _start_page(request, owner, name, kind)
+        return _form_page(exchange, name, runs.parse(request, kind, entry.app_id), dify)
     if "prefetch" in request.headers.get("Sec-Purpose", ""):
         raise DuckError(403, "forbidden", "A run is not started in advance.")
     access.refuse_other_sites(request, owner, exchange.caller)
     wanted = runs.parse(request, kind, entry.app_id)
     entry.style = style = asked or default_format or ("ndjson" if wanted.mode == "streaming" else "json")
-    run = _held(wanted, owner, dify)
+    exchange.view = _view(request, name, wanted) if style == "html" else None
+    run = _held(wanted, exchange, owner, dify)
     if exchange.caller.guest:
         RATES.take(dify.endpoint_id, owner.public_rate, time.monotonic())
         run = replace(run, user="")
@@ -156,15 +160,17 @@ def index(exchange: Exchange, values: Mapping[str, Any]) -> Response:
         raise access.unauthorized(owner)
     names = {name: app_id for name, app_id in owner.names.items() if app_id in seen}
     apps = [*names.items(), *((app_id, app_id) for app_id in sorted(seen - set(names.values())))]
-    return _document(
-        {
-            "name": "duck",
-            "version": duck.__version__,
-            "url": _public_url(exchange.request),
-            "apps": [{"alias": name, "public": app_id in owner.public} for name, app_id in apps],
-            "formats": list(MIMETYPES),
-        }
-    )
+    document = {
+        "name": "duck",
+        "version": duck.__version__,
+        "url": _public_url(exchange.request),
+        "apps": [{"alias": name, "public": app_id in owner.public} for name, app_id in apps],
+        "formats": list(MIMETYPES),
+    }
+    if negotiation.asked_format(exchange.request) == "html":
+        page = html.landing_page(document, language=negotiation.language(exchange.request))
+        return Response(stream.whole(page), headers=_page_headers(exchange))
+    return _document(document)
 
 
 @_answering
@@ -204,7 +210,7 @@ def _route(request: Request) -> str:
     return route if route in METHODS else "/?"
 
 
-def _held(wanted: Asked, owner: Settings, dify: Gateway) -> Run:
+def _held(wanted: Asked, exchange: Exchange, owner: Settings, dify: Gateway) -> Run:
     """The run that is asked for, if it fits the app's form. Raises `DuckError` 400 that lists all that does not."""
     presets = owner.presets if wanted.app_id == owner.names.get(settings.DEFAULT) else {}
     form, is_new = dify.form(wanted.app_id)
@@ -212,6 +218,8 @@ def _held(wanted: Asked, owner: Settings, dify: Gateway) -> Run:
     if form and not is_new and len(faults) > len(wanted.faults):
         form, _ = dify.form(wanted.app_id, anew=True)
         run, faults = runs.hold(wanted, form, presets)
+    if exchange.view:
+        exchange.view = replace(exchange.view, form=form, faults=by_field(faults))
     if faults:
         raise errors.invalid("; ".join(faults))
     return run
@@ -239,7 +247,11 @@ def _stream(dify: Gateway, run: Run, exchange: Exchange, style: str) -> Response
     """A run as it comes, or a blocking one as the end of a stream."""
     guest, blocking = exchange.caller.guest, run.mode == "blocking"
     source = _closing_events(dify, run) if blocking else dify.stream(run)
-    writer: StreamFormat = Sse(numbered=True) if style == "sse" and exchange.request.method == "GET" else STREAMS[style]()
+    writer: StreamFormat = STREAMS[style]()
+    if style == "sse":
+        writer = Sse(numbered=exchange.request.method == "GET")
+    elif style == "html":
+        writer = Html(exchange.view)
     body = stream.relay(guests.events(source) if guest else source, writer, exchange.entry, blocking=blocking, guest=guest)
     headers = _page_headers(exchange) if style == "html" else STREAMS[style].headers
     return Response(body, headers={**headers, **_NOT_BUFFERED})
@@ -250,17 +262,36 @@ def _closing_events(dify: Gateway, run: Run) -> Generator[Event]:
     yield from events.unfold(dify.answer(run), run.kind)
 
 
-def _start_page(request: Request, owner: Settings, name: str, kind: Kind) -> Response:
+def _form_page(exchange: Exchange, name: str, wanted: Asked, dify: Gateway) -> Response:
     """The app's page, from which a person runs it."""
-    fields = [(field_, value) for field_, value in request.args.items(multi=True) if field_ != "format"]
-    asks = kind == "chat" and not request.args.get("query", "").strip()
-    action = "?" if _route(request) != "/duck/<app_id>" else f"../workflow/{quote(name, safe='')}"
-    page = html.start_page(action, [pair for pair in fields if not (asks and pair[0] == "query")], asks=asks)
-    return Response(page, headers=html.headers(owner.origins))
+    form, _ = dify.form(wanted.app_id)
+    view = replace(_view(exchange.request, name, wanted), form=form)
+    return Response(stream.whole(html.form_page(view)), headers=_page_headers(exchange))
+
+
+def _view(request: Request, name: str, wanted: Asked) -> View:
+    """What the app's page is about. What is wrong with the request, and the app's form, are still to be found out."""
+    address = _public_url(request)
+    return View(
+        language=negotiation.language(request),
+        kind=wanted.kind,
+        name=name,
+        action=f"../workflow/{quote(name, safe='')}" if _route(request) == "/duck/<app_id>" else "?",
+        query=wanted.query,
+        inputs=wanted.inputs,
+        conversation_id=wanted.conversation_id,
+        turns=read_turns(wanted.turns),
+        origin=address and address.partition("/e/")[0],
+        part="X-Duck-Part" in request.headers,
+    )
 
 
 def _page_headers(exchange: Exchange) -> Mapping[str, str]:
     return html.headers(exchange.owner.origins if exchange.owner else ())
+
+
+def _error_page(exchange: Exchange, error: DuckError) -> bytes:
+    return html.error_page(error, exchange.view, language=negotiation.language(exchange.request))
 
 
 def _document(value: Any, status: int = 200) -> Response:
@@ -274,7 +305,7 @@ def _error(exchange: Exchange, error: DuckError) -> Response:
         error = error.for_guest()
     as_page = negotiation.takes_page(exchange.request)
     response = (
-        Response(stream.whole(html.error_page(error)), error.status, _page_headers(exchange))
+        Response(stream.whole(_error_page(exchange, error)), error.status, _page_headers(exchange))
         if as_page
         else _document(error.as_dict(), error.status)
     )

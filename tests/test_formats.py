@@ -3,9 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator
 from typing import Any
-from xml.etree.ElementTree import Element
 
-import html5lib
 import httpx
 import pytest
 from httpx_sse import EventSource
@@ -13,7 +11,6 @@ from httpx_sse import EventSource
 from duck.errors import DuckError
 from duck.events import Event
 from duck.formats import MIMETYPES, STREAMS
-from duck.formats.html import Html, error_page, headers
 from duck.formats.json import CONTENT_TYPE, document
 from duck.formats.ndjson import Ndjson
 from duck.formats.sse import Sse
@@ -49,20 +46,6 @@ def sse(*chunks: bytes) -> list[tuple[str, Any]]:
     """Name and data of each event that a reader is told of."""
     response = httpx.Response(200, headers=Sse.headers, stream=Chunks(chunks))
     return [(event.event, event.json()) for event in EventSource(response).iter_sse()]
-
-
-def html(body: bytes) -> Element:
-    """The page's elements. Raises where a browser would have to guess."""
-    parser = html5lib.HTMLParser(strict=True, namespaceHTMLElements=False)
-    page: Element = parser.parse(body, transport_encoding="utf-8")
-    return page
-
-
-def shown(body: bytes) -> str:
-    """The text that a page shows."""
-    content = html(body).find("body")
-    assert content is not None
-    return "".join(content.itertext())
 
 
 def message(answer: str, event: str = "message") -> dict[str, Any]:
@@ -185,119 +168,6 @@ def test_an_error_of_ducks_own_is_an_event_like_difys(name: str) -> None:
     body = written(name, [DuckError(504, "timeout", "Too slow.").as_event()])
 
     assert json.loads(body.removeprefix(b"data: ")) == ERROR
-
-
-ANSWERS = {
-    "chat": ["The Pro plan costs 20 USD per month."],
-    "advanced-chat": ["The Pro plan costs 20 USD per month."],
-    "advanced-chat.failed": ["Run failed: [langgenius/openai/openai] Rate Limit Error, 429 Too Many Requests"],
-    "agent-chat": ["I will draw it.", "Here is your fox."],
-    "completion": ["A haiku about rain:\nsoft drops on the roof"],
-    "workflow": ["Rain is coming."],
-    "workflow.failed": ["[langgenius/openai/openai] Rate Limit Error, 429 Too Many Requests"],
-    "workflow.paused": [],
-    "rare-events.chat": ["Your content violates our usage policy.", "429 slow down", "connection reset"],
-    "rare-events.workflow": ["[removed]", "tone is required in input form", "Rain is coming."],
-}
-
-
-def test_every_sample_has_its_answer_here() -> None:
-    assert sorted(ANSWERS) == SAMPLES
-
-
-@pytest.mark.parametrize(("name", "parts"), ANSWERS.items(), ids=ANSWERS.keys())
-@pytest.mark.parametrize("keep_alives", [False, True], ids=["plain", "with keep-alives"])
-def test_html_is_a_flawless_page_that_shows_the_answer(name: str, parts: list[str], keep_alives: bool) -> None:
-    text = shown(written("html", sample(name), keep_alives=keep_alives))
-
-    assert [part for part in parts if part not in text] == []
-
-
-@pytest.mark.parametrize("name", SAMPLES)
-def test_html_keeps_alive_by_comments_that_show_nothing(name: str) -> None:
-    assert Html.keep_alive.startswith(b"<!--")
-    assert shown(written("html", sample(name), keep_alives=True)) == shown(written("html", sample(name)))
-
-
-def test_html_of_an_empty_stream_is_a_flawless_page() -> None:
-    assert shown(written("html", [])).strip() == ""
-
-
-@pytest.mark.parametrize("name", ["chat", "workflow", "agent-chat"])
-def test_a_page_that_breaks_off_ends_flawless_with_its_error(name: str) -> None:
-    stream = sample(name)
-
-    assert [
-        cut for cut in range(len(stream)) if not shown(written("html", [*stream[:cut], ERROR])).rstrip().endswith("Too slow.")
-    ] == []
-
-
-PLACES: dict[str, list[dict[str, Any]]] = {
-    "answer": [message(HOSTILE)],
-    "agent's answer": [message(HOSTILE, "agent_message")],
-    "answer under the name of a file": [message(HOSTILE, "message_file")],
-    "answer in pieces": [message(letter) for letter in HOSTILE],
-    "replaced answer": [message("x"), message(HOSTILE, "message_replace")],
-    "text chunk": [chunk(HOSTILE)],
-    "replaced text": [of_workflow("text_replace", text=HOSTILE)],
-    "title": [of_workflow("node_finished", title=HOSTILE, status="succeeded")],
-    "state of a step": [of_workflow("node_finished", title="x", status=HOSTILE)],
-    "error": [ERROR | {"message": HOSTILE}],
-    "code of an error": [{"event": "error", "code": HOSTILE, "status": 500, "message": ""}],
-    "error of a workflow": [finished({}, "failed", HOSTILE)],
-}
-
-
-@pytest.mark.parametrize("stream", PLACES.values(), ids=PLACES.keys())
-def test_markup_from_an_app_is_shown_and_never_obeyed(stream: list[dict[str, Any]]) -> None:
-    body = written("html", stream)
-
-    assert HOSTILE in shown(body)
-    assert not [element for element in html(body).iter() if element.tag in {"script", "img"}]
-
-
-@pytest.mark.parametrize(
-    "outputs", [{"text": HOSTILE}, {HOSTILE: 1}, {"a": HOSTILE, "b": [HOSTILE]}], ids=["one", "name", "many"]
-)
-def test_markup_in_outputs_is_shown_and_never_obeyed(outputs: dict[str, Any]) -> None:
-    body = written("html", [finished(outputs)])
-
-    assert "<script>alert('1')</script>" in shown(body)
-    assert not [element for element in html(body).iter() if element.tag in {"script", "img"}]
-
-
-def file(url: Any, kind: str = "image") -> dict[str, Any]:
-    return {"event": "message_file", "conversation_id": "2", "id": "1", "type": kind, "belongs_to": "assistant", "url": url}
-
-
-def test_a_file_is_linked_by_its_whole_address_and_nothing_else() -> None:
-    url = "https://dify.example.com/a.png?x=1&y=2\"onclick='alert(1)'><script>"
-
-    (link,) = html(written("html", [file(url, HOSTILE)])).iter("a")
-
-    assert link.attrib == {"href": url}
-    assert "".join(link.itertext()) == HOSTILE
-
-
-@pytest.mark.parametrize("url", ["javascript:alert(1)", "data:text/html,x", " javascript:alert(1)", "//evil.example/x", None, 5])
-def test_a_file_with_an_address_of_another_kind_is_not_linked(url: Any) -> None:
-    assert not list(html(written("html", [message("Hi"), file(url)])).iter("a"))
-
-
-@pytest.mark.parametrize("text", ["", "Hi", HOSTILE, "東京"])
-def test_the_page_of_an_error_is_flawless_and_shows_its_message(text: str) -> None:
-    body = error_page(DuckError(400, "invalid_param", text))
-
-    assert shown(body).strip() == text
-    assert not [element for element in html(body).iter() if element.tag in {"script", "img"}]
-
-
-def test_a_page_may_load_and_run_nothing() -> None:
-    policy = headers()["Content-Security-Policy"]
-
-    assert "default-src 'none'" in policy
-    assert "unsafe" not in policy
-    assert "script-src" not in policy
 
 
 TEXTS = {

@@ -47,6 +47,8 @@ def test_a_workflows_form() -> None:
             Variable(name="meta", control="json_object", label="Meta"),
         ),
         sizes={"image": 10 << 20, "document": 15 << 20, "audio": 50 << 20, "video": 100 << 20, "custom": 15 << 20},
+        opening="Hello, how can I help?",
+        suggestions=("What can you do?",),
     )
     assert form.file_names == ["doc", "pics"]
 

@@ -114,7 +114,8 @@ def test_readme_tells_of_every_setting_route_and_format() -> None:
 
 
 def test_the_package_holds_what_runs_what_explains_it_and_nothing_else() -> None:
-    core = {f"duck/{path.relative_to(ROOT / 'duck')}" for path in (ROOT / "duck").rglob("*.py")}
+    kinds = {".py", ".html", ".css", ".js"}
+    core = {f"duck/{path.relative_to(ROOT / 'duck')}" for path in (ROOT / "duck").rglob("*.*") if path.suffix in kinds}
     endpoints = {row["extra"]["python"]["source"] for row in GROUP["endpoints"]}
     runtime = {"manifest.yaml", "main.py", "requirements.txt", "group/duck.yaml", "_assets/icon.svg", *core, *endpoints}
     documents = {"README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE", ".env.example", ".difyignore"}

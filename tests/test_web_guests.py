@@ -271,14 +271,12 @@ def test_a_guests_get_runs_when_it_is_meant(headers: dict[str, str], query: str)
 def test_any_other_get_gets_a_page_with_a_button(headers: dict[str, str], query: str) -> None:
     dify = Dify(stream=CHAT, blocking=blocking_sample("chat"))
     response = call(dify, method="GET", path=f"/chat/{APP}?query=a+%22b%22{query}", headers=headers, **GUEST)
-    assert (response.status_code, dify.calls, dify.fetched) == (200, [], [])
+    assert (response.status_code, dify.calls) == (200, [])
     page = page_of(response)
     form = page.find(".//form")
     assert (form.get("method"), form.get("action")) == ("post", "?")
-    assert [(field.get("type"), field.get("name"), field.get("value")) for field in page.iter("input")] == [
-        ("hidden", "query", 'a "b"')
-    ]
-    assert page.find(".//button").text == "Run this app"
+    assert page.find(".//textarea[@name='query']").text == 'a "b"'
+    assert page.find(".//button[@class='go']").text == "Send"
 
 
 def test_an_image_of_another_site_runs_nothing() -> None:
@@ -289,11 +287,15 @@ def test_an_image_of_another_site_runs_nothing() -> None:
 
 
 def test_the_page_asks_for_the_message_that_a_chat_needs() -> None:
-    page = page_of(call(Dify(), method="GET", path=f"/chat/{APP}?city=Oslo&query=", headers={"Accept": BROWSER}, **GUEST))
-    assert [(field.get("type"), field.get("name"), field.get("value")) for field in page.iter("input")] == [
-        ("hidden", "city", "Oslo"),
-        (None, "query", None),
-    ]
+    form = {"user_input_form": [{"text-input": {"variable": "city", "label": "City"}}]}
+    path = f"/chat/{APP}?city=Oslo&inputs.state=x&query="
+    page = page_of(call(Dify(form=form), method="GET", path=path, headers={"Accept": BROWSER}, **GUEST))
+    assert {field.get("name"): field.get("value") for field in page.iter("input")} == {
+        "inputs.city": "Oslo",
+        "inputs.state": "x",
+        "duck.turns": "[]",
+    }
+    assert [area.get("name") for area in page.iter("textarea")] == ["query"]
 
 
 @pytest.mark.parametrize("headers", [{}, {"Accept": BROWSER}, {"Accept": BROWSER, "Sec-Fetch-Site": "cross-site"}])
@@ -304,7 +306,7 @@ def test_the_original_route_has_a_button_too_which_posts_to_the_workflow(headers
     assert dify.calls == []
     page = page_of(response)
     assert page.find(".//form").get("action") == f"../workflow/{APP}"
-    assert [(field.get("name"), field.get("value")) for field in page.iter("input")] == [("text", "a"), ("text", "b")]
+    assert json.loads(page.find(".//textarea[@name='inputs']").text) == {"text": ["a", "b"]}
 
 
 @pytest.mark.parametrize(

@@ -19,3 +19,8 @@ def encode(value: Any) -> bytes:
 def document(value: Any) -> bytes:
     """The value, with a line's end for those who read it in a terminal."""
     return encode(value) + b"\n"
+
+
+def pretty(value: Any) -> str:
+    """The value for people to read."""
+    return json.dumps(value, indent=2, ensure_ascii=False)

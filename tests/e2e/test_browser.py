@@ -147,7 +147,7 @@ def known(browser: Browser, duck: Duck) -> Iterator[Page]:
     context = browser.new_context(http_credentials={"username": "me", "password": KEY})
     page = context.new_page()
     page.goto(f"{duck.host.url}/chat/{PRIVATE}")
-    assert page.get_by_role("button", name="Run this app").is_visible()
+    assert page.get_by_role("button", name="Send").is_visible()
     yield page
     context.close()
 
@@ -171,8 +171,8 @@ FOLLOW = """(url) => {
 def test_the_stored_password_runs_the_app_from_its_own_page(known: Page, duck: Duck) -> None:
     with started(duck) as run:
         known.get_by_label("Message").fill("hi")
-        known.get_by_role("button").click()
-        known.get_by_text(ANSWER).wait_for()
+        known.get_by_role("button", name="Send").click()
+        known.locator("[slot=final]", has_text=ANSWER).wait_for()
     assert run == [PRIVATE]
 
 
@@ -208,7 +208,7 @@ def test_a_cross_site_link_to_the_original_route_starts_nothing(known: Page, duc
     with started(duck) as run, page.expect_navigation():
         page.evaluate(FOLLOW, f"{duck.host.url}/duck/{PUBLIC}?text=hi")
     assert run == []
-    assert page.get_by_role("button", name="Run this app").is_visible()
+    assert page.get_by_role("button", name="Run").is_visible()
 
 
 # EventSource
@@ -229,4 +229,4 @@ def test_a_page_may_be_embedded_by_a_listed_origin_alone(page: Page, duck: Duck,
         frame = page.frame_locator("iframe")
         assert eventually(lambda: page.frames[-1].url != "about:blank")
         page.wait_for_load_state("networkidle")
-        assert frame.get_by_role("button", name="Run this app").count() == shown
+        assert frame.get_by_role("button", name="Send").count() == shown

@@ -224,7 +224,7 @@ def test_a_browsers_get_of_the_original_route_is_live_html_with_all_text_escaped
             text += next(chunks)
         last_may_come.set()
         text += "".join(chunks)
-    assert "<script" not in text
+    assert text.count("<script") == 1, "the page's own"
     assert calls[0].inputs == {"text": "a b"}
     html5lib.HTMLParser(strict=True).parse(text)
 
@@ -274,7 +274,7 @@ def test_a_failure_before_the_first_event_has_its_status(
     response = duck.post("chat", App(mode="chat", script=script), json=body, params={"format": style})
     assert response.status_code == status
     if style == "html":
-        assert '<p role="alert">' in response.text
+        assert 'role="alert"' in response.text
         html5lib.HTMLParser(strict=True).parse(response.text)
     else:
         assert (response.json()["code"], response.json()["status"]) == (code, status)
@@ -296,7 +296,7 @@ def test_a_failure_after_the_first_event_ends_the_stream_properly(
         case "text":
             assert re.search(r"\nerror: .+\n\Z", response.text)
         case "html":
-            assert '<p role="alert">' in response.text
+            assert 'role="alert"' in response.text
             html5lib.HTMLParser(strict=True).parse(response.text)
         case _:
             events = ndjson(response) if style == "ndjson" else sse(response)

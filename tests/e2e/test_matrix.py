@@ -187,9 +187,9 @@ CELLS: dict[str, tuple[int, Any]] = {
     ),
     "result": (
         200,
-        'Start: succeededRain is coming.Summarise: succeededEnd: succeededResult{\n  "summary": "Rain is coming."\n}',
+        "Result: summary Rain is coming.",
     ),
-    "button": (200, "Run this app"),
+    "button": (200, "the app's page"),
     "form": (200, MINIMAL_FORM),
     "form-": (
         200,
@@ -277,7 +277,10 @@ def send(running: Duck, method: str, path: str, **options: Any) -> tuple[int, An
     response = httpx.request(method, running.host.url + path, timeout=DEADLINE_S, **options)
     if response.headers["Content-Type"].startswith("text/html"):
         document = html5lib.HTMLParser(strict=True, namespaceHTMLElements=False).parse(response.text)
-        return response.status_code, "".join(document.find("body").itertext()).strip()
+        rows = [" ".join("".join(cell.itertext()).strip() for cell in row) for row in document.findall(".//*[@slot='final']/dl")]
+        return response.status_code, f"Result: {rows[0]}" if rows else "the app's page" if document.find(
+            ".//form"
+        ) is not None else "a page"
     found = response.json()
     found.pop("url", None)  # of this run's port
     return response.status_code, found

@@ -1,27 +1,49 @@
-"""A plain live document: the text as it grows, the steps as they come, the result at the end. Pure."""
+"""Pages for people: an app's form, its answer as it grows, a list of apps, errors. They need no script. Pure.
+
+    view.py      what a page is about
+    live.py      a run's events as parts of a page
+    markdown.py  Markdown without harm
+    words.py     the page's own words, in four languages
+    templates/   the pages; duck.css and duck.js are part of each
+
+Pages lie on Dify's own origin, where a script that got in would take over the console: all that apps and people write is
+escaped, and the policy lets nothing run but `duck.js`.
+"""
 
 import base64
 import hashlib
-import html
-import json
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
-from duck import events
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
 from duck.errors import DuckError
 from duck.events import Event
+from duck.formats.html import live, markdown
+from duck.formats.html.view import View
+from duck.formats.html.words import ENGLISH, WORDS
+from duck.forms import Variable
 
-_STYLE = (
-    ":root{color-scheme:light dark}body{font:1rem/1.5 system-ui,sans-serif;max-width:44rem;margin:2rem auto;padding:0 1rem}"
-    "p,pre{white-space:pre-wrap;overflow-wrap:anywhere}small{opacity:.7}[role=alert]{color:#d33}"
+_HERE = Path(__file__).parent
+_CSS, _JS = ((_HERE / name).read_text("utf-8") for name in ("duck.css", "duck.js"))
+_TEMPLATES = Environment(
+    loader=FileSystemLoader(_HERE / "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
 )
-_HEAD = (
-    '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-    f"<title>Duck</title><style>{_STYLE}</style></head><body>"
+# WebKit shows nothing of a page before about 200 characters of it.
+_LEAD = f'<p class="lead" aria-hidden="true">{"&#8203;" * 200}</p>\n'
+_ACCEPT = {"image": "image/*", "audio": "audio/*", "video": "video/*"}
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+_POLICY = (
+    f"default-src 'none'; style-src {_hash(_CSS)}; script-src {_hash(_JS)}; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors "
 )
-_TAIL = "</body></html>\n"
-_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-_POLICY = f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; form-action 'self'; base-uri 'none'; frame-ancestors "
 
 
 def headers(ancestors: Iterable[str] = ()) -> dict[str, str]:
@@ -31,81 +53,114 @@ def headers(ancestors: Iterable[str] = ()) -> dict[str, str]:
 
 
 class Html:
-    """Writes a document that a browser shows while it comes. It lies on Dify's own origin: all text in it is escaped."""
+    """Writes a page that a browser shows while it comes."""
 
-    headers: ClassVar[Mapping[str, str]] = {
-        "Content-Type": "text/html; charset=utf-8",
-    }
+    headers: ClassVar[Mapping[str, str]] = {"Content-Type": "text/html; charset=utf-8"}
     keep_alive: ClassVar[bytes] = b"<!---->"
 
-    def __init__(self) -> None:
-        self._open = ""  # the end tag of the text that is being written
+    def __init__(self, view: View | None = None) -> None:
+        self._view = view or View()
+        words = WORDS[self._view.language]
+        self._live = live.Live(words, origin=self._view.origin, has_messages=self._view.kind != "workflow")
+        self._conversation = self._view.conversation_id
 
     def head(self) -> bytes:
-        """The document up to its first word."""
-        return _HEAD.encode()
+        """The page up to the answer's first word; the form of an app that holds no conversation stands above it."""
+        view = self._view
+        before = "" if view.is_chat or view.part else _form(view)
+        turn = _render("turn.html", view, query=view.query if view.is_chat else "")
+        return _encoded(_top(view) + ("" if view.part else _LEAD) + before + _turns(view) + turn)
 
     def event(self, event: Event) -> bytes:
-        """The part of the document that the event adds, often none."""
-        return self._part(event).encode()
+        """The part of the page that the event adds, often none."""
+        if not self._conversation and isinstance(conversation := event.get("conversation_id"), str):
+            self._conversation = conversation
+        return _encoded(self._live.fragments(event))
 
     def tail(self) -> bytes:
-        """The end of the document."""
-        return (self._close() + _TAIL).encode()
-
-    def _part(self, event: Event) -> str:
-        data = events.data_of(event)
-        replacement = events.replacement_of(event)
-        if replacement is not None:
-            return self._close() + "<hr>" + self._text(replacement)
-        match event["event"]:
-            case "node_finished":
-                return self._block(f"<small>{_escape(data.get('title'))}: {_escape(data.get('status'))}</small><br>")
-            case "message_file" if str(event.get("url")).startswith(("https://", "http://")):
-                return self._block(f'<p><a href="{_escape(event["url"])}">{_escape(event.get("type"))}</a></p>')
-            case "workflow_finished" if events.kind_of(event) == "workflow":
-                return self._block(_result(data))
-            case "workflow_paused":
-                return self._block('<p role="status">Paused: waiting for a person in Dify.</p>')
-            case "error":
-                return self._block(_alert(event.get("message") or event.get("code")))
-            case _:
-                return self._text(events.delta_of(event))
-
-    def _text(self, text: str) -> str:
-        start, self._open = "" if self._open or not text else '<p dir="auto">', "</p>" if text else self._open
-        return start + _escape(text)
-
-    def _block(self, markup: str) -> str:
-        return self._close() + markup
-
-    def _close(self) -> str:
-        end, self._open = self._open, ""
-        return end
+        """The end of the page: for a conversation, the form for the next question, or for this one once more."""
+        view, live_ = self._view, self._live
+        end = live_.end() + "</div>\n</article>\n"
+        if view.is_chat:
+            turns = view.turns_with(("", "") if live_.failed else (view.query, live_.answer))
+            end += _form(view, turns=turns, conversation=self._conversation, query=view.query if live_.failed else "")
+        return _encoded(end + _bottom(view))
 
 
-def start_page(action: str, fields: Iterable[tuple[str, str]], *, asks: bool) -> bytes:
-    """A whole document with a button that runs the app by a POST to `action`, with these fields; `asks` for the query, too."""
-    hidden = "".join(f'<input type="hidden" name="{_escape(name)}" value="{_escape(value)}">' for name, value in fields)
-    query = '<p><label>Message <input name="query" required></label></p>' if asks else ""
-    form = f'<form method="post" action="{_escape(action)}">{hidden}{query}<p><button>Run this app</button></p></form>'
-    return (_HEAD + form + _TAIL).encode()
+def form_page(view: View) -> bytes:
+    """An app's page, from which a person runs it."""
+    return _encoded(_top(view) + _turns(view) + _form(view, query=view.query) + _bottom(view))
 
 
-def error_page(error: DuckError) -> bytes:
-    """A whole document that tells of an error."""
-    return (_HEAD + _alert(error.message) + _TAIL).encode()
+def error_page(error: DuckError, view: View | None = None, *, language: str = ENGLISH) -> bytes:
+    """A page that tells of an error: where the request was for an app's run, the app's page with all that was filled in."""
+    if view is None:
+        page = View(language=language)
+        return _encoded(_top(page, home="") + _render("error.html", page, message=error.message) + _bottom(page))
+    if view.faults:
+        return form_page(view)
+    turn = _render("turn.html", view, query=view.query if view.is_chat else "")
+    failed = turn + live.failure(WORDS[view.language], error.message) + "</div>\n</article>\n"
+    form = _form(view, query=view.query)
+    parts = [failed, form] if view.is_chat or view.part else [form, failed]
+    return _encoded(_top(view) + _turns(view) + "".join(parts) + _bottom(view))
 
 
-def _result(data: Mapping[str, Any]) -> str:
-    if data.get("status") in {"failed", "stopped"}:
-        return _alert(data.get("error") or data["status"])
-    return f"<h2>Result</h2><pre>{_escape(json.dumps(data.get('outputs'), indent=2, ensure_ascii=False))}</pre>"
+def landing_page(index: Mapping[str, Any], *, language: str) -> bytes:
+    """A list of apps, and how programs call them; `index` is what programs get."""
+    view, url = View(language=language), index["url"] or "https://<dify>/e/<hook>/"
+    names = [app["alias"] for app in index["apps"]]
+    curl = """curl -N -H 'Authorization: Bearer <key>' -H 'Content-Type: application/json' -d '{"query": "Hello"}'"""
+    body = _render(
+        "landing.html",
+        view,
+        apps=index["apps"],
+        named=[name for name in names if name != "default"],
+        formats=index["formats"],
+        url=url,
+        curl=curl,
+        example=names[0] if names else "<app_id>",
+    )
+    return _encoded(_top(view, home="", title=WORDS[language]["title"]) + body + _bottom(view))
 
 
-def _alert(message: object) -> str:
-    return f'<p role="alert">{_escape(message)}</p>'
+def _render(template: str, view: View, **more: Any) -> str:
+    return _TEMPLATES.get_template(template).render(
+        view=view,
+        words=WORDS[view.language],
+        markdown=lambda text: markdown.render(text, view.origin),
+        accept=_accept,
+        **more,
+    )
 
 
-def _escape(value: object) -> str:
-    return html.escape(str(value)).replace("\0", "\N{REPLACEMENT CHARACTER}")
+def _top(view: View, *, home: str = "../", title: str = "") -> str:
+    if view.part:
+        return ""
+    return _render("top.html", view, title=title or view.name or "Duck", home=home, css=Markup(_CSS))  # noqa: S704 - the page's own
+
+
+def _turns(view: View) -> str:
+    return "" if view.part else _render("turns.html", view, turns=view.turns)
+
+
+def _form(view: View, *, turns: str = "", conversation: str = "", query: str = "") -> str:
+    turns = turns or view.turns_with(("", ""))
+    return _render("form.html", view, turns=turns, conversation=conversation or view.conversation_id, query=query)
+
+
+def _bottom(view: View) -> str:
+    return "" if view.part else _render("bottom.html", view, js=Markup(_JS))  # noqa: S704 - the page's own
+
+
+def _encoded(page: str) -> bytes:
+    return page.replace("\0", "\N{REPLACEMENT CHARACTER}").encode()
+
+
+def _accept(variable: Variable) -> str:
+    """What a browser offers for choosing a file; "" for all, since of documents Dify alone knows what they are."""
+    kinds = [kind for kind in variable.file_types if kind != "custom"]
+    if not set(kinds) <= _ACCEPT.keys():
+        return ""
+    endings = [f".{ending}" for ending in variable.file_extensions] if "custom" in variable.file_types else []
+    return ",".join([*(_ACCEPT[kind] for kind in kinds), *endings])

@@ -1,0 +1,97 @@
+// Stays on the page: sends the form, and lets what comes back grow where it belongs. Without it the browser does the same with a new page.
+"use strict";
+const words = document.body.dataset;
+
+// What is written into a document that is not shown keeps its templates: the page's own parser would have made shadow trees of them.
+function mend(part) {
+  for (const template of part.querySelectorAll("template")) {
+    if (!template.nextSibling) continue; // it may not be whole yet
+    template.parentNode.attachShadow({mode: "open"}).append(template.content);
+    template.remove();
+  }
+}
+
+function copyable(root) {
+  for (const pre of root.querySelectorAll("pre:not(:has(.copy)):has(> code)")) {
+    const button = Object.assign(document.createElement("button"), {type: "button", className: "copy", textContent: words.copy});
+    button.onclick = async () => {
+      await navigator.clipboard.writeText(pre.querySelector("code").textContent);
+      button.textContent = words.copied;
+    };
+    pre.append(button);
+  }
+}
+
+function say(part, text) {
+  const alert = document.createElement("p");
+  alert.role = "alert";
+  alert.textContent = text;
+  part.append(alert);
+}
+
+// What is shown until the server has something to say: it waits for the app's first word, so that it can tell whether there is one.
+function waiting(question) {
+  const article = document.createElement("article"), status = document.createElement("p");
+  if (question) article.append(Object.assign(document.createElement("h2"), {textContent: question, dir: "auto"}));
+  article.append(Object.assign(status, {textContent: words.waiting, className: "status", role: "status"}));
+  return article;
+}
+
+async function run(form, submitter) {
+  const main = form.parentNode, body = new FormData(form, submitter), stop = new AbortController();
+  const go = form.querySelector(".go"), label = go.textContent, question = form.querySelector("[name=query]");
+  const asked = body.get("duck.say") ?? body.get("query") ?? "";
+  for (const old of main.querySelectorAll(`form > [role=alert], ${question ? ".opening, .suggestions" : "article"}`)) old.remove();
+  go.textContent = words.stop;
+  go.formNoValidate = true;
+  if (question) question.value = "";
+  form.stop = () => stop.abort();
+  const hidden = document.implementation.createHTMLDocument(), part = document.createElement("div"), first = waiting(question && asked);
+  hidden.write("<!doctype html><body><div>");
+  part.append(first, hidden.body.firstChild);
+  main.insertBefore(part, question ? form : form.nextSibling);
+  first.scrollIntoView({block: "nearest"});
+  try {
+    const headers = {Accept: "text/html", "X-Duck-Part": "1"};
+    const response = await fetch(form.getAttribute("action"), {method: "POST", body, headers, signal: stop.signal});
+    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+    for (let read; !(read = await reader.read()).done;) {
+      const follows = innerHeight + scrollY > document.documentElement.scrollHeight - 80;
+      first.remove();
+      hidden.write(read.value);
+      mend(part);
+      if (follows) scrollTo(0, document.documentElement.scrollHeight);
+    }
+    hidden.close();
+  } catch (error) {
+    first.querySelector(".status").remove();
+    say(part, error.name === "AbortError" ? words.stopped : words.broken);
+  }
+  copyable(part);
+  form.stop = null;
+  const next = part.querySelector("form.run");
+  if (next) {
+    form.replaceWith(next);
+    if (question) next.querySelector("[name=query]").focus({preventScroll: true});
+  } else {
+    go.textContent = label;
+    go.formNoValidate = false;
+    if (question) question.value = asked;
+  }
+}
+
+document.addEventListener("submit", (event) => {
+  if (!event.target.matches(".run")) return;
+  event.preventDefault();
+  if (event.target.stop) event.target.stop();
+  else run(event.target, event.submitter);
+});
+
+document.addEventListener("keydown", (event) => {
+  const form = event.target.form;
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.target.name !== "query") return;
+  event.preventDefault();
+  if (!form.stop) form.requestSubmit(form.querySelector(".go"));
+});
+
+copyable(document);

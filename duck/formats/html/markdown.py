@@ -1,0 +1,82 @@
+"""Markdown that nobody vouches for, as HTML that does no harm. Pure.
+
+Raw HTML in it is shown as text. Links go to the web or to a mailbox. Pictures are links, unless they are on the page's own
+origin: a picture that an answer makes the browser fetch can carry off what the answer says.
+"""
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
+from markdown_it.token import Token
+from markupsafe import Markup
+
+_SCHEMES = ("https://", "http://", "mailto:")
+
+
+def render(text: str, origin: str | None = None) -> Markup:
+    """The text as HTML; pictures whose address begins with `origin` are shown."""
+    return Markup(_parser(origin).render(text.replace("\0", "\N{REPLACEMENT CHARACTER}")))  # noqa: S704 - it has been escaped
+
+
+def is_link(url: object) -> bool:
+    """Whether it is an address that a page may link to."""
+    return isinstance(url, str) and url.lower().startswith(_SCHEMES)
+
+
+def is_own(url: object, origin: str | None) -> bool:
+    """Whether it is an address on the page's own origin."""
+    return isinstance(url, str) and origin is not None and url.startswith(f"{origin}/")
+
+
+class _Renderer(RendererHTML):
+    def image(self, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
+        """A picture of the page's own origin, or a link to any other."""
+        token = tokens[index]
+        url, alt = str(token.attrGet("src") or ""), self.renderInlineAsText(token.children or [], options, env)
+        if is_own(url, options["origin"]):
+            return Markup('<img src="{}" alt="{}">').format(url, alt)
+        return Markup('<a href="{}" rel="noopener noreferrer nofollow">{}</a>').format(url, alt or url)
+
+    def link_open(self, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
+        """A link that tells its target nothing, and gives it no hold on the page."""
+        tokens[index].attrSet("rel", "noopener noreferrer nofollow")
+        return self.renderToken(tokens, index, options, env)
+
+    def heading_open(self, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
+        """A heading below the page's own."""
+        return f"<h{_level(tokens[index])}>"
+
+    def heading_close(self, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
+        """Its end."""
+        return f"</h{_level(tokens[index])}>\n"
+
+    def table_open(self, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
+        """A table that scrolls by itself where it is wide."""
+        return '<div class="wide" tabindex="0"><table>'
+
+    def table_close(self, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
+        """Its end."""
+        return "</table></div>\n"
+
+    def fence(self, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
+        """Code, which scrolls by itself, too."""
+        return Markup('<pre tabindex="0"><code>{}</code></pre>\n').format(tokens[index].content)
+
+    def code_block(self, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
+        """The same, by indentation."""
+        return self.fence(tokens, index, options, env)
+
+
+def _level(token: Token) -> int:
+    return min(6, int(token.tag.removeprefix("h")) + 2)
+
+
+@functools.lru_cache(maxsize=16)
+def _parser(origin: str | None) -> MarkdownIt:
+    parser = MarkdownIt("commonmark", {"html": False}, renderer_cls=_Renderer).enable(["table", "strikethrough"])
+    parser.options["origin"] = origin  # the renderer is given the options
+    parser.validateLink = is_link  # type: ignore[method-assign] # relative ones would lead into Dify's console
+    return parser

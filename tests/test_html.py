@@ -1,0 +1,634 @@
+"""Pages, read back by a parser that is not ours, as strict as there is one."""
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import Element
+
+import html5lib
+import pytest
+
+from duck import forms
+from duck.errors import DuckError
+from duck.events import Event
+from duck.formats.html import Html, error_page, form_page, headers, landing_page, markdown
+from duck.formats.html.view import MAX_TURNS, View, by_field, read_turns
+from duck.formats.html.words import WORDS
+from duck.inputs import Texts
+from tests.support import STREAMS as SAMPLES
+from tests.support import kind_of_sample, recorded, sample
+from tests.test_formats import ERROR, HOSTILE, chunk, finished, message, of_workflow
+
+FORM = forms.read(recorded("fetch_app.workflow"))
+ORIGIN = "https://dify.example.com"
+CHAT = View(kind="chat", name="support", query="Hi?", form=forms.read(recorded("fetch_app.chat")), origin=ORIGIN)
+WORKFLOW = View(kind="workflow", name="report", form=FORM, origin=ORIGIN)
+
+
+def parsed(body: bytes) -> Element:
+    """The page's elements. Raises where a browser would have to guess."""
+    parser = html5lib.HTMLParser(strict=True, namespaceHTMLElements=False)
+    page: Element = parser.parse(body, transport_encoding="utf-8")
+    return page
+
+
+def written(stream: Iterable[Event], view: View | None = None, *, keep_alives: bool = False) -> bytes:
+    """A whole page, with a keep-alive before and after every event if asked for."""
+    style = Html(view)
+    pause = style.keep_alive if keep_alives else b""
+    return style.head() + pause + b"".join(style.event(event) + pause for event in stream) + style.tail()
+
+
+def slots(body: bytes, name: str) -> list[Element]:
+    """What has been put into a slot of the answer, without what a later part has made invisible."""
+    answer = parsed(body).findall(".//div[@class='answer']")[-1]
+    children = list(answer)
+    resets = [number for number, child in enumerate(children) if child.tag == "x-reset"]
+    return [
+        child
+        for number, child in enumerate(children)
+        if child.get("slot") == name and not (name == "text" and resets and number < resets[-1])
+    ]
+
+
+def text_of(elements: Iterable[Element]) -> str:
+    return "".join("".join(element.itertext()) for element in elements)
+
+
+def shown(body: bytes) -> str:
+    """All text that a reader sees of an answer at its end."""
+    names = ("done", "steps", "notes", "files", "sources", "alert")
+    final = slots(body, "final") or slots(body, "text")
+    return "\n".join([text_of(final), *(text_of(slots(body, name)) for name in names)])
+
+
+ANSWERS = {
+    "chat": ["The Pro plan costs 20 USD per month."],
+    "advanced-chat": ["The Pro plan costs 20 USD per month."],
+    "advanced-chat.failed": ["Run failed: [langgenius/openai/openai] Rate Limit Error, 429 Too Many Requests"],
+    "agent-chat": ["I will draw it.", "Here is your fox."],
+    "completion": ["A haiku about rain:\nsoft drops on the roof"],
+    "workflow": ["Rain is coming."],
+    "workflow.failed": ["[langgenius/openai/openai] Rate Limit Error, 429 Too Many Requests"],
+    "workflow.paused": ["This run waits for a person."],
+    "rare-events.chat": ["Your content violates our usage policy.", "429 slow down", "connection reset"],
+    "rare-events.workflow": ["tone is required in input form", "Rain is coming."],
+}
+
+
+def view_of(name: str) -> View:
+    return {"chat": CHAT, "workflow": WORKFLOW, "completion": View(kind="completion", form=FORM)}[kind_of_sample(name)]
+
+
+def test_every_sample_has_its_answer_here() -> None:
+    assert sorted(ANSWERS) == SAMPLES
+
+
+@pytest.mark.parametrize(("name", "parts"), ANSWERS.items(), ids=ANSWERS.keys())
+@pytest.mark.parametrize("keep_alives", [False, True], ids=["plain", "with keep-alives"])
+@pytest.mark.parametrize("language", WORDS)
+def test_the_page_of_each_sample_is_flawless_and_shows_the_answer(
+    name: str, parts: list[str], keep_alives: bool, language: str
+) -> None:
+    view = View(kind=kind_of_sample(name), language=language)
+    text = shown(written(sample(name), view, keep_alives=keep_alives))
+    parts = [WORDS[language]["paused"]] if "person" in parts[0] else parts
+    assert [part for part in parts if part not in text] == []
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_keep_alives_show_nothing(name: str) -> None:
+    view = view_of(name)
+    assert Html.keep_alive.startswith(b"<!--")
+    assert shown(written(sample(name), view, keep_alives=True)) == shown(written(sample(name), view))
+
+
+@pytest.mark.parametrize("view", [CHAT, WORKFLOW, View()], ids=["chat", "workflow", "nothing known"])
+def test_an_empty_stream_is_a_flawless_page_that_ends(view: View) -> None:
+    assert shown(written([], view)).strip() == "Ended"
+
+
+@pytest.mark.parametrize("name", ["chat", "workflow", "agent-chat"])
+def test_a_page_that_breaks_off_ends_flawless_with_its_error(name: str) -> None:
+    stream = sample(name)
+    for cut in range(len(stream)):
+        body = written([*stream[:cut], ERROR], view_of(name))
+        assert text_of(slots(body, "alert")) == "Something went wrongToo slow."
+        assert text_of(slots(body, "done")) in {"Failed", "Finished in 3.2 s · 1,057 tokens"} or cut == len(stream)
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_part_is_the_turn_alone_and_fits_into_the_page(name: str) -> None:
+    view = view_of(name)
+    part = View(**{field: getattr(view, field) for field in View.__slots__ if field != "part"}, part=True)
+    body = b"<!doctype html><title>x</title>" + written(sample(name), part)
+    page = parsed(body)
+    assert len(page.findall(".//article")) == 1
+    assert len(page.findall(".//form")) == (view.is_chat is True)
+    assert b"shadowrootmode" not in body, "a parser that ignores it would complain"
+    assert shown(body) == shown(written(sample(name), view))
+
+
+# What apps and people say is never obeyed
+
+
+PLACES: dict[str, list[dict[str, Any]]] = {
+    "answer": [message(HOSTILE)],
+    "agent's answer": [message(HOSTILE, "agent_message")],
+    "answer under the name of a file": [message(HOSTILE, "message_file")],
+    "answer in pieces": [message(letter) for letter in HOSTILE],
+    "replaced answer": [message("x"), message(HOSTILE, "message_replace")],
+    "text chunk": [chunk(HOSTILE)],
+    "replaced text": [of_workflow("text_replace", text=HOSTILE)],
+    "title": [of_workflow("node_finished", title=HOSTILE, status="succeeded")],
+    "error of a step": [of_workflow("node_finished", title="x", status="failed", error=HOSTILE)],
+    "error": [ERROR | {"message": HOSTILE}],
+    "code of an error": [{"event": "error", "code": HOSTILE, "status": 500, "message": ""}],
+    "error of a workflow": [finished({}, "failed", HOSTILE)],
+    "output": [finished({"text": HOSTILE})],
+    "name of an output": [finished({HOSTILE: 1})],
+    "reasoning": [of_workflow("reasoning_chunk", reasoning=HOSTILE, is_final=True)],
+    "tool": [{"event": "agent_thought", "id": "1", "tool": HOSTILE, "observation": HOSTILE}],
+    "log": [of_workflow("agent_log", id="1", label=HOSTILE, status="error", error=HOSTILE)],
+    "name of a file": [{"event": "message_file", "url": "https://x.example/a", "filename": HOSTILE}],
+    "source": [{"event": "message_end", "metadata": {"retriever_resources": [{"title": HOSTILE, "content": HOSTILE}]}}],
+    "Markdown": [message(HOSTILE), {"event": "message_end"}],
+}
+
+
+@pytest.mark.parametrize("stream", PLACES.values(), ids=PLACES.keys())
+@pytest.mark.parametrize("view", [CHAT, WORKFLOW], ids=["chat", "workflow"])
+def test_markup_from_an_app_is_shown_and_never_obeyed(stream: list[dict[str, Any]], view: View) -> None:
+    body = written(stream, view)
+    page = parsed(body)
+    assert len(page.findall(".//script")) == 1, "the page's own"
+    assert not page.findall(".//img")
+    if not view.is_chat or stream[0].get("data", {}).get("outputs") is None or stream[0]["data"]["status"] == "failed":
+        assert HOSTILE.replace("&lt;&amp;", "") in text_of([page]).replace("&lt;&amp;", "").replace("<&", "")
+
+
+@pytest.mark.parametrize("text", [HOSTILE, "a\0b", '" onclick="x', "\u202eabc", "x" * 100_000])
+def test_what_a_person_has_written_is_kept_as_it_was(text: str) -> None:
+    view = View(
+        kind="chat",
+        query=text,
+        conversation_id=text,
+        turns=((text, text),),
+        form=FORM,
+        inputs={"title": Texts((text,))},
+        name=text,
+    )
+    page = parsed(written([ERROR], view))
+    kept = text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+    assert [area.text for area in page.findall(".//textarea[@name='query']")] == [kept]
+    assert [field.get("value") for field in page.findall(".//input[@name='conversation_id']")] == [kept]
+    assert read_turns(page.findall(".//input[@name='duck.turns']")[0].get("value") or "") == (
+        () if "\0" in text else ((kept, kept),)
+    )
+    assert len(page.findall(".//script")) == 1
+
+
+def test_a_page_may_run_its_own_script_and_load_from_its_own_origin_alone() -> None:
+    policy = dict(part.split(" ", 1) for part in headers()["Content-Security-Policy"].split("; "))
+    assert policy.keys() == {
+        "default-src", "style-src", "script-src", "img-src", "connect-src", "form-action", "base-uri", "frame-ancestors",
+    }  # fmt: skip
+    assert policy["default-src"] == policy["base-uri"] == policy["frame-ancestors"] == "'none'"
+    assert policy["img-src"] == policy["connect-src"] == policy["form-action"] == "'self'"
+    assert re.fullmatch(r"'sha256-\S{44}'", policy["script-src"])
+    assert re.fullmatch(r"'sha256-\S{44}'", policy["style-src"])
+
+
+# Steps
+
+
+def node(event: str, title: str, node_id: str = "1", **data: Any) -> dict[str, Any]:
+    return of_workflow(event, id=node_id, title=title, **data)
+
+
+def test_steps_show_what_runs_and_what_has_run() -> None:
+    style = Html(WORKFLOW)
+    style.head()
+    parts = [
+        style.event(event).decode()
+        for event in (
+            node("node_started", "LLM", "1"),
+            node("node_started", "Search", "2"),
+            node("node_retry", "Search", "2", retry_index=1, error="timeout", elapsed_time=10.02),
+            node("node_finished", "Search", "2", status="failed", error="gone", elapsed_time=0.4),
+            node("node_finished", "LLM", "1", status="succeeded", elapsed_time=1.25, iteration_id="x"),
+        )
+    ]
+    assert ["".join(html5lib.parseFragment(part, namespaceHTMLElements=False).itertext()) for part in parts] == [
+        "Running: LLM",
+        "Running: LLM, Search",
+        "↻ Search 10.0 sTry 1 failedtimeout",
+        "✗ Search 0.4 sgoneRunning: LLM",
+        "✓ LLM 1.2 sAnswering …",
+    ]
+    assert 'class="good inner"' in parts[-1]
+
+
+def test_rounds_are_counted() -> None:
+    style = Html(WORKFLOW)
+    events = [of_workflow("loop_started", id="1", title="Each"), of_workflow("loop_next", id="1", title="Each", index=1)]
+    assert [re.findall(r">([^<]+)<", style.event(event).decode()) for event in events] == [
+        ["Running: Each"],
+        ["Running: Each (Round 2)"],
+    ]
+
+
+def test_an_agents_tools_are_told_of_once_they_have_answered() -> None:
+    stream = sample("agent-chat")
+    notes = slots(written(stream, CHAT), "notes")
+    assert [text_of(note.findall("summary")) for note in notes] == ["Used text2image"]
+    assert "image has been created" in text_of(notes)
+
+
+def test_reasoning_is_folded_away() -> None:
+    parts = [
+        of_workflow("reasoning_chunk", reasoning=text, is_final=final) for text, final in (("a", False), ("b", False), ("", True))
+    ]
+    (note,) = slots(written(parts), "notes")
+    assert (note.tag, [child.text for child in note]) == ("details", ["Reasoning", "ab"])
+
+
+# Files
+
+
+def file(url: Any, kind: str = "image", **more: Any) -> dict[str, Any]:
+    return {"event": "message_file", "id": "1", "type": kind, "belongs_to": "assistant", "url": url, **more}
+
+
+def test_a_picture_of_the_pages_own_origin_is_shown_and_one_of_another_is_linked() -> None:
+    own, other = f"{ORIGIN}/files/a.png?sign=x", "https://elsewhere.example/a.png"
+    first = slots(written([file(own)], CHAT), "files")
+    second = slots(written([file(other)], CHAT), "files")
+    assert [image.get("src") for image in first[0].iter("img")] == [own]
+    assert (list(second[0].iter("img")), [link.get("href") for link in second[0].iter("a")]) == ([], [other])
+    assert slots(written([file("/files/a.png")], CHAT), "files")[0].find(".//img") is not None
+
+
+def test_a_file_that_comes_again_at_the_end_is_shown_once() -> None:
+    url = f"{ORIGIN}/files/a.png"
+    again = {
+        "event": "message_end",
+        "files": [{"url": f"{url}?sign=2", "related_id": "7", "type": "image"}, {"url": f"{ORIGIN}/b"}],
+    }
+    assert len(slots(written([file(f"{url}?sign=1"), again], CHAT), "files")) == 2
+
+
+def test_a_file_says_what_it_is() -> None:
+    event = file("https://x.example/q?a", "document", filename="a.pdf", mime_type="application/pdf", size=123456)
+    assert text_of(slots(written([event], CHAT), "files")) == "a.pdf application/pdf, 123 kB"
+
+
+def test_what_the_user_has_sent_is_no_part_of_the_answer() -> None:
+    assert not slots(written([file("https://x.example/a") | {"belongs_to": "user"}], CHAT), "files")
+
+
+@pytest.mark.parametrize(
+    "url", ["javascript:alert(1)", "data:text/html,x", " javascript:alert(1)", "//evil.example/x", None, 5, ""]
+)
+def test_a_file_with_an_address_of_another_kind_is_not_linked(url: Any) -> None:
+    assert not slots(written([message("Hi"), file(url)], CHAT), "files")
+
+
+@pytest.mark.parametrize(("size", "text"), [(999, "999 B"), (1500, "2 kB"), (2_500_000, "2.5 MB"), (-1, ""), (None, "")])
+def test_sizes_are_round(size: Any, text: str) -> None:
+    event = file("https://x.example/a", "", filename="a", size=size)
+    assert text_of(slots(written([event], CHAT), "files")).strip() == f"a {text}".strip()
+
+
+# Sources, results, ends
+
+
+def test_sources_are_listed_with_an_excerpt_where_there_is_one() -> None:
+    resources = [{"document_name": "a.md", "content": "x" * 400}, {"title": "B"}, "odd"]
+    (section,) = slots(written([{"event": "message_end", "metadata": {"retriever_resources": resources}}], CHAT), "sources")
+    assert [text_of([item]) for item in section.iter("li")] == ["a.md" + "x" * 300 + " …", "B"]
+
+
+def test_the_end_tells_how_long_it_took_and_what_it_cost() -> None:
+    usage = {"latency": 1.28, "total_tokens": 1057, "total_price": "0.0010810", "currency": "USD"}
+    body = written([{"event": "message_end", "metadata": {"usage": usage}}], CHAT)
+    assert text_of(slots(body, "done")) == "Finished in 1.3 s · 1,057 tokens · 0.0010810 USD"
+    assert text_of(slots(written([{"event": "message_end", "metadata": 7}], CHAT), "done")) == "Finished"
+
+
+def test_outputs_are_a_list_to_read_and_json_to_copy() -> None:
+    files = [{"url": f"{ORIGIN}/a.md", "filename": "a.md"}, {"url": "https://x.example/b", "filename": "b"}]
+    outputs = {
+        "text": "**bold**",
+        "score": 1.5,
+        "ok": True,
+        "none": None,
+        "files": files,
+        "file": files[0],
+        "other": {"a": [1]},
+        "list": [{}],
+    }
+    (section,) = slots(written([finished(outputs)], WORKFLOW), "final")
+    assert [text_of([name]) for name in section.iter("dt")] == list(outputs)
+    values = [text_of([value]).strip() for value in section.iter("dd")]
+    assert values[:4] == ["bold", "1.5", "true", "null"]
+    assert values[4:6] == ["a.md b ", "a.md"] or values[4:6] == ["a.md b", "a.md"]
+    assert json.loads(values[6]) == {"a": [1]}
+    assert json.loads(text_of(section.findall("details/pre"))) == outputs
+
+
+def test_a_chatflow_shows_its_answer_and_not_its_outputs_again() -> None:
+    body = written([message("Hi"), {**message(""), **finished({"answer": "Hi"})}, {"event": "message_end"}], CHAT)
+    assert text_of(slots(body, "final")).strip() == "Hi"
+
+
+def test_a_workflow_without_outputs_keeps_its_text() -> None:
+    body = written([chunk("Rain"), finished({})], WORKFLOW)
+    assert (slots(body, "final"), text_of(slots(body, "text"))) == ([], "Rain")
+
+
+def test_a_failed_turn_can_be_sent_again_and_is_not_remembered() -> None:
+    page = parsed(written([message("Hi"), ERROR], CHAT))
+    assert page.findall(".//textarea[@name='query']")[0].text == "Hi?"
+    assert page.findall(".//input[@name='duck.turns']")[0].get("value") == "[]"
+
+
+def test_a_finished_turn_is_remembered_and_the_conversation_goes_on() -> None:
+    page = parsed(written([message("Hi"), {"event": "message_end"}], CHAT))
+    assert page.findall(".//textarea[@name='query']")[0].text in {"", None}
+    assert json.loads(page.findall(".//input[@name='duck.turns']")[0].get("value") or "") == [["Hi?", "Hi"]]
+    assert page.findall(".//input[@name='conversation_id']")[0].get("value") == "2"
+
+
+def test_odd_events_add_nothing() -> None:
+    odd = [
+        of_workflow("iteration_next", id="1", index="x"),
+        {"event": "message_end", "files": ["x"]},
+        {"event": "agent_log", "data": {"status": "start"}},
+        of_workflow("reasoning_chunk", reasoning=7, is_final=True),
+        of_workflow("workflow_finished", status="succeeded", outputs=[1]),
+        {"event": "of tomorrow"},
+    ]
+    assert shown(written(odd, WORKFLOW)).strip() == "Finished"
+
+
+def test_a_very_long_answer_stays_as_it_came() -> None:
+    body = written([message("x" * 600_000), {"event": "message_end"}], CHAT)
+    assert not slots(body, "final")
+    assert len(text_of(slots(body, "text"))) == 600_000
+    (section,) = slots(written([finished({"a": "x" * 600_000})], WORKFLOW), "final")
+    assert len(text_of(section.findall("dl/dd/pre"))) == 600_000
+
+
+# Earlier turns
+
+
+def test_earlier_turns_are_shown_as_markdown() -> None:
+    page = parsed(written([message("new")], View(kind="chat", query="2", turns=(("1", "**old**"),))))
+    assert [text_of([question])[-1] for question in page.findall(".//h2")] == ["1", "2"]
+    assert [text_of([strong]) for strong in page.findall(".//strong")] == ["old"]
+
+
+def test_as_many_turns_are_kept_as_there_is_room_for() -> None:
+    turns = tuple((str(number), "x" * 10_000) for number in range(100))
+    kept = read_turns(View(turns=turns).turns_with(("new", "y")))
+    assert kept[-1] == ("new", "y")
+    assert kept[:-1] == turns[-len(kept) + 1 :]
+    assert 20 < len(kept) < 30
+    assert len(View(turns=turns).turns_with(("new", "y"))) < MAX_TURNS * 1.1
+    assert View().turns_with(("", "")) == "[]"
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "7", '{"a":1}', '[["a"]]', '[["a",1]]', '["ab"]', "[" * 500, '[["a","b","c"]]'])
+def test_turns_that_are_not_as_they_were_are_none(text: str) -> None:
+    assert read_turns(text) == ()
+
+
+# Markdown
+
+
+CORPUS = {
+    "<script>alert(1)</script>": "&lt;script&gt;",
+    "</div></x-t></article><p>": "&lt;/div&gt;",
+    "<!-- x": "&lt;!--",
+    "]]>": "]]&gt;",
+    "<template><img src=x>": "&lt;template&gt;",
+    "[a](javascript:alert(1))": "[a](javascript:alert(1))",
+    "[a](data:text/html,x)": "[a](data:text/html,x)",
+    "[a](vbscript:x)": "[a](vbscript:x)",
+    "[a](//evil.example)": "[a](//evil.example)",
+    "[a](/console)": "[a](/console)",
+    "<https://x.example>": 'href="https://x.example" rel="noopener noreferrer nofollow"',
+    '[a](https://x.example "t\\" onclick=x")': "t&quot; onclick=x",
+    "![a](https://evil.example/?q=secret)": '<a href="https://evil.example/?q=secret"',
+    "![](https://evil.example/b)": ">https://evil.example/b</a>",
+    f"![a<b]({ORIGIN}/files/a.png)": f'<img src="{ORIGIN}/files/a.png" alt="a&lt;b">',
+    f"![a]({ORIGIN}.evil.example/a.png)": "<a href",
+    "# Title": "<h3>Title</h3>",
+    "###### Deep": "<h6>Deep</h6>",
+    "|a|b|\n|-|-|\n|1|2|": '<div class="wide" tabindex="0"><table>',
+    "```html\n<b>\n```": '<pre tabindex="0"><code>&lt;b&gt;\n</code></pre>',
+    "    code": '<pre tabindex="0"><code>code',
+    "~~old~~": "<s>old</s>",
+    "a\0b": "a\N{REPLACEMENT CHARACTER}b",
+}
+
+
+@pytest.mark.parametrize(("text", "part"), CORPUS.items())
+def test_markdown_does_no_harm(text: str, part: str) -> None:
+    rendered = str(markdown.render(text, ORIGIN))
+    assert part in rendered
+    page = parsed(b"<!doctype html><title>x</title>" + rendered.encode())
+    assert not {element.tag for element in page.iter()} & {"script", "template", "iframe", "object", "style", "form"}
+    assert not [name for element in page.iter() for name in element.attrib if name.startswith("on")]
+
+
+# The form
+
+
+def test_a_form_has_a_control_for_each_input() -> None:
+    page = parsed(form_page(WORKFLOW))
+    form = page.find(".//form")
+    assert form is not None
+    assert form.attrib == {"class": "run", "method": "post", "action": "?", "enctype": "multipart/form-data"}
+    assert FORM
+    for variable in FORM.variables:
+        control = form.find(f".//*[@name='inputs.{variable.name}']")
+        assert (control is None) == variable.hidden
+        if control is not None:
+            label = form.find(f".//label[@for='{control.get('id')}']")
+            assert label is not None
+            assert text_of([label]).startswith(variable.label)
+            assert ("required" in control.attrib) == (variable.required and variable.control != "checkbox")
+
+
+def variable(control: str, **about: Any) -> forms.Form:
+    form = forms.read({"user_input_form": [{control: {"variable": "a", "label": "A", **about}}]})
+    assert form
+    return form
+
+
+CONTROLS: list[tuple[forms.Form, Any, str, dict[str, str], str]] = [
+    (
+        variable("text-input", max_length=5, placeholder="p"),
+        None,
+        "input",
+        {"value": "", "maxlength": "5", "placeholder": "p"},
+        "",
+    ),
+    (variable("text-input", default="d"), None, "input", {"value": "d"}, ""),
+    (variable("text-input", default="d"), Texts(("x",)), "input", {"value": "x"}, ""),
+    (variable("paragraph"), Texts(("\nx\n",)), "textarea", {}, "\nx\n"),
+    (variable("number", default=7), None, "input", {"type": "number", "step": "any", "value": "7"}, ""),
+    (variable("checkbox"), None, "input", {"type": "checkbox", "value": "true"}, ""),
+    (variable("checkbox", default=True), None, "input", {"type": "checkbox", "checked": ""}, ""),
+    (variable("checkbox", default=True), Texts(("false",)), "input", {"type": "checkbox"}, ""),
+    (variable("json_object"), {"b": 1}, "textarea", {}, '{"b":1}'),
+    (variable("file", allowed_file_types=["image", "audio"]), None, "input", {"type": "file", "accept": "image/*,audio/*"}, ""),
+    (
+        variable("file-list", allowed_file_types=["image", "custom"], allowed_file_extensions=[".md"], max_length=3),
+        None,
+        "input",
+        {"type": "file", "accept": "image/*,.md", "multiple": ""},
+        "",
+    ),
+    (variable("file", allowed_file_types=["document"]), None, "input", {"type": "file"}, ""),
+    (variable("of-tomorrow"), None, "input", {}, ""),
+]
+
+
+@pytest.mark.parametrize(("form", "value", "tag", "attributes", "text"), CONTROLS)
+def test_a_control_fits_its_input(form: forms.Form, value: Any, tag: str, attributes: dict[str, str], text: str) -> None:
+    inputs = {} if value is None else {"a": value}
+    control = parsed(form_page(View(form=form, inputs=inputs))).find(".//*[@name='inputs.a']")
+    assert control is not None
+    assert (control.tag, control.text or "") == (tag, text)
+    assert attributes.items() <= control.attrib.items()
+    assert ("checked" in control.attrib) == ("checked" in attributes)
+    assert ("accept" in control.attrib) == ("accept" in attributes)
+
+
+@pytest.mark.parametrize(
+    ("about", "value", "options"),
+    [
+        ({"options": ["x", "y"]}, None, {"Choose …": False, "x": False, "y": False}),
+        ({"options": ["x", "y"], "default": "y"}, None, {"Choose …": False, "x": False, "y": True}),
+        ({"options": ["x", "y"], "default": "y", "required": True}, None, {"x": False, "y": True}),
+        ({"options": ["x", "y"], "required": True}, "x", {"x": True, "y": False}),
+        ({"options": ["x"], "required": True}, "z", {"Choose …": False, "x": False}),
+    ],
+)
+def test_a_choice_offers_its_options(about: dict[str, Any], value: Any, options: dict[str, bool]) -> None:
+    page = parsed(form_page(View(form=variable("select", **about), inputs={} if value is None else {"a": value})))
+    assert {option.text: "selected" in option.attrib for option in page.iter("option")} == options
+
+
+def test_mistakes_are_told_at_their_field_with_all_that_was_filled_in() -> None:
+    faults = by_field(
+        ["query: required", "inputs.title: at most 5 characters", "inputs.x: no such input", "odd sentence, without a field"]
+    )
+    form = forms.read({"user_input_form": [{"text-input": {"variable": "title"}}]})
+    view = View(kind="chat", form=form, query="", inputs={"title": Texts(("too long",))}, faults=faults)
+    page = parsed(error_page(DuckError(400, "invalid_param", "x"), view))
+    title = page.find(".//*[@name='inputs.title']")
+    assert title is not None
+    assert (title.get("value"), title.get("aria-invalid")) == ("too long", "true")
+    assert "at most 5 characters" in text_of(page.findall(f".//p[@id='{title.get('aria-describedby')}']"))
+    assert text_of(page.findall(".//p[@id='say-hint']")) == "required"
+    assert [text_of([fault]) for fault in page.findall(".//div[@role='alert']/p")] == [
+        "inputs.x: no such input",
+        "odd sentence, without a field",
+    ]
+    assert [details.get("open") is not None for details in page.findall(".//form/details")] == [True]
+
+
+def test_two_faults_of_one_field_are_both_told() -> None:
+    assert by_field(["a: x", "a: y", "z"]) == {"a": "x; y", "": "z"}
+
+
+def test_what_the_form_does_not_ask_for_is_sent_along() -> None:
+    form = forms.read({"user_input_form": [{"text-input": {"variable": "a", "hide": True}}]})
+    page = parsed(form_page(View(form=form, inputs={"a": Texts(("x",)), "b": True, "c": None})))
+    fields = {field.get("name"): field.get("value") for field in page.findall(".//input")}
+    assert fields == {"inputs.a": "x", "inputs.b": "true"}
+
+
+@pytest.mark.parametrize("kind", ["chat", "workflow"])
+def test_a_form_that_could_not_be_had_takes_inputs_as_json(kind: Any) -> None:
+    page = parsed(form_page(View(kind=kind)))
+    assert page.find(".//textarea[@name='inputs']") is not None
+    assert (page.find(".//textarea[@name='query']") is not None) == (kind == "chat")
+
+
+def test_a_chat_opens_with_its_statement_and_suggestions_until_it_has_begun() -> None:
+    form = forms.read({"user_input_form": [], "opening_statement": "**Hello!**", "suggested_questions": ["Why?", "How?"]})
+    page = parsed(form_page(View(kind="chat", form=form)))
+    assert text_of(page.findall(".//div[@class='opening']")).strip() == "Hello!"
+    assert [(button.get("name"), button.get("value")) for button in page.findall(".//p[@class='suggestions']/button")] == [
+        ("duck.say", "Why?"),
+        ("duck.say", "How?"),
+    ]
+    assert not parsed(form_page(View(kind="chat", form=form, turns=(("a", "b"),)))).findall(".//div[@class='opening']")
+
+
+# Other pages
+
+
+@pytest.mark.parametrize("text", ["", "Hi", HOSTILE, "東京"])
+@pytest.mark.parametrize("view", [None, CHAT, WORKFLOW], ids=["nothing known", "chat", "workflow"])
+def test_the_page_of_an_error_is_flawless_and_shows_its_message(text: str, view: View | None) -> None:
+    page = parsed(error_page(DuckError(400, "invalid_param", text), view))
+    assert [text_of([alert]) for alert in page.findall(".//*[@role='alert']")] == [f"Something went wrong{text}"]
+    assert len(page.findall(".//script")) == 1
+    if view and view.is_chat:
+        assert [area.text for area in page.findall(".//textarea[@name='query']")] == ["Hi?"]
+
+
+INDEX = {"url": f"{ORIGIN}/e/h/", "formats": ["json", "sse"], "apps": []}
+
+
+def test_the_landing_page_links_each_app_and_tells_how_to_call_it() -> None:
+    apps = [{"alias": "support", "public": True}, {"alias": "default", "public": False}]
+    page = parsed(landing_page({**INDEX, "apps": apps}, language="en"))
+    assert [link.get("href") for link in page.findall(".//li//a")][:3] == [
+        "chat/support",
+        "workflow/support",
+        "completion/support",
+    ]
+    code = text_of(page.findall(".//pre/code"))
+    assert f"'{ORIGIN}/e/h/chat/support?format=sse'" in code
+    assert "apps" not in text_of(page.findall(".//main/p"))
+
+
+def test_the_landing_page_says_what_to_set_where_nothing_is() -> None:
+    page = parsed(landing_page({**INDEX, "url": None}, language="pt"))
+    assert page.get("lang") == "pt-BR"
+    assert "Nenhum app tem nome ainda" in text_of(page.findall(".//main/p"))
+    assert "https://<dify>/e/<hook>/chat/<app_id>" in text_of(page.findall(".//pre/code"))
+
+
+# The page's own words
+
+
+SOURCES = [path for path in Path("duck/formats/html").rglob("*") if path.suffix in {".py", ".html"} and path.name != "words.py"]
+
+
+def test_all_languages_have_the_same_words_with_the_same_blanks() -> None:
+    blanks = {
+        language: {name: re.findall(r"{\w+}|<\w+>", text) for name, text in words.items()} for language, words in WORDS.items()
+    }
+    assert all(found == blanks["en"] for found in blanks.values())
+    assert all(text for words in WORDS.values() for text in words.values())
+
+
+def test_every_word_is_there_and_used() -> None:
+    text = "".join((Path(__file__).parents[1] / path).read_text("utf-8") for path in SOURCES)
+    used = {
+        name
+        for pair in re.findall(r"""words(?:\[language\]|\[view\.language\])?(?:\.(\w+)|\["(\w+)"\])""", text, re.IGNORECASE)
+        for name in pair
+    }
+    kinds = {"chat", "workflow", "completion"}
+    assert (used | kinds) - {"", "py", "items", "format"} == WORDS["en"].keys()

@@ -1,0 +1,139 @@
+"""Whole requests of browsers: what they get to see, and what a page's form sends."""
+
+import json
+from typing import Any
+
+import html5lib
+import pytest
+from werkzeug import Response
+
+from duck import web
+from tests.support import APP, SETTINGS, Dify, body_of, call, http_error, make_request, sample
+
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+FORM = {
+    "opening_statement": "Hello!",
+    "suggested_questions": ["Why?"],
+    "user_input_form": [
+        {"text-input": {"variable": "city", "label": "City", "max_length": 5}},
+        {"checkbox": {"variable": "loud", "label": "Loud", "default": True}},
+    ],
+}
+CHAT = sample("chat")
+
+
+def page_of(response: Response) -> Any:
+    assert response.headers["Content-Type"] == "text/html; charset=utf-8"
+    return html5lib.HTMLParser(strict=True, namespaceHTMLElements=False).parse(body_of(response).decode())
+
+
+def submit(dify: Dify, fields: dict[str, Any], **options: Any) -> Response:
+    """Sends a form as a page does."""
+    headers = {"Accept": BROWSER, **options.pop("headers", {})}
+    return call(dify, data=fields, headers=headers, path=f"/chat/{APP}", **options)
+
+
+def test_a_browser_that_opens_an_app_gets_its_form_filled_in_from_the_query_string() -> None:
+    path = f"/chat/{APP}?query=hi&city=Oslo"
+    page = page_of(call(Dify(form=FORM), method="GET", path=path, headers={"Accept": BROWSER}))
+    assert page.find(".//textarea[@name='query']").text == "hi"
+    assert page.find(".//input[@name='inputs.city']").get("value") == "Oslo"
+
+
+def test_a_suggestion_says_what_is_asked() -> None:
+    dify = Dify(stream=CHAT, form=FORM)
+    assert submit(dify, {"query": "", "duck.say": "Why?"}).status_code == 200
+    assert dify.calls[0]["query"] == "Why?"
+
+
+@pytest.mark.parametrize(("fields", "loud"), [({}, False), ({"inputs.loud": "true"}, True), ({"loud": "true"}, True)])
+def test_a_box_that_is_not_ticked_is_false(fields: dict[str, str], loud: bool) -> None:
+    dify = Dify(stream=CHAT, form=FORM)
+    submit(dify, {"query": "hi", "duck.off": "loud", **fields})
+    assert dify.calls[0]["inputs"] == {"loud": loud}
+
+
+def test_an_answer_follows_the_turns_before_it() -> None:
+    turns = json.dumps([["1", "**one**"]])
+    page = page_of(submit(Dify(stream=CHAT, form=FORM), {"query": "2", "duck.turns": turns}))
+    assert len(page.findall(".//article")) == 2
+    assert json.loads(page.find(".//input[@name='duck.turns']").get("value")) == [
+        ["1", "**one**"],
+        ["2", "The Pro plan costs 20 USD per month."],
+    ]
+    assert page.find(".//input[@name='conversation_id']").get("value") == CHAT[0]["conversation_id"]
+
+
+def test_a_page_that_stays_gets_the_part_alone() -> None:
+    body = body_of(submit(Dify(stream=CHAT, form=FORM), {"query": "2"}, headers={"X-Duck-Part": "1"}))
+    assert body.lstrip().startswith(b"<article>")
+    assert b"<html" not in body
+
+
+def test_mistakes_come_back_with_all_that_was_filled_in() -> None:
+    response = submit(Dify(form=FORM), {"query": "hi", "inputs.city": "Reykjavik", "duck.turns": '[["1","one"]]'})
+    assert response.status_code == 400
+    page = page_of(response)
+    city = page.find(".//input[@name='inputs.city']")
+    assert (city.get("value"), city.get("aria-invalid")) == ("Reykjavik", "true")
+    assert page.find(".//textarea[@name='query']").text == "hi"
+    assert len(page.findall(".//article")) == 1
+
+
+def test_a_run_that_fails_at_once_can_be_sent_again() -> None:
+    failure = http_error(400, "completion_request_error", "The model is gone.")
+    response = submit(Dify(stream=[failure], form=FORM), {"query": "hi"})
+    assert response.status_code == 502
+    page = page_of(response)
+    assert "".join(page.find(".//*[@role='alert']").itertext()) == "Something went wrongThe model is gone."
+    assert page.find(".//textarea[@name='query']").text == "hi"
+
+
+def test_a_request_that_cannot_be_read_is_a_page_of_its_own() -> None:
+    headers = {"Accept": BROWSER, "Content-Type": "application/json"}
+    page = page_of(call(Dify(), data=b"{", headers=headers))
+    assert "not valid JSON" in "".join(page.find(".//*[@role='alert']").itertext())
+    assert page.find(".//form") is None
+
+
+@pytest.mark.parametrize(
+    ("accepted", "language", "send"),
+    [
+        (None, "en", "Send"),
+        ("en-GB,en;q=0.9", "en", "Send"),
+        ("fr,de;q=0.9", "en", "Send"),
+        ("zh-CN,zh;q=0.9,en;q=0.8", "zh-Hans", "发送"),
+        ("zh-TW", "zh-Hans", "发送"),
+        ("ja", "ja", "送信"),
+        ("pt-BR,pt;q=0.9", "pt-BR", "Enviar"),
+        ("fr, pt;q=0.5, en;q=0.4", "pt-BR", "Enviar"),
+        ("*", "en", "Send"),
+    ],
+)
+def test_the_page_speaks_the_readers_language(accepted: str | None, language: str, send: str) -> None:
+    headers = {"Accept": BROWSER, **({"Accept-Language": accepted} if accepted else {})}
+    page = page_of(call(Dify(form=FORM), method="GET", path=f"/chat/{APP}", headers=headers))
+    assert (page.get("lang"), page.find(".//button[@class='go']").text) == (language, send)
+
+
+def test_the_index_is_a_page_for_browsers() -> None:
+    request = make_request("GET", "/", headers={"Accept": BROWSER})
+    page = page_of(web.index(request, {**SETTINGS, "apps": f"support={APP}"}))
+    assert [link.get("href") for link in page.findall(".//li//a")] == ["chat/support", "workflow/support", "completion/support"]
+
+
+def test_who_may_not_see_the_index_is_asked_for_a_password_and_told_nothing() -> None:
+    response = web.index(make_request("GET", "/", key=None, headers={"Accept": BROWSER}), {**SETTINGS, "apps": f"support={APP}"})
+    assert response.status_code == 401
+    assert response.headers["WWW-Authenticate"].startswith("Basic ")
+    assert b"support" not in body_of(response)
+
+
+def test_pictures_are_shown_from_the_address_that_the_page_is_read_at() -> None:
+    url = "https://dify.example.com/files/a.png"
+    file = {"event": "message_file", "conversation_id": "2", "id": "1", "type": "image", "belongs_to": "assistant", "url": url}
+    headers = {"Dify-Hook-Id": "h", "Dify-Hook-Url": "https://dify.example.com/e/h/chat/x"}
+    page = page_of(submit(Dify(stream=[file, CHAT[-1]], form=FORM), {"query": "hi"}, headers=headers))
+    assert page.find(".//img").get("src") == url
+    page = page_of(submit(Dify(stream=[file, CHAT[-1]], form=FORM), {"query": "hi"}))
+    assert page.find(".//img") is None
