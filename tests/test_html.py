@@ -445,6 +445,15 @@ def test_markdown_does_no_harm(text: str, part: str) -> None:
     assert not [name for element in page.iter() for name in element.attrib if name.startswith("on")]
 
 
+@pytest.mark.parametrize("mark", ["[", "![", "*a ", "`x ", "[x](", "~~a", "*_", "|a\n|-\n|", "<", "&#", "\\"])
+def test_what_would_take_long_to_render_stays_as_it_is(mark: str) -> None:
+    text = mark * (markdown.MAX_MARKS + 1)
+    assert str(markdown.render(text)).startswith('<pre tabindex="0">')
+    turns = tuple((str(number), mark * 5000) for number in range(6))
+    page = parsed(form_page(View(kind="chat", turns=turns)))
+    assert len(page.findall(".//article//pre")) == len(turns)
+
+
 # The form
 
 

@@ -141,7 +141,10 @@ def _top(view: View, *, home: str = "../", title: str = "") -> str:
 
 
 def _turns(view: View) -> str:
-    return "" if view.part else _render("turns.html", view, turns=view.turns)
+    if view.part:
+        return ""
+    is_heavy = markdown.is_heavy("".join(answer for _, answer in view.turns))  # a page sends them, and could send anything
+    return _render("turns.html", view, turns=view.turns, is_heavy=is_heavy)
 
 
 def _form(view: View, *, turns: str = "", conversation: str = "", query: str = "") -> str:

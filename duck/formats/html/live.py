@@ -14,7 +14,6 @@ from duck.events import Event
 from duck.formats import json
 from duck.formats.html import markdown
 
-MAX_MARKDOWN = 512 * 1024  # characters of an answer that are rendered at its end; a longer one stays as it came
 MAX_EXCERPT = 300  # characters of a document that a source shows
 _DONE = {"succeeded": "✓", "partial-succeeded": "✓", "failed": "✗", "exception": "✗", "stopped": "✗", "retry": "↻"}
 
@@ -202,7 +201,7 @@ class Live:
 
     def _rendered(self) -> Iterator[str]:
         text = self.answer
-        if text and len(text) <= MAX_MARKDOWN:
+        if text and not markdown.is_heavy(text):  # else it stays as it came
             yield Markup('<div slot="final" dir="auto">{}</div>').format(markdown.render(text, self._origin))
 
     def _finished(self, usage: Mapping[str, Any]) -> Iterator[str]:
@@ -242,7 +241,7 @@ class Live:
 
     def _output(self, value: object) -> str:
         if isinstance(value, str):
-            return markdown.render(value, self._origin) if len(value) <= MAX_MARKDOWN else Markup("<pre>{}</pre>").format(value)
+            return markdown.render(value, self._origin)
         if isinstance(value, bool | int | float | None):
             return escape(_json(value))
         links = [self._link(file) for file in (value if isinstance(value, list) else [value]) if isinstance(file, Mapping)]

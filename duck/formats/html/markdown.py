@@ -13,12 +13,24 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markupsafe import Markup
 
+# What is longer, or holds more of the characters that may be markup, stays as it is. To render it would take seconds, in which
+# nothing else of the process goes on.
+MAX_LENGTH = 400_000
+MAX_MARKS = 15_000
+_MARKS = "[*_`~<|!&\\"
 _SCHEMES = ("https://", "http://", "mailto:")
 
 
 def render(text: str, origin: str | None = None) -> Markup:
     """The text as HTML; pictures whose address begins with `origin` are shown."""
+    if is_heavy(text):
+        return Markup('<pre tabindex="0">{}</pre>').format(text)
     return Markup(_parser(origin).render(text.replace("\0", "\N{REPLACEMENT CHARACTER}")))  # noqa: S704 - it has been escaped
+
+
+def is_heavy(text: str) -> bool:
+    """Whether it would take too long to render."""
+    return len(text) > MAX_LENGTH or sum(map(text.count, _MARKS)) > MAX_MARKS
 
 
 def is_link(url: object) -> bool:
