@@ -128,11 +128,10 @@ def _stream_difference(spec: Spec, style: str, body: bytes) -> str | None:
 
 def _html_difference(spec: Spec, body: bytes) -> str | None:
     document = body.replace(KEEP_ALIVES["html"], b"").decode()
-    said = re.search(r'<p dir="auto">(.*?)</p>', document, re.DOTALL)
-    text = html.unescape(said[1]) if said else ""
+    text = html.unescape("".join(re.findall(r'<x-t slot="text">(.*?)</x-t>', document, re.DOTALL)))
     if text != spec.text():
         return f"another text: {text[:80]!r}"
-    if not document.endswith("</body></html>\n"):
+    if not document.endswith("</html>\n"):
         return f"no end: {document[-80:]!r}"
     return None if ('role="alert"' in document) == (spec.fate != "ends") else "an alert is missing, or too much"
 

@@ -130,13 +130,16 @@ def _query_fields(request: Request, known: Collection[str]) -> dict[str, Any]:
 
 
 def _sound(pairs: Iterable[tuple[str, list[str]]], known: Collection[str]) -> Iterator[tuple[str, list[str]]]:
-    """The same. Raises `DuckError` for what Dify cannot store, and for a known field that is there more than once."""
+    """The same, with the lines' ends that people have typed: forms send each as CRLF.
+
+    Raises `DuckError` for what Dify cannot store, and for a known field that is there more than once.
+    """
     for name, values in pairs:
         if any("\0" in text for text in (name, *values)):
             raise invalid(f"{name}: {parsing.HAS_NUL}")
         if name in known and len(values) > 1:
             raise invalid(f"{name}: given {len(values)} times")
-        yield name, values
+        yield name, [text.replace("\r\n", "\n") for text in values]
 
 
 def _named(

@@ -67,11 +67,12 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Duck]:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """Chromium, as the system has it or as `DUCK_CHROMIUM` names it."""
+    """Chromium: what `DUCK_CHROMIUM` names, else what the system has, else what Playwright has downloaded."""
     names = [os.environ.get("DUCK_CHROMIUM"), "chromium", "chromium-browser", "google-chrome"]
     program = next((found for name in names if name and (found := shutil.which(name))), None)
-    assert program, "Chromium is missing: install it, or set DUCK_CHROMIUM to its path"
     with sync_playwright() as playwright:
+        if not program and not Path(playwright.chromium.executable_path).exists():
+            pytest.fail("Chromium is missing: install it, or set DUCK_CHROMIUM to its path", pytrace=False)
         running = playwright.chromium.launch(executable_path=program, args=CHROMIUM.split())
         yield running
         running.close()

@@ -60,6 +60,7 @@ async function run(form, submitter) {
       first.remove();
       hidden.write(read.value);
       mend(part);
+      if (part.querySelector("form.run")) form.remove();
       if (follows) scrollTo(0, document.documentElement.scrollHeight);
     }
     hidden.close();
@@ -71,7 +72,8 @@ async function run(form, submitter) {
   form.stop = null;
   const next = part.querySelector("form.run");
   if (next) {
-    form.replaceWith(next);
+    form.remove();
+    part.after(next);
     if (question) next.querySelector("[name=query]").focus({preventScroll: true});
   } else {
     go.textContent = label;

@@ -237,7 +237,7 @@ class Live:
         whole = Markup('<details><summary>{}</summary><pre tabindex="0">{}</pre></details>').format(
             self._words["json"], _json(outputs)
         )
-        yield Markup('<section slot="final"><h3>{}</h3><dl>{}</dl>{}</section>').format(self._words["outputs"], rows, whole)
+        yield Markup('<section slot="final"><dl>{}</dl>{}</section>').format(rows, whole)
 
     def _output(self, value: object) -> str:
         if isinstance(value, str):
