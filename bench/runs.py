@@ -131,7 +131,7 @@ def _html_difference(spec: Spec, body: bytes) -> str | None:
     text = html.unescape("".join(re.findall(r'<x-t slot="text">(.*?)</x-t>', document, re.DOTALL)))
     if text != spec.text():
         return f"another text: {text[:80]!r}"
-    if not document.endswith("</html>\n"):
+    if not document.endswith("</html>"):
         return f"no end: {document[-80:]!r}"
     return None if ('role="alert"' in document) == (spec.fate != "ends") else "an alert is missing, or too much"
 

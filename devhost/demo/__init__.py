@@ -24,38 +24,40 @@ from devhost.dify import is_uuid
 ALIASES = [*chats.apps(), *workflows.apps(), *troubles.apps()]
 IDS = {alias: f"d0c0ffee-0000-4000-8000-{number:012}" for number, alias in enumerate(ALIASES, start=1)}
 KEY = "demo-key"
+LOCKED = "completion"  # which needs it
 
 
 def settings(apps: Iterable[str] | None = None) -> dict[str, Any]:
     """An endpoint's settings by which each app has its alias: of the demo's apps, or of those with these aliases.
 
-    The first of the demo's needs no key.
+    The demo's need no key, but for one.
     """
     aliases = list(IDS if apps is None else apps)
     return {
         "api_key": KEY,
         "default_app": {"app_id": app_id(aliases[0])},
         "apps": ", ".join(alias if is_uuid(alias) else f"{alias}={app_id(alias)}" for alias in aliases),
-        "public_apps": aliases[0] if apps is None else "",
+        "public_apps": ", ".join(alias for alias in aliases if alias != LOCKED) if apps is None else "",
     }
 
 
 def hints(url: str) -> list[str]:
-    """Commands that try Duck's routes."""
+    """What to open, and commands that try Duck's routes."""
     call = f"curl -N -H 'Authorization: Bearer {KEY}'"
-    post = f"{call} -H 'Content-Type: application/json' -d"
+    post = "curl -N -H 'Content-Type: application/json' -d"
     return [
-        f"Apps: {', '.join(IDS)}. Key: {KEY}. To try:",
+        f"Open {url}/chat/{ALIASES[0]} in a browser, or {url}/ for all apps.",
         "",
-        f"  {call} {url}/",
-        f"  curl -N -d query='What is a duck?' '{url}/chat/{ALIASES[0]}?format=text'  # a public app: no key",
+        f"Apps: {', '.join(IDS)}. {LOCKED} needs a key: {KEY}. To try:",
+        "",
         f'  {post} \'{{"query": "What is a duck?"}}\' {url}/chat/chatbot',
         f"  {post} '{{\"query\": \"What is a duck?\"}}' '{url}/chat/chatflow?format=sse'",
         f"  {post} '{{\"query\": \"a duck on a pond\"}}' '{url}/chat/agent?format=ndjson'",
         f'  {post} \'{{"inputs": {{"text": "Rain is coming."}}}}\' \'{url}/workflow/workflow?format=text\'',
-        f'  {post} \'{{"inputs": {{"topic": "rain"}}}}\' {url}/completion/completion',
-        f"  {call} -F text='Rain is coming.' -F doc=@README.md '{url}/workflow/workflow?format=text'",
+        f"  curl -N -F text='Rain is coming.' -F doc=@README.md '{url}/workflow/workflow?format=text'",
+        f"  {call} -d topic=rain {url}/completion/{LOCKED}",
         f"  {call} '{url}/duck/workflow?text=Rain+is+coming.'",
+        f"  {call} {url}/",
         "",
     ]
 
