@@ -117,6 +117,15 @@ def test_the_package_holds_what_runs_what_explains_it_and_nothing_else() -> None
     kinds = {".py", ".html", ".css", ".js"}
     core = {f"duck/{path.relative_to(ROOT / 'duck')}" for path in (ROOT / "duck").rglob("*.*") if path.suffix in kinds}
     endpoints = {row["extra"]["python"]["source"] for row in GROUP["endpoints"]}
-    runtime = {"manifest.yaml", "main.py", "requirements.txt", "group/duck.yaml", "_assets/icon.svg", *core, *endpoints}
+    runtime = {
+        "manifest.yaml",
+        "main.py",
+        "requirements.txt",
+        "group/duck.yaml",
+        "_assets/icon.svg",
+        "_assets/page.png",
+        *core,
+        *endpoints,
+    }
     documents = {"README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE", ".env.example", ".difyignore"}
     assert set(files(ROOT)) == runtime | documents
