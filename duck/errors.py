@@ -31,6 +31,7 @@ class DuckError(Exception):
     `status` is the HTTP status, `code` one of Dify's error codes or Duck's own, `message` a sentence that says what to do next
     and holds no key, path or stack. `headers` go out with the response. `event` is the `error` event of Dify's that was the
     failure, if it was one. A `private` message is for holders of a key: it is Dify's own, about what guests need not know.
+    `right_kind` is the kind of an app that was called as one of another.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class DuckError(Exception):
         headers: Mapping[str, str] | None = None,
         event: Mapping[str, Any] | None = None,
         private: bool = False,
+        right_kind: str | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -50,6 +52,7 @@ class DuckError(Exception):
         self.headers = headers or {}
         self.event = event
         self.private = private
+        self.right_kind = right_kind
 
     def for_guest(self) -> "DuckError":
         """The same, as guests see it."""
@@ -136,7 +139,10 @@ def upload_failed(text: str) -> DuckError:
 def wrong_route(asked: str, actual: str) -> DuckError:
     """An app of kind `actual` called as one of kind `asked`."""
     return DuckError(
-        400, f"not_{asked}_app", f"This app is of another kind: call /{actual}/<app_id> instead of /{asked}/<app_id>."
+        400,
+        f"not_{asked}_app",
+        f"This app is of another kind: call /{actual}/<app_id> instead of /{asked}/<app_id>.",
+        right_kind=actual,
     )
 
 

@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element
 import html5lib
 import pytest
 
-from duck import forms
+from duck import errors, forms
 from duck.errors import DuckError
 from duck.events import Event
 from duck.formats.html import Html, error_page, form_page, headers, landing_page, markdown
@@ -593,6 +593,11 @@ def test_the_page_of_an_error_is_flawless_and_shows_its_message(text: str, view:
     assert len(page.findall(".//script")) == 1
     if view and view.is_chat:
         assert [area.text for area in page.findall(".//textarea[@name='query']")] == ["Hi?"]
+
+
+def test_a_page_of_another_kind_is_linked() -> None:
+    page = parsed(error_page(errors.wrong_route("chat", "workflow"), CHAT))
+    assert [link.get("href") for link in page.findall(".//div[@role='alert']//a")] == ["../workflow/support"]
 
 
 INDEX = {"url": f"{ORIGIN}/e/h/", "formats": ["json", "sse"], "apps": []}

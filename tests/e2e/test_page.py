@@ -295,6 +295,14 @@ def test_a_run_that_fails_at_once_is_told_of_in_its_place(visit: Visit, scripts:
     expect(page.get_by_role("textbox", name="Message")).to_have_value("Why?")
 
 
+def test_who_took_an_app_for_one_of_another_kind_is_led_to_the_right_page(visit: Visit) -> None:
+    page = visit("/chat/workflow").page
+    page.get_by_role("textbox", name="Text").fill("x")
+    ask(page, "Why?")
+    page.get_by_role("link", name="Workflow: workflow").click()
+    expect(page.get_by_role("button", name="Run")).to_be_visible()
+
+
 # Forms
 
 
@@ -487,6 +495,14 @@ def test_an_answer_does_no_harm_while_it_comes_nor_at_its_end(visit: Visit, duck
     expect(last(page, "[slot=done]")).to_be_attached()
     assert_unharmed(page)
     assert {request.partition("/e/")[0] for request in visitor.requests} == {duck.host.url.partition("/e/")[0]}
+
+
+def test_what_a_page_may_not_do_would_be_noticed(visit: Visit) -> None:
+    visitor = visit("/")
+    visitor.page.evaluate("document.body.append(Object.assign(new Image(), {src: 'https://evil.example/x'}))")
+    assert eventually(lambda: bool(visitor.page.title() and visitor.complaints))
+    visitor.complaints.clear()
+    visitor.requests.clear()
 
 
 def assert_unharmed(page: Page) -> None:

@@ -100,7 +100,10 @@ def error_page(error: DuckError, view: View | None = None, *, language: str = EN
     if view.faults:
         return form_page(view)
     turn = _render("turn.html", view, query=view.query if view.is_chat else "")
-    failed = turn + live.failure(WORDS[view.language], error.message) + "</div>\n</article>\n"
+    words = WORDS[view.language]
+    link = Markup('<p><a href="../{0}/{1}">{2}: {1}</a></p>')
+    way_out = link.format(error.right_kind, view.name, words[error.right_kind]) if error.right_kind else ""
+    failed = turn + live.failure(words, error.message, way_out) + "</div>\n</article>\n"
     form = _form(view, query=view.query)
     parts = [failed, form] if view.is_chat or view.part else [form, failed]
     return _encoded(_top(view) + _turns(view) + "".join(parts) + _bottom(view))

@@ -96,4 +96,8 @@ document.addEventListener("keydown", (event) => {
   if (!form.stop) form.requestSubmit(form.querySelector(".go"));
 });
 
+// Behind some proxies the server does not know by which port it is reached.
+for (const code of document.querySelectorAll("code[data-url]")) {
+  code.textContent = code.textContent.replaceAll(code.dataset.url, location.href.split(/[?#]/)[0]);
+}
 copyable(document);

@@ -32,7 +32,7 @@ class Live:
         self._text: list[str] = []
         self._is_open = self._is_done = self.failed = False
         self._running: dict[str, str] = {}  # titles of steps by their ids
-        self._thoughts: dict[str, Event] = {}
+        self._told: set[str] = set()  # ids of thoughts
         self._reasoning: list[str] = []
         self._files: set[str] = set()
 
@@ -114,15 +114,15 @@ class Live:
 
     def _thought(self, event: Event) -> Iterator[str]:
         """Each is sent several times, ever fuller; it is whole once there is what its tool gave."""
+        key, tool = str(event.get("id")), str(event.get("tool") or "")
         if event.get("observation"):
-            yield self._note(self._words["tool"].format(name=event.get("tool") or ""), _thought_text(event))
-            self._thoughts.pop(str(event.get("id")), None)
-        elif event.get("tool"):
-            self._thoughts[str(event.get("id"))] = event
-            self._running = {"tool": str(event["tool"])}
+            if key not in self._told:
+                self._told.add(key)
+                yield self._note(self._words["tool"].format(name=tool), _thought_text(event))
+            self._running.pop(key, None)
             yield self._now()
-        if event.get("observation"):
-            self._running = {}
+        elif tool:
+            self._running[key] = tool
             yield self._now()
 
     def _log(self, event: Event) -> Iterator[str]:
@@ -278,10 +278,10 @@ _PARTS: Mapping[str, Callable[[Live, Event], Iterator[str]]] = {
 }
 
 
-def failure(words: Mapping[str, str], message: str) -> str:
-    """The part that tells of an error."""
-    alert = Markup('<div slot="alert" role="alert"><strong>{}</strong><p dir="auto">{}</p></div>')
-    return str(alert.format(words["error"], message))  # else it would escape what it is added to
+def failure(words: Mapping[str, str], message: str, way_out: str = "") -> str:
+    """The part that tells of an error; `way_out` is markup, and leads on."""
+    alert = Markup('<div slot="alert" role="alert"><strong>{}</strong><p dir="auto">{}</p>{}</div>')
+    return str(alert.format(words["error"], message, Markup(way_out)))  # noqa: S704 - a text: else it would escape its surroundings
 
 
 def _id(data: Mapping[str, Any]) -> str:
