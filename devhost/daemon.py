@@ -18,6 +18,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from devhost import page
+from devhost.clock import Clock
 from devhost.dify import Dify, Run
 from devhost.limits import Backlog, Limits
 from devhost.plugin import Plugin, Runtime
@@ -47,6 +48,7 @@ class Daemon:
     url: str
     settings: Mapping[str, Any]
     limits: Limits
+    clock: Clock
     endpoint_id: str = field(default_factory=lambda: str(uuid.uuid4()))  # not the hook: Dify keeps the two apart
 
     def app(self) -> Starlette:
@@ -108,7 +110,8 @@ class Daemon:
             body=body,
         )
         with contextlib.ExitStack() as at_the_end:
-            session = _Session(plugin, self.dify, self.endpoint_id, self.limits, at_the_end)
+            answer = Answer(self.limits, self.clock)
+            session = _Session(plugin, self.dify, self.endpoint_id, self.limits, answer, at_the_end)
             session.begin(copy, self.settings)
             await session.answer.write(request.scope, request.receive, send)
 
@@ -119,8 +122,10 @@ class _Session:
     At the end of it calls are cancelled, and nothing more reaches the plugin.
     """
 
-    def __init__(self, plugin: Plugin, dify: Dify, endpoint_id: str, limits: Limits, at_the_end: contextlib.ExitStack) -> None:
-        self.answer = Answer(limits)
+    def __init__(
+        self, plugin: Plugin, dify: Dify, endpoint_id: str, limits: Limits, answer: Answer, at_the_end: contextlib.ExitStack
+    ) -> None:
+        self.answer = answer
         self._limits = limits
         self._plugin = plugin
         self._dify = dify
@@ -149,9 +154,9 @@ class _Session:
     def _invoke(self, request_id: str, kind: str, request: Mapping[str, Any]) -> None:
         loop, backlog, over = asyncio.get_running_loop(), Backlog(), False
 
-        def send(reply: Reply) -> None:
+        def send(reply: Reply, paused_s: float = 0) -> None:
             nonlocal over
-            if not over and (reply.message != "stream" or backlog.admits(loop.time())):
+            if not over and (reply.message != "stream" or backlog.admits(paused_s)):
                 self._plugin.write(reply_line(self._id, self._endpoint_id, request_id, reply))
             over = over or reply == END
             if reply == END and backlog.lost:
@@ -162,11 +167,7 @@ class _Session:
             send(why)
             send(END)
 
-        async def drain() -> None:
-            await self._plugin.drain()
-            backlog.excuse(loop.time())
-
-        run = Run(self._dify.answer(kind, request), send, drain)
+        run = Run(self._dify.answer(kind, request), send, self._plugin.drain)
         if self._plugin.hears_hang_ups:
             self._at_the_end.callback(cut, CANCELLED)
         self._at_the_end.callback(run.cancel)

@@ -34,7 +34,7 @@ logger = logging.getLogger("devhost")
 
 
 type Replies = Generator[Reply | Pause, None, None]
-type Send = Callable[[Reply], None]
+type Send = Callable[[Reply, float], None]
 type Drain = Callable[[], Coroutine[Any, Any, None]]
 
 
@@ -144,6 +144,7 @@ class Dify:
 class Run:
     """One backwards call being answered: a thread makes the replies, `send` gets each of them in the event loop.
 
+    With it comes how many seconds the script has paused so far: its own time, whatever else the machine is doing.
     `drain` is awaited now and then until the plugin has read most of them.
     """
 
@@ -153,6 +154,7 @@ class Run:
         self._drain = drain
         self._loop = asyncio.get_running_loop()
         self._cancelled = threading.Event()
+        self._paused_s = 0.0
         # A daemon thread: a script that blocks for ever must not keep the process from ending.
         threading.Thread(target=self._work, name="devhost-call", daemon=True).start()
 
@@ -176,6 +178,7 @@ class Run:
             for count, reply in enumerate(self._replies, start=1):
                 if isinstance(reply, Pause):
                     self._cancelled.wait(reply.seconds)
+                    self._paused_s += reply.seconds
                 else:
                     self._put(reply)
                 if self._cancelled.is_set():
@@ -184,11 +187,11 @@ class Run:
                     asyncio.run_coroutine_threadsafe(self._drain(), self._loop).result()
 
     def _put(self, reply: Reply) -> None:
-        self._loop.call_soon_threadsafe(self._hand_on, reply)
+        self._loop.call_soon_threadsafe(self._hand_on, reply, self._paused_s)
 
-    def _hand_on(self, reply: Reply) -> None:
+    def _hand_on(self, reply: Reply, paused_s: float) -> None:
         if not self._cancelled.is_set():
-            self._send(reply)
+            self._send(reply, paused_s)
 
 
 def _read_call(request: Mapping[str, Any]) -> Call:

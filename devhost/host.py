@@ -18,6 +18,7 @@ from anyio.from_thread import start_blocking_portal
 from watchfiles import PythonFilter, awatch
 
 from devhost.apps import App, Call
+from devhost.clock import Clock
 from devhost.daemon import Daemon
 from devhost.declaration import StartError
 from devhost.dify import Dify
@@ -110,8 +111,10 @@ class Devhost:
             if isinstance(self.runtime, RemoteRuntime):
                 self.debug_port = self.runtime.port
             dify = Dify(self.apps, frozenset(), self.calls, files=self.files)
-            daemon = Daemon(self.runtime, dify, self.hook, self.url, self.settings, self.limits)
+            clock = Clock()
+            daemon = Daemon(self.runtime, dify, self.hook, self.url, self.settings, self.limits, clock)
             server = uvicorn.Server(_config(daemon))
+            ticking = asyncio.create_task(clock.run())
             serving = asyncio.create_task(server.serve(sockets=[listener]))
             task_status.started()
             if self.reload and self.runs != "remote":
@@ -122,6 +125,7 @@ class Devhost:
             await self._stopping.wait()
             server.should_exit = True
             await serving
+            ticking.cancel()
 
 
 def _config(daemon: Daemon) -> uvicorn.Config:

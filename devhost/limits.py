@@ -26,16 +26,15 @@ class Limits:
 
 
 class Backlog:
-    """The daemon's queue for events from one run: what comes beyond a burst is lost, until there is a moment of silence."""
+    """The daemon's queue for events from one run: what comes beyond a burst is lost, until there is a moment of silence.
+
+    Time is the script's own, so that a slow machine makes no silence.
+    """
 
     def __init__(self) -> None:
         self.lost = 0
         self._count = 0
         self._last = 0.0
-
-    def excuse(self, now: float) -> None:
-        """What silence there was until `now` was not the run's."""
-        self._last = now
 
     def admits(self, now: float) -> bool:
         """Whether an event that comes at `now`, in seconds, finds a place."""

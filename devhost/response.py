@@ -16,6 +16,7 @@ from typing import Any
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from devhost.clock import Clock
 from devhost.limits import Limits
 from devhost.request import canonical_name
 from devhost.wire import dumps, through_go
@@ -37,8 +38,9 @@ class Answer:
     at worst behind the daemon. After the window a slot is taken only by what waits for the client's socket.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, clock: Clock) -> None:
         self._limits = limits
+        self._clock = clock
         self._status = 200
         self._headers: dict[str, str] = {}
         self._first: bytes | None = None
@@ -102,7 +104,7 @@ class Answer:
     def _take(self, chunk: bytes) -> None:
         if self._first is None:
             self._first = chunk
-            self._first_at = asyncio.get_running_loop().time()
+            self._first_at = self._clock.earliest()  # a moment in which devhost stood still is no race that the plugin lost
         elif len(self._chunks) + self._in_race() >= QUEUE_SLOTS:
             self._lost += 1
         else:

@@ -1,12 +1,14 @@
 """Chunks for a client that does not read, and answers whose Content-Length is wrong."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from starlette.types import Message
 
+from devhost.clock import TICK_S, Clock
 from devhost.limits import Limits
 from devhost.response import Answer
 
@@ -37,7 +39,7 @@ def test_128_chunks_wait_for_a_client_that_does_not_read_and_the_next_are_lost()
                 first_written.set()
                 await reads_on.wait()
 
-        answer = Answer(Limits(race_s=0))
+        answer = Answer(Limits(race_s=0), Clock())
         answer.feed(head())
         answer.feed(chunk("first "))
         writing = asyncio.create_task(answer.write(GET, receive, send))
@@ -63,7 +65,7 @@ def written(messages: Sequence[dict[str, Any]]) -> list[Message]:
         sent.append(message)
 
     async def run() -> None:
-        answer = Answer(Limits(race_s=0))
+        answer = Answer(Limits(race_s=0), Clock())
         for message in messages:
             answer.feed(message)
         answer.end()
@@ -93,3 +95,32 @@ def test_a_304_loses_its_type_and_its_length() -> None:
 def test_a_line_break_cannot_leave_a_header_value() -> None:
     [start, *_] = written([head(x_a="1\r\nX-B: 2"), chunk("a")])
     assert start["headers"] == [(b"X-A", b"1 X-B: 2")]
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2])
+def test_what_is_read_after_a_standstill_may_have_come_before_it(turns: int) -> None:
+    async def run() -> float:
+        clock, loop = Clock(), asyncio.get_running_loop()
+        ticking = asyncio.create_task(clock.run())
+        await asyncio.sleep(3 * TICK_S)
+        before = loop.time()
+        time.sleep(20 * TICK_S)
+        for _ in range(turns):  # of the loop, until a message gets from the socket to who takes it
+            await asyncio.sleep(0)
+        ticking.cancel()
+        return clock.earliest() - before
+
+    assert asyncio.run(run()) < TICK_S
+
+
+def test_the_clock_moves_on_while_somebody_looks() -> None:
+    async def run() -> float:
+        clock = Clock()
+        began = clock.earliest()
+        ticking = asyncio.create_task(clock.run())
+        while clock.earliest() == began:
+            await asyncio.sleep(TICK_S)
+        ticking.cancel()
+        return clock.earliest() - began
+
+    assert asyncio.run(run()) > 0
