@@ -247,6 +247,11 @@ def test_an_agents_tools_are_told_of_once_they_have_answered() -> None:
     assert "image has been created" in text_of(notes)
 
 
+def test_a_thought_that_comes_again_is_told_once() -> None:
+    thought = {"event": "agent_thought", "id": "1", "tool": "search", "observation": "found"}
+    assert len(slots(written([thought, thought], CHAT), "notes")) == 1
+
+
 def test_reasoning_is_folded_away() -> None:
     parts = [
         of_workflow("reasoning_chunk", reasoning=text, is_final=final) for text, final in (("a", False), ("b", False), ("", True))
