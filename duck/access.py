@@ -46,7 +46,7 @@ def resolve(name: str, settings: Settings, caller: Caller) -> str:
 
     Raises `DuckError` 404; for guests 401, whether the app is there or not.
     """
-    app_id = settings.names.get(name) or canonical(name)
+    app_id = _named(name, settings)
     if caller.guest and app_id not in settings.public:
         raise unauthorized(settings)
     if not app_id or (settings.reachable is not None and app_id not in settings.reachable):
@@ -56,7 +56,7 @@ def resolve(name: str, settings: Settings, caller: Caller) -> str:
 
 def is_public(name: str, settings: Settings) -> bool:
     """Whether the app that a route calls `name` needs no key."""
-    return (settings.names.get(name) or canonical(name)) in settings.public
+    return _named(name, settings) in settings.public
 
 
 def refuse_other_sites(request: Request, settings: Settings, caller: Caller) -> None:
@@ -131,6 +131,11 @@ def unauthorized(settings: Settings) -> DuckError:
         "unauthorized",
         "Send a right API key: as Authorization: Bearer, as X-API-Key, or as the password of Basic authentication.",
     )
+
+
+def _named(name: str, settings: Settings) -> str | None:
+    """The id of the app that a route calls `name`, whether or not there is such an app."""
+    return settings.names.get(name) or canonical(name)
 
 
 def _right(key: str | None, settings: Settings) -> bool:

@@ -24,28 +24,6 @@ _UPLOADS_AT_ONCE = 4  # of one request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """A request for a run, before it has been held against the app's form.
-
-    `inputs` are values as JSON has them, `Texts` and `Files`. `others` are the fields of a JSON body that are none of a request,
-    `has_files` tells of some under `files`. `turns` is what a page has kept of the conversation. `faults` are what is
-    wrong already.
-    """
-
-    kind: Kind
-    app_id: str
-    inputs: Mapping[str, Any]
-    query: str = ""
-    conversation_id: str = ""
-    mode: Mode | None = None
-    user: str = ""
-    others: frozenset[str] = frozenset()
-    has_files: bool = False
-    turns: str = ""
-    faults: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """One invocation of an app.
 
@@ -64,6 +42,22 @@ class Run:
     inputs_by_url: Mapping[str, Any] | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A request for a run, before it has been held against the app's form.
+
+    Of the `run` inputs are still values as JSON has them, `Texts` and `Files`. `others` are the fields of a JSON body that are
+    none of a request, `has_files` tells of some under `files`. `turns` is what a page has kept of the conversation. `faults` are
+    what is wrong already.
+    """
+
+    run: Run
+    others: frozenset[str] = frozenset()
+    has_files: bool = False
+    turns: str = ""
+    faults: tuple[str, ...] = ()
+
+
 def parse(request: Request, kind: Kind, app_id: str) -> Asked:
     """Reads what is asked from a request: from its body, or for a GET from its query string.
 
@@ -76,16 +70,11 @@ def parse(request: Request, kind: Kind, app_id: str) -> Asked:
     user = _text(fields, "user", faults)
     chat = _chat_fields(fields, faults) if kind == "chat" else {}
     return Asked(
-        kind=kind,
-        app_id=app_id,
-        inputs=inputs,
-        mode=mode,
-        user=user,
+        run=Run(kind=kind, app_id=app_id, inputs=inputs, mode=mode, user=user, **chat),
         others=frozenset(fields) - _FIELDS[kind] - _SHARED_FIELDS,
         has_files=fields.get("files") not in (None, [], ""),
         turns=_text(fields, _TURNS, faults),
         faults=tuple(faults),
-        **chat,
     )
 
 
@@ -95,24 +84,15 @@ def hold(asked: Asked, form: Form | None, presets: Mapping[str, Any]) -> tuple[R
     Without a form Dify judges. `presets` are the owner's values for inputs that are not given. Files among the inputs of the run
     are still to be uploaded.
     """
-    given = {**_presets(presets, form), **asked.inputs}
+    given = {**_presets(presets, form), **asked.run.inputs}
     inputs, faults = checks.unchecked(given) if form is None else checks.check(form, given)
-    preset = given.keys() - asked.inputs.keys()
+    preset = given.keys() - asked.run.inputs.keys()
     faults = [f"{fault} (as the owner has set it)" if _name_in(fault) in preset else fault for fault in faults]
     if form:
         faults += [f"{name}: put it under inputs" for name in sorted(asked.others) if form.find(name)]
     if asked.has_files:
         faults.append(f"files: Dify takes none from plugins; {_where_files_go(form)}")
-    run = Run(
-        kind=asked.kind,
-        app_id=asked.app_id,
-        inputs=inputs,
-        query=asked.query,
-        conversation_id=asked.conversation_id,
-        mode=asked.mode,
-        user=asked.user,
-    )
-    return run, [*asked.faults, *faults]
+    return replace(asked.run, inputs=inputs), [*asked.faults, *faults]
 
 
 def upload(run: Run, send: Callable[[File], Upload]) -> Run:
@@ -157,7 +137,7 @@ def _where_files_go(form: Form | None) -> str:
     return f"this app takes them as inputs {names}" if names else "and this app has no variable for one"
 
 
-def _chat_fields(fields: Mapping[str, Any], faults: list[str]) -> dict[str, str]:
+def _chat_fields(fields: Mapping[str, Any], faults: list[str]) -> dict[str, Any]:
     query = _text(fields, "query", faults)
     if not query.strip() and isinstance(fields.get("query") or "", str):
         faults.append("query: required")

@@ -129,7 +129,7 @@ def serve(
         raise DuckError(403, "forbidden", "A run is not started in advance.")
     access.refuse_other_sites(request, owner, exchange.caller)
     wanted = runs.parse(request, kind, entry.app_id)
-    entry.style = style = asked or default_format or ("ndjson" if wanted.mode == "streaming" else "json")
+    entry.style = style = asked or default_format or ("ndjson" if wanted.run.mode == "streaming" else "json")
     exchange.view = _view(request, name, wanted) if style == "html" else None
     run = _held(wanted, exchange, owner, dify)
     if exchange.caller.guest:
@@ -212,11 +212,11 @@ def _route(request: Request) -> str:
 
 def _held(wanted: Asked, exchange: Exchange, owner: Settings, dify: Gateway) -> Run:
     """The run that is asked for, if it fits the app's form. Raises `DuckError` 400 that lists all that does not."""
-    presets = owner.presets if wanted.app_id == owner.names.get(settings.DEFAULT) else {}
-    form, is_new = dify.form(wanted.app_id)
+    presets = owner.presets if wanted.run.app_id == owner.names.get(settings.DEFAULT) else {}
+    form, is_new = dify.form(wanted.run.app_id)
     run, faults = runs.hold(wanted, form, presets)
     if form and not is_new and len(faults) > len(wanted.faults):
-        form, _ = dify.form(wanted.app_id, anew=True)
+        form, _ = dify.form(wanted.run.app_id, anew=True)
         run, faults = runs.hold(wanted, form, presets)
     if exchange.view:
         exchange.view = replace(exchange.view, form=form, faults=by_field(faults))
@@ -264,7 +264,7 @@ def _closing_events(dify: Gateway, run: Run) -> Generator[Event]:
 
 def _form_page(exchange: Exchange, name: str, wanted: Asked, dify: Gateway) -> Response:
     """The app's page, from which a person runs it."""
-    form, _ = dify.form(wanted.app_id)
+    form, _ = dify.form(wanted.run.app_id)
     view = replace(_view(exchange.request, name, wanted), form=form)
     return Response(stream.whole(html.form_page(view)), headers=_page_headers(exchange))
 
@@ -274,12 +274,12 @@ def _view(request: Request, name: str, wanted: Asked) -> View:
     address = _public_url(request)
     return View(
         language=negotiation.language(request),
-        kind=wanted.kind,
+        kind=wanted.run.kind,
         name=name,
         action=f"../workflow/{quote(name, safe='')}" if _route(request) == "/duck/<app_id>" else "?",
-        query=wanted.query,
-        inputs=wanted.inputs,
-        conversation_id=wanted.conversation_id,
+        query=wanted.run.query,
+        inputs=wanted.run.inputs,
+        conversation_id=wanted.run.conversation_id,
         turns=read_turns(wanted.turns),
         origin=address and address.partition("/e/")[0],
         part="X-Duck-Part" in request.headers,

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import html5lib
 from werkzeug import Request, Response
 from werkzeug.test import EnvironBuilder
 
@@ -19,6 +20,7 @@ STREAMS = sorted(path.name.removesuffix(".ndjson") for path in SAMPLES.glob("*.n
 
 KEY = "a-right-key"
 APP = "2d7b1c9e-4f6a-4e83-b0a5-9e8d7c6b5a43"
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"  # what one accepts
 SETTINGS: Mapping[str, Any] = {"api_key": KEY, "default_app": None, "apps": ""}
 
 type Step = dict[str, Any] | Exception
@@ -138,6 +140,17 @@ def call(dify: Dify, kind: Kind = "chat", *, settings: Mapping[str, Any] = SETTI
 def body_of(response: Response) -> bytes:
     """The whole body, as the SDK would send it."""
     return b"".join(part.encode() if isinstance(part, str) else part for part in response.response)
+
+
+def parsed(body: bytes) -> Any:
+    """A page's elements. Raises where a browser would have to guess."""
+    return html5lib.HTMLParser(strict=True, namespaceHTMLElements=False).parse(body, transport_encoding="utf-8")
+
+
+def page_of(response: Response) -> Any:
+    """The page that a response is, parsed."""
+    assert response.headers["Content-Type"] == "text/html; charset=utf-8"
+    return parsed(body_of(response))
 
 
 def json_of(response: Response) -> Any:

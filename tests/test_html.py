@@ -18,20 +18,13 @@ from duck.formats.html.view import MAX_TURNS, View, by_field, read_turns
 from duck.formats.html.words import WORDS
 from duck.inputs import Texts
 from tests.support import STREAMS as SAMPLES
-from tests.support import kind_of_sample, recorded, sample
+from tests.support import kind_of_sample, parsed, recorded, sample
 from tests.test_formats import ERROR, HOSTILE, chunk, finished, message, of_workflow
 
 FORM = forms.read(recorded("fetch_app.workflow"))
 ORIGIN = "https://dify.example.com"
 CHAT = View(kind="chat", name="support", query="Hi?", form=forms.read(recorded("fetch_app.chat")), origin=ORIGIN)
 WORKFLOW = View(kind="workflow", name="report", form=FORM, origin=ORIGIN)
-
-
-def parsed(body: bytes) -> Element:
-    """The page's elements. Raises where a browser would have to guess."""
-    parser = html5lib.HTMLParser(strict=True, namespaceHTMLElements=False)
-    page: Element = parser.parse(body, transport_encoding="utf-8")
-    return page
 
 
 def written(stream: Iterable[Event], view: View | None = None, *, keep_alives: bool = False) -> bytes:

@@ -17,6 +17,7 @@ from duck.events import Kind
 from duck.formats import MIMETYPES
 from tests.support import (
     APP,
+    BROWSER,
     KEY,
     SETTINGS,
     Dify,
@@ -32,7 +33,6 @@ from tests.support import (
 
 CHAT = sample("chat")
 WORKFLOW = sample("workflow")
-BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
 AGENT_REFUSAL = http_error(400, "invalid_param", "Agent Chat App does not support blocking mode")
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import html5lib
 import pytest
 from werkzeug import Response
 
@@ -15,6 +14,7 @@ from duck.formats import MIMETYPES
 from duck.places import PLACES
 from tests.support import (
     APP,
+    BROWSER,
     KEY,
     SETTINGS,
     Dify,
@@ -25,6 +25,7 @@ from tests.support import (
     http_error,
     json_of,
     make_request,
+    page_of,
     recorded,
     sample,
 )
@@ -42,11 +43,6 @@ def error_of(response: Response) -> tuple[int, str, str]:
     document = json_of(response)
     assert document.keys() == {"code", "message", "status"}
     return response.status_code, document["code"], document["message"]
-
-
-def page_of(response: Response) -> Any:
-    assert response.headers["Content-Type"] == "text/html; charset=utf-8"
-    return html5lib.HTMLParser(strict=True, namespaceHTMLElements=False).parse(body_of(response).decode())
 
 
 # What guests see
@@ -234,7 +230,6 @@ def test_guests_hold_at_most_half_of_the_places(monkeypatch: pytest.MonkeyPatch)
 
 
 IMAGE = "image/avif,image/webp,image/*,*/*;q=0.8"
-BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
 RUNS = [
     ({"Sec-Fetch-Site": "none"}, ""),
     ({"Sec-Fetch-Site": "same-origin"}, ""),

@@ -3,14 +3,12 @@
 import json
 from typing import Any
 
-import html5lib
 import pytest
 from werkzeug import Response
 
 from duck import web
-from tests.support import APP, SETTINGS, Dify, body_of, call, http_error, make_request, sample
+from tests.support import APP, BROWSER, SETTINGS, Dify, body_of, call, http_error, make_request, page_of, sample
 
-BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 FORM = {
     "opening_statement": "Hello!",
     "suggested_questions": ["Why?"],
@@ -20,11 +18,6 @@ FORM = {
     ],
 }
 CHAT = sample("chat")
-
-
-def page_of(response: Response) -> Any:
-    assert response.headers["Content-Type"] == "text/html; charset=utf-8"
-    return html5lib.HTMLParser(strict=True, namespaceHTMLElements=False).parse(body_of(response).decode())
 
 
 def submit(dify: Dify, fields: dict[str, Any], **options: Any) -> Response:

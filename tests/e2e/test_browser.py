@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from playwright.sync_api import Browser, Page
@@ -59,13 +60,11 @@ def port() -> Iterator[int]:
 @pytest.fixture
 def duck(local: Duck, port: int) -> Iterator[Duck]:
     """Duck with a public app and a private one, which a shop's pages may call."""
-    before = dict(local.host.settings)
-    local.host.settings.update(public_apps=PUBLIC, public_rate="1000", allowed_origins=f"http://shop.localhost:{port}")
     for app_id in (PUBLIC, PRIVATE):
         local.host.apps[app_id] = App(mode="chat", script=sample("chat"), blocking=blocking_sample("chat"))
-    yield local
-    local.host.settings.clear()
-    local.host.settings.update(before)
+    shop = f"http://shop.localhost:{port}"
+    with patch.dict(local.host.settings, public_apps=PUBLIC, public_rate="1000", allowed_origins=shop):
+        yield local
 
 
 @contextlib.contextmanager

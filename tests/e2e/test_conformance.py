@@ -18,12 +18,11 @@ import pytest
 
 from devhost import App, Call, Failure, Pause
 from tests.e2e.conftest import DEADLINE_S, ROOT, Duck
-from tests.support import STREAMS, blocking_sample, kind_of_sample, sample
+from tests.support import BROWSER, STREAMS, blocking_sample, kind_of_sample, sample
 
 type Step = dict[str, Any] | Pause | Failure
 type Mode = Literal["chat", "agent-chat", "advanced-chat", "workflow", "completion"]
 
-BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 MODES: dict[str, Mode] = {
     "chat": "chat",
     "agent-chat": "agent-chat",

@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import patch
 
 import html5lib
 import httpx
@@ -220,13 +221,10 @@ ROWS = [line.split() for line in TABLE.splitlines()[2:] if line]
 @pytest.fixture(scope="module")
 def open_to_guests(local: Duck) -> Iterator[Duck]:
     """Duck with these settings and apps."""
-    before = dict(local.host.settings)
-    local.host.settings.update(SETTINGS)
     for (_, kind), app_id in IDS.items():
         local.host.apps[app_id] = App(mode=kind, script=sample(kind), blocking=blocking_sample(kind))  # type: ignore[arg-type]
-    yield local
-    local.host.settings.clear()
-    local.host.settings.update(before)
+    with patch.dict(local.host.settings, SETTINGS):
+        yield local
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What the demo's apps plant where guests must not see it: prompts, node inputs and outputs, thoughts, tools, documents."""
 
 from collections.abc import Iterator
+from unittest.mock import patch
 
 import httpx
 import pytest
@@ -36,12 +37,9 @@ INPUTS = {"workflow": {"text": "Rain"}, "completion": {"topic": "rain"}}
 @pytest.fixture(scope="module")
 def public(local: Duck) -> Iterator[Duck]:
     """Duck with the demo's apps, all of them public."""
-    before = dict(local.host.settings)
     local.host.apps.update(demo.apps(pace=0))
-    local.host.settings.update(demo.settings(), public_apps=", ".join(demo.IDS.values()), public_rate="999999")
-    yield local
-    local.host.settings.clear()
-    local.host.settings.update(before)
+    with patch.dict(local.host.settings, demo.settings(), public_apps=", ".join(demo.IDS.values()), public_rate="999999"):
+        yield local
 
 
 def ask(public: Duck, alias: str, style: str, mode: str, headers: dict[str, str]) -> str:

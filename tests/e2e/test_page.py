@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -60,15 +61,13 @@ class Visitor:
 @pytest.fixture(scope="module")
 def duck(local: Duck) -> Iterator[Duck]:
     """Duck with the demo's apps and a few more, all public."""
-    before = dict(local.host.settings)
     local.host.apps.update(demo.apps(pace=0))
     more = {"gated": GATED, "plain": PLAIN, "broken": BROKEN, "asking": ASKING, "hostile": HOSTILE_APP}
     named = demo.settings()
     named["apps"] += "".join(f", {name}={app_id}" for name, app_id in more.items())
-    local.host.settings.update(named, public_apps=", ".join([*demo.IDS.values(), *more.values()]), public_rate="999999")
-    yield local
-    local.host.settings.clear()
-    local.host.settings.update(before)
+    public = ", ".join([*demo.IDS.values(), *more.values()])
+    with patch.dict(local.host.settings, named, public_apps=public, public_rate="999999"):
+        yield local
 
 
 type Visit = Callable[..., Visitor]

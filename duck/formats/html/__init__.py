@@ -96,7 +96,7 @@ def error_page(error: DuckError, view: View | None = None, *, language: str = EN
     """A page that tells of an error: where the request was for an app's run, the app's page with all that was filled in."""
     if view is None:
         page = View(language=language)
-        return _encoded(_top(page, home="") + _render("error.html", page, message=error.message) + _bottom(page))
+        return _encoded(_top(page, home="") + live.failure(WORDS[language], error.message) + _bottom(page))
     if view.faults:
         return form_page(view)
     turn = _render("turn.html", view, query=view.query if view.is_chat else "")

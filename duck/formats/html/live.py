@@ -129,7 +129,7 @@ class Live:
         data = events.data_of(event)
         if data.get("status") in {"success", "error"}:
             inner = data.get("data")
-            yield self._note(str(data.get("label") or ""), data.get("error") or (_json(inner) if inner else ""))
+            yield self._note(str(data.get("label") or ""), data.get("error") or (json.pretty(inner) if inner else ""))
 
     def _reasons(self, event: Event) -> Iterator[str]:
         data = events.data_of(event)
@@ -235,7 +235,7 @@ class Live:
             for name, value in outputs.items()
         )
         whole = Markup('<details><summary>{}</summary><pre tabindex="0">{}</pre></details>').format(
-            self._words["json"], _json(outputs)
+            self._words["json"], json.pretty(outputs)
         )
         yield Markup('<section slot="final"><dl>{}</dl>{}</section>').format(rows, whole)
 
@@ -243,11 +243,11 @@ class Live:
         if isinstance(value, str):
             return markdown.render(value, self._origin)
         if isinstance(value, bool | int | float | None):
-            return escape(_json(value))
+            return escape(json.pretty(value))
         links = [self._link(file) for file in (value if isinstance(value, list) else [value]) if isinstance(file, Mapping)]
         if any(links):
             return Markup("<br>").join(filter(None, links))
-        return Markup('<pre tabindex="0">{}</pre>').format(_json(value))
+        return Markup('<pre tabindex="0">{}</pre>').format(json.pretty(value))
 
     def _paused(self, _: Event) -> Iterator[str]:
         yield Markup('<p slot="alert" class="note">{}</p>').format(self._words["paused"])
@@ -286,10 +286,6 @@ def failure(words: Mapping[str, str], message: str, way_out: str = "") -> str:
 
 def _id(data: Mapping[str, Any]) -> str:
     return str(data.get("id"))
-
-
-def _json(value: object) -> str:
-    return json.pretty(value)
 
 
 def _seconds(value: object) -> str:

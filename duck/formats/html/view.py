@@ -7,6 +7,7 @@ from typing import Any
 from duck import parsing
 from duck.events import Kind
 from duck.formats import json
+from duck.formats.html.words import ENGLISH
 from duck.forms import Form, Variable
 from duck.inputs import Files, Texts
 
@@ -26,7 +27,7 @@ class View:
     others would tell their host who reads. A page that stays where it is asks for the `part` that is new alone.
     """
 
-    language: str = "en"
+    language: str = ENGLISH
     kind: Kind = "workflow"
     name: str = ""
     action: str = "?"
