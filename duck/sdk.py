@@ -1,4 +1,4 @@
-"""What is mended of the SDK (0.10), each with its reason. Applied by `main.py` before anything runs; imports the SDK.
+"""What is mended of the SDK (0.10) and its router, each with its reason. Applied by `main.py` at the start; imports the SDK.
 
 No unit test imports this module, since the SDK patches the process that imports it: the real process shows that it works.
 """
@@ -9,11 +9,14 @@ from typing import Any
 
 import httpx
 from dify_plugin.core import runtime
+from werkzeug.routing import PathConverter
 
 
 def mend() -> None:
     """Mends the SDK of this process."""
     runtime.httpx = SimpleNamespace(Client=_Client)
+    # In Werkzeug's pattern "." is no newline: the SDK itself would answer for a path with "%0A", past the catch-all routes.
+    PathConverter.regex = "(?s:[^/].*?)"
 
 
 class _Client(httpx.Client):

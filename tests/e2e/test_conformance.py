@@ -398,6 +398,8 @@ def test_a_body_that_the_daemon_has_cut_is_too_large(local: Duck, size: int, hea
         ("POST", "/", 405, "method_not_allowed"),
         ("PUT", "/chat/x", 405, "method_not_allowed"),
         ("DELETE", "/a/b/c", 404, "not_found"),
+        ("POST", "/duck/%0A", 405, "method_not_allowed"),
+        ("GET", "/a/%0A/b", 404, "not_found"),
     ],
 )
 def test_unknown_apps_and_routes_are_told_in_ducks_own_words(duck: Duck, method: str, path: str, status: int, code: str) -> None:
