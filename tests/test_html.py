@@ -532,6 +532,23 @@ def test_a_choice_offers_its_options(about: dict[str, Any], value: Any, options:
     assert {option.text: "selected" in option.attrib for option in page.iter("option")} == options
 
 
+@pytest.mark.parametrize(
+    ("form", "told"),
+    [
+        (variable("text-input", max_length=5, hint="Short."), "Short. at most 5 characters"),
+        (variable("file-list", max_length=3), "at most 3 files"),
+        (variable("checkbox", hint="Loud."), "Loud."),
+        (variable("checkbox", max_length=48), None),  # Dify gives every input a length
+        (variable("text-input"), None),
+    ],
+)
+def test_a_hint_says_what_may_be_filled_in(form: forms.Form, told: str | None) -> None:
+    page = parsed(form_page(View(form=form)))
+    hint = page.find(".//*[@id='i1-hint']")
+    assert (None if hint is None else text_of([hint]).strip()) == told
+    assert (page.find(".//*[@aria-describedby='i1-hint']") is None) == (told is None)
+
+
 def test_mistakes_are_told_at_their_field_with_all_that_was_filled_in() -> None:
     faults = by_field(
         ["query: required", "inputs.title: at most 5 characters", "inputs.x: no such input", "odd sentence, without a field"]
