@@ -1,0 +1,264 @@
+"""A plugin process behind a driver that costs little: it hands in requests, plays Dify by a plan, and notes what comes and when.
+
+devhost is as unkind as the real daemon, and at work for longer than the plugin that it is to measure. This one is neither.
+"""
+
+import heapq
+import os
+import re
+import select
+import subprocess
+import sys
+import time
+import uuid
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import orjson
+import psutil
+
+READ = 1_048_576
+FILL = 65_536  # bytes on their way to a plugin that is to be kept busy: what a pipe holds
+STALL_S = 60  # without a word from the plugin, while something is due
+ENDPOINT = "0b9a8c7d-6e5f-4a3b-9c2d-1e0f9a8b7c6d"
+STAMP = re.compile(rb"@(\d+) ")  # when an event was sent, in microseconds, as part of its text
+IDS = {
+    "conversation_id": "c7e1f2a3-9b64-4d2a-8f10-62b5d4c3a901",
+    "created_at": 1784000000,
+    "message_id": "a41c2e7b-5d0f-4b8e-9c33-1f6a7d2b9e04",
+    "task_id": "0f3c9d52-7a41-4c1e-9b7e-3a1d5e2f8c10",
+}
+MESSAGE = {**IDS, "event": "message", "from_variable_selector": [], "id": IDS["message_id"]}
+END = orjson.dumps({**IDS, "event": "message_end", "files": [], "id": IDS["message_id"], "metadata": {}})
+ANSWER = {**IDS, "answer": "The Pro plan costs 20 USD per month.", "event": "message", "metadata": {}, "mode": "chat"}
+FORM = {"opening_statement": "", "suggested_questions": [], "user_input_form": []}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What each run of a load is: so many `events` with a text, `interval_s` apart; 0: as fast as the plugin takes them."""
+
+    events: int
+    interval_s: float = 0.0
+    text: str = "token"
+
+
+@dataclass(slots=True)
+class Run:
+    """One request, its run, and what came of it. Times are `time.perf_counter`'s; `late` is each event's way through, in s."""
+
+    asked: float
+    before: bytes = b""  # of a reply's data
+    sent: int = 0
+    stamps: deque[float] = field(default_factory=deque)
+    late: list[float] = field(default_factory=list)
+    chunks: int = 0
+    size: int = 0
+    status: int = 0
+    first: float = 0.0
+    ended: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a load was for the plugin: its `runs`, its CPU and the time that it took, in seconds."""
+
+    runs: list[Run]
+    cpu_s: float
+    wall_s: float
+
+    @property
+    def late(self) -> list[float]:
+        """The ways of all events, in seconds, from the quickest to the slowest."""
+        return sorted(late for run in self.runs for late in run.late)
+
+
+class Driver:
+    """A plugin in a process of its own, from its first heartbeat on."""
+
+    def __init__(self, folder: Path, **environment: str) -> None:
+        began = time.perf_counter()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "main"],
+            cwd=folder,
+            env=os.environ | {"INSTALL_METHOD": "local"} | environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert self._process.stdin
+        assert self._process.stdout
+        self._in, self._out = self._process.stdin.fileno(), self._process.stdout.fileno()
+        self._watched = psutil.Process(self._process.pid)
+        self._rest = b""
+        self._due = bytearray()  # bytes on their way to the plugin
+        os.set_blocking(self._in, False)
+        os.set_blocking(self._out, False)
+        self.log: list[str] = []
+        while not any(message.get("event") == "heartbeat" for message in self._messages(STALL_S)):
+            pass
+        self.start_s = time.perf_counter() - began
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe
+            pipe.close()
+
+    @property
+    def memory_mb(self) -> float:
+        """What the process holds now."""
+        return float(self._watched.memory_info().rss) / 1e6
+
+    def load(self, request: bytes, settings: Mapping[str, Any], plan: Plan, count: int = 1) -> Outcome:
+        """So many of a request at once, until the last of them has ended. Raises `RuntimeError` for an error of the plugin's."""
+        return _Load(self, request, settings, plan, count).outcome()
+
+    @property
+    def cpu_s(self) -> float:
+        """The CPU time of the process so far."""
+        times = self._watched.cpu_times()
+        return float(times.user + times.system)
+
+    @property
+    def due(self) -> int:
+        """How many bytes wait for the plugin to read them."""
+        return len(self._due)
+
+    def send(self, line: bytes) -> None:
+        """Puts a line on its way."""
+        self._due += line
+
+    def exchange(self, patience_s: float) -> Iterator[dict[str, Any]]:
+        """Writes what the plugin takes, and gives what it has written meanwhile."""
+        if self._due:
+            try:
+                del self._due[: os.write(self._in, self._due[:FILL])]
+            except BlockingIOError:
+                pass
+        return self._messages(patience_s)
+
+    def _messages(self, patience_s: float) -> Iterator[dict[str, Any]]:
+        poll = select.poll()
+        poll.register(self._out, select.POLLIN)
+        if self._due:
+            poll.register(self._in, select.POLLOUT)
+        if not any(fd == self._out for fd, _ in poll.poll(patience_s * 1000)):
+            return
+        data = os.read(self._out, READ)
+        if not data:
+            raise RuntimeError("the plugin has ended")
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in filter(None, lines):
+            message = orjson.loads(line)
+            if message.get("event") == "log":
+                self.log.append(message["data"]["message"])
+            yield message
+
+
+class _Load:
+    """One load at work."""
+
+    def __init__(self, driver: Driver, request: bytes, settings: Mapping[str, Any], plan: Plan, count: int) -> None:
+        self._driver = driver
+        self._plan = plan
+        self._runs: dict[str, Run] = {}
+        self._open = count
+        self._paced: list[tuple[float, int, Run]] = []
+        self._eager: deque[Run] = deque()
+        self._before, self._began = driver.cpu_s, time.perf_counter()
+        head, _, self._after = orjson.dumps({**MESSAGE, "answer": "@@"}).partition(b"@@")
+        self._text = head + b"@%d " + orjson.dumps(plan.text)[1:-1] + self._after
+        self._last_word = self._began
+        data = {"user_id": "", "type": "endpoint", "action": "invoke_endpoint", "settings": settings}
+        for _ in range(count):
+            session = str(uuid.uuid4())
+            self._runs[session] = Run(asked=time.perf_counter())
+            driver.send(_line(session, "request", {**data, "raw_http_request": request.hex()}))
+
+    def outcome(self) -> Outcome:
+        while self._open:
+            self._step()
+        return Outcome([*self._runs.values()], self._driver.cpu_s - self._before, time.perf_counter() - self._began)
+
+    def _step(self) -> None:
+        now = time.perf_counter()
+        while self._paced and self._paced[0][0] <= now:
+            at, number, run = heapq.heappop(self._paced)
+            if self._send_event(run):
+                heapq.heappush(self._paced, (at + self._plan.interval_s, number, run))
+        while self._eager and self._driver.due < FILL:
+            run = self._eager.popleft()
+            if self._send_event(run):
+                self._eager.append(run)
+        patience_s = max(0.0, self._paced[0][0] - time.perf_counter()) if self._paced else STALL_S
+        for message in self._driver.exchange(patience_s):
+            self._last_word = time.perf_counter()
+            if message.get("session_id") in self._runs:
+                self._take(self._runs[message["session_id"]], message)
+        if time.perf_counter() - self._last_word > STALL_S:
+            raise RuntimeError(f"nothing came for {STALL_S} s; {self._open} runs are open")
+
+    def _send_event(self, run: Run) -> bool:
+        """Sends the next event, or the end; whether there are more."""
+        if run.sent == self._plan.events:
+            self._driver.send(run.before + END + b"}}\n" + run.before.replace(b'"event":"response"', b'"event":"end"') + b"{}}}\n")
+            return False
+        run.sent += 1
+        now = time.perf_counter()
+        run.stamps.append(now)
+        self._driver.send(run.before + self._text % int(now * 1e6) + b"}}\n")
+        return True
+
+    def _take(self, run: Run, message: dict[str, Any]) -> None:
+        now, data = time.perf_counter(), message["data"]
+        match data:
+            case {"type": "stream", "data": {"status": status, **rest}}:
+                run.status = status
+                if "result" in rest:
+                    self._chunk(run, rest["result"], now)
+            case {"type": "stream", "data": {"result": result}}:
+                self._chunk(run, result, now)
+            case {"type": "end"}:
+                run.ended = now
+                self._open -= 1
+            case {"type": "invoke", "data": call}:
+                self._answer(run, message["session_id"], call, now)
+            case _:
+                raise RuntimeError(f"{message}")
+
+    def _chunk(self, run: Run, result: str, now: float) -> None:
+        run.first = run.first or now
+        run.chunks += 1
+        chunk = bytes.fromhex(result)
+        run.size += len(chunk)
+        if chunk == b"x":  # one chunk an event, whatever is in it
+            run.late += [now - run.stamps.popleft()] if run.stamps else []
+        else:
+            run.late += [now - int(stamp) / 1e6 for stamp in STAMP.findall(chunk)]
+
+    def _answer(self, run: Run, session: str, call: dict[str, Any], now: float) -> None:
+        template = {"backwards_request_id": call["backwards_request_id"], "event": "response", "message": "", "data": "@@"}
+        before = _line(session, "backwards_response", template).partition(b'"@@"')[0]
+        if call["type"] == "fetch_app" or call["request"]["response_mode"] == "blocking":
+            answer = orjson.dumps(FORM if call["type"] == "fetch_app" else ANSWER)
+            self._driver.send(before + answer + b"}}\n" + before.replace(b'"event":"response"', b'"event":"end"') + b"{}}}\n")
+            return
+        run.before = before
+        if self._plan.interval_s:
+            phase_s = len(self._paced) * 0.618034 % 1 * self._plan.interval_s
+            heapq.heappush(self._paced, (now + phase_s, id(run), run))
+        else:
+            self._eager.append(run)
+
+
+def _line(session: str, event: str, data: Mapping[str, Any]) -> bytes:
+    """What the daemon writes."""
+    head = {"session_id": session, "conversation_id": None, "message_id": None, "app_id": None, "endpoint_id": ENDPOINT}
+    return orjson.dumps({**head, "context": None, "event": event, "data": data}) + b"\n"
