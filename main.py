@@ -1,13 +1,14 @@
 """What Dify starts: the SDK's plugin, with Duck's log going where the SDK's own goes, and room for more runs."""
 
 import logging
+from typing import Literal
 
-from dify_plugin import DifyPluginEnv, Plugin
+from dify_plugin import DifyPluginEnv
 from dify_plugin.config.config import InstallMethod
 from dify_plugin.config.logger_format import plugin_logger_handler
 from pydantic import Field
 
-from duck import limits, sdk
+from duck import limits, sdk, transport
 from duck.places import PLACES
 
 log = logging.getLogger("duck")
@@ -21,6 +22,7 @@ class Environment(DifyPluginEnv):
 
     MAX_WORKER: int = Field(limits.MAX_WORKER, gt=0)
     MAX_RUNS: int = Field(limits.MAX_RUNS, gt=0)
+    DUCK_TRANSPORT: Literal["duck", "stock"] = "duck"
 
 
 environment = Environment()
@@ -29,7 +31,7 @@ PLACES.limit = min(environment.MAX_RUNS, max(1, environment.MAX_WORKER * limits.
 sdk.mend()
 if environment.INSTALL_METHOD is InstallMethod.Serverless:
     limits.RUN_S = limits.SERVERLESS_RUN_S
-plugin = Plugin(environment)
+plugin = transport.FastPlugin(environment)
 
 if __name__ == "__main__":
     plugin.run()

@@ -1,0 +1,190 @@
+"""The way of Dify's lines to the runs that wait for them: what the SDK (0.10) does, with a fraction of the work. Imports the SDK.
+
+For each line the SDK builds a validator, asks every open reader whether the line is for it, and hands it over by a queue of
+locks. Here a reader is found by the id that its replies carry, and the queue is gevent's own. Where anything is not as it was
+when this was tested, the SDK's own way is used, and the log says so.
+"""
+
+import hashlib
+import inspect
+import logging
+import os
+import queue
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gevent
+import orjson
+from dify_plugin import DifyPluginEnv, Plugin
+from dify_plugin.core.entities.plugin.io import PluginInStream, PluginInStreamEvent
+from dify_plugin.core.server.__base.filter_reader import FilterReader
+from dify_plugin.core.server.__base.request_reader import RequestReader
+from dify_plugin.core.server.__base.response_writer import ResponseWriter
+from dify_plugin.core.server.__base.writer_entities import Event
+from dify_plugin.core.server.stdio.request_reader import StdioRequestReader
+from dify_plugin.core.server.stdio.response_writer import StdioResponseWriter
+from gevent.os import make_nonblocking, nb_read
+from pydantic import BaseModel, TypeAdapter
+from pydantic_core import from_json
+
+log = logging.getLogger("duck")
+
+READ = 65_536  # bytes: what a pipe holds
+IDLE_S = 1.0  # between two looks at an input that has ended: the SDK's watchdog ends the process when its parent has gone
+# What of the SDK is replaced or built upon here, and the hash of its source when this was tested.
+REPLACED = (StdioRequestReader, RequestReader, FilterReader, PluginInStream, StdioResponseWriter, ResponseWriter)
+TESTED = "e11bac3885b02da0"
+
+_EVENTS = {event.value: event for event in PluginInStreamEvent}
+_validate = TypeAdapter(dict[str, Any]).validate_json
+
+
+class FastPlugin(Plugin):
+    """The SDK's plugin, with the reader and the writer below where Dify runs it as a process of its own."""
+
+    def _launch_local_stream(self, config: DifyPluginEnv) -> tuple[RequestReader, ResponseWriter]:
+        reader, writer = super()._launch_local_stream(config)
+        reason = "DUCK_TRANSPORT says so" if config.DUCK_TRANSPORT == "stock" else obstacle(reader)
+        if reason:
+            log.info("the SDK's own transport is used: %s", reason)
+            return reader, writer
+        writer = Writer(sys.stdout.fileno())
+        return Reader(sys.stdin.fileno(), writer), writer
+
+
+def obstacle(reader: RequestReader) -> str | None:
+    """Why the SDK's reader cannot be replaced; None where it can."""
+    if type(reader) is not StdioRequestReader:
+        return f"it has a {type(reader).__name__}"
+    if not stat.S_ISFIFO(os.fstat(sys.stdin.fileno()).st_mode):
+        return "stdin is no pipe"  # a terminal or a socket that does not block would not for others, either
+    if (found := fingerprint()) != TESTED:
+        return f"the SDK is not as it was when Duck's was tested, but {found}"
+    return None
+
+
+def fingerprint() -> str:
+    """A hash of the source of what is replaced; "nowhere to be read" where it is not there."""
+    try:
+        return hashlib.sha256("".join(map(inspect.getsource, REPLACED)).encode()).hexdigest()[:16]
+    except OSError:
+        return "nowhere to be read"
+
+
+class Message:
+    """One line: a `PluginInStream`, which sets each of its frozen fields by a call, made at once."""
+
+    __slots__ = (
+        "app_id",
+        "context",
+        "conversation_id",
+        "data",
+        "endpoint_id",
+        "event",
+        "message_id",
+        "reader",
+        "session_id",
+        "writer",
+    )
+
+    def __init__(self, fields: dict[str, Any], reader: RequestReader, writer: ResponseWriter) -> None:
+        event, get = fields["event"], fields.get
+        self.session_id, self.data = fields["session_id"], fields["data"]
+        self.event = _EVENTS.get(event) or PluginInStreamEvent.value_of(event)
+        self.conversation_id, self.message_id, self.app_id = get("conversation_id"), get("message_id"), get("app_id")
+        self.endpoint_id, self.context = get("endpoint_id"), get("context")
+        self.reader, self.writer = reader, writer
+
+
+class Reader(StdioRequestReader):
+    """Reads lines from a pipe and hands each to who waits for it."""
+
+    def __init__(self, fd: int, writer: ResponseWriter) -> None:
+        super().__init__()
+        make_nonblocking(fd)
+        self._fd = fd
+        self._writer = writer
+        self._routes: dict[str, FilterReader] = {}  # by the id that their replies carry
+
+    def read(self, filter: Callable[[Message], bool]) -> FilterReader:  # noqa: A002 - the SDK's name for it
+        """Gets the lines that pass the filter, until it is closed."""
+        reader = super().read(filter)
+        reader.queue = queue.SimpleQueue()  # gevent's
+        close = reader.close_callback
+
+        def forget() -> None:
+            close()
+            self._routes = {request_id: other for request_id, other in self._routes.items() if other is not reader}
+
+        reader.close_callback = forget
+        return reader
+
+    def _read_stream(self) -> Iterator[Message]:
+        parts: list[bytes] = []  # of a line whose end is still to come
+        while True:
+            data = nb_read(self._fd, READ)
+            head, newline, tail = data.rpartition(b"\n")
+            if newline:
+                yield from self._messages(b"".join((*parts, head)))
+                parts.clear()
+            parts.append(tail)
+            gevent.sleep(0 if data else IDLE_S)  # while there is something to read, nobody else would get a turn
+
+    def _messages(self, lines: bytes) -> Iterator[Message]:
+        for line in filter(None, map(bytes.strip, lines.split(b"\n"))):
+            try:
+                yield Message(_parse(line), self, self._writer)
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with a line, the next may be right
+                self._writer.error(data={"error": str(error)})
+
+    def _process_line(self, data: Message) -> None:
+        request_id = data.data.get("backwards_request_id") if isinstance(data.data, dict) else None
+        known = self._routes.get(request_id)
+        wanting = [reader for reader in ((known,) if known else self.readers.copy()) if _wants(reader, data)]
+        if not known and request_id and len(wanting) == 1:
+            self._routes[request_id] = wanting[0]
+        for reader in wanting:
+            reader.write(data)
+
+
+class Writer(StdioResponseWriter):
+    """Writes each message at once and whole: the SDK writes its newline by itself, and what a signal cuts off is lost."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def write(self, data: str) -> None:
+        """Writes all of a text."""
+        rest = memoryview(data.encode())
+        while rest:
+            rest = rest[os.write(self._fd, rest) :]
+
+    def put(self, event: Event, session_id: str | None = None, data: dict[str, Any] | BaseModel | None = None) -> None:
+        """Writes a message, and an empty line."""
+        if isinstance(data, dict):
+            self.write(orjson.dumps({"event": event.value, "session_id": session_id, "data": data}).decode() + "\n\n")
+        else:
+            super().put(event, session_id, data)
+
+    def stream_object(self, data: dict[str, Any] | BaseModel) -> Any:
+        """A part of an answer: what the SDK makes a model of, and that a dict again."""
+        return {"type": "stream", "data": data} if isinstance(data, dict) else super().stream_object(data)
+
+
+def _parse(line: bytes) -> dict[str, Any]:
+    """A line's object. Raises what the SDK raises."""
+    try:
+        fields = from_json(line)
+    except ValueError:
+        fields = None
+    return fields if isinstance(fields, dict) else _validate(line)
+
+
+def _wants(reader: FilterReader, data: Message) -> bool:
+    try:
+        return bool(reader.filter(data))
+    except Exception:
+        log.exception("a filter failed")
+        return False
