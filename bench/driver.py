@@ -3,6 +3,7 @@
 devhost is as unkind as the real daemon, and at work for longer than the plugin that it is to measure. This one is neither.
 """
 
+import contextlib
 import heapq
 import os
 import re
@@ -138,10 +139,8 @@ class Driver:
     def exchange(self, patience_s: float) -> Iterator[dict[str, Any]]:
         """Writes what the plugin takes, and gives what it has written meanwhile."""
         if self._due:
-            try:
+            with contextlib.suppress(BlockingIOError):
                 del self._due[: os.write(self._in, self._due[:FILL])]
-            except BlockingIOError:
-                pass
         return self._messages(patience_s)
 
     def _messages(self, patience_s: float) -> Iterator[dict[str, Any]]:
@@ -208,7 +207,9 @@ class _Load:
     def _send_event(self, run: Run) -> bool:
         """Sends the next event, or the end; whether there are more."""
         if run.sent == self._plan.events:
-            self._driver.send(run.before + END + b"}}\n" + run.before.replace(b'"event":"response"', b'"event":"end"') + b"{}}}\n")
+            self._driver.send(
+                run.before + END + b"}}\n" + run.before.replace(b'"event":"response"', b'"event":"end"') + b"{}}}\n"
+            )
             return False
         run.sent += 1
         now = time.perf_counter()
@@ -219,12 +220,10 @@ class _Load:
     def _take(self, run: Run, message: dict[str, Any]) -> None:
         now, data = time.perf_counter(), message["data"]
         match data:
-            case {"type": "stream", "data": {"status": status, **rest}}:
-                run.status = status
-                if "result" in rest:
-                    self._chunk(run, rest["result"], now)
-            case {"type": "stream", "data": {"result": result}}:
-                self._chunk(run, result, now)
+            case {"type": "stream", "data": part}:
+                run.status = part.get("status", run.status)
+                if "result" in part:
+                    self._chunk(run, part["result"], now)
             case {"type": "end"}:
                 run.ended = now
                 self._open -= 1

@@ -16,7 +16,7 @@ A request goes one way through it:
     places       how many runs there may be at a time, and which makes way
     formats      how an event is written: json, ndjson, sse, text, html
     errors       `DuckError`, and what each of Dify's error texts means
-    sdk          what is mended of the SDK
+    sdk          what is mended of the SDK; `transport`: what of it is done with less work
     journal      a line in the log for each request
     limits       all numbers, with their reasons
 

@@ -3,18 +3,23 @@
 No unit test imports this module, since the SDK patches the process that imports it: the real process shows that it works.
 """
 
+import functools
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import httpx
 from dify_plugin.core import runtime
+from dify_plugin.core.server.tcp import request_reader
+from pydantic import TypeAdapter
 from werkzeug.routing import PathConverter
 
 
 def mend() -> None:
     """Mends the SDK of this process."""
     runtime.httpx = SimpleNamespace(Client=_Client)
+    # Debugged or serverless, the SDK builds a validator for each line. Where it is a process of its own, `transport` does better.
+    runtime.TypeAdapter = request_reader.TypeAdapter = functools.cache(TypeAdapter)
     # In Werkzeug's pattern "." is no newline: the SDK itself would answer for a path with "%0A", past the catch-all routes.
     PathConverter.regex = "(?s:[^/].*?)"
 

@@ -100,6 +100,7 @@ class Pump:
 
     def _next(self, deadline: float) -> tuple[bytes, bool]:
         """The next chunk, and whether it is the last."""
+        self.clock.sleep(min(limits.MAX_GATHER_S, max(0, len(PLACES) - limits.FEW_RUNS) * limits.GATHER_PER_RUN_S))
         left = deadline - self.clock.now()
         if left <= 0:
             return self._last(errors.too_long()), True
@@ -107,7 +108,6 @@ class Pump:
             item = _get(self.inbox, self.clock, min(limits.KEEP_ALIVE_S, left))
         except Empty:
             return self.style.keep_alive, False
-        self.clock.sleep(min(limits.MAX_GATHER_S, max(0, len(PLACES) - limits.FEW_RUNS) * limits.GATHER_PER_RUN_S))
         return self._write([item, *self.inbox.ready()])
 
     def _write(self, items: Iterable[Event | End]) -> tuple[bytes, bool]:

@@ -50,8 +50,8 @@ class FastPlugin(Plugin):
         if reason:
             log.info("the SDK's own transport is used: %s", reason)
             return reader, writer
-        writer = Writer(sys.stdout.fileno())
-        return Reader(sys.stdin.fileno(), writer), writer
+        writer = PipeWriter(sys.stdout.fileno())
+        return PipeReader(sys.stdin.fileno(), writer), writer
 
 
 def obstacle(reader: RequestReader) -> str | None:
@@ -60,6 +60,8 @@ def obstacle(reader: RequestReader) -> str | None:
         return f"it has a {type(reader).__name__}"
     if not stat.S_ISFIFO(os.fstat(sys.stdin.fileno()).st_mode):
         return "stdin is no pipe"  # a terminal or a socket that does not block would not for others, either
+    if not os.get_blocking(sys.stdout.fileno()):
+        return "stdout does not block"
     if (found := fingerprint()) != TESTED:
         return f"the SDK is not as it was when Duck's was tested, but {found}"
     return None
@@ -90,15 +92,16 @@ class Message:
     )
 
     def __init__(self, fields: dict[str, Any], reader: RequestReader, writer: ResponseWriter) -> None:
-        event, get = fields["event"], fields.get
-        self.session_id, self.data = fields["session_id"], fields["data"]
-        self.event = _EVENTS.get(event) or PluginInStreamEvent.value_of(event)
+        get = fields.get
+        self.session_id = fields["session_id"]
+        self.event = _event(fields["event"])
+        self.data = fields["data"]
         self.conversation_id, self.message_id, self.app_id = get("conversation_id"), get("message_id"), get("app_id")
         self.endpoint_id, self.context = get("endpoint_id"), get("context")
         self.reader, self.writer = reader, writer
 
 
-class Reader(StdioRequestReader):
+class PipeReader(StdioRequestReader):
     """Reads lines from a pipe and hands each to who waits for it."""
 
     def __init__(self, fd: int, writer: ResponseWriter) -> None:
@@ -125,12 +128,15 @@ class Reader(StdioRequestReader):
         parts: list[bytes] = []  # of a line whose end is still to come
         while True:
             data = nb_read(self._fd, READ)
+            if not data:
+                gevent.sleep(IDLE_S)
+                continue
             head, newline, tail = data.rpartition(b"\n")
             if newline:
                 yield from self._messages(b"".join((*parts, head)))
                 parts.clear()
             parts.append(tail)
-            gevent.sleep(0 if data else IDLE_S)  # while there is something to read, nobody else would get a turn
+            gevent.sleep(0)  # while there is something to read, nobody else would get a turn
 
     def _messages(self, lines: bytes) -> Iterator[Message]:
         for line in filter(None, map(bytes.strip, lines.split(b"\n"))):
@@ -140,7 +146,8 @@ class Reader(StdioRequestReader):
                 self._writer.error(data={"error": str(error)})
 
     def _process_line(self, data: Message) -> None:
-        request_id = data.data.get("backwards_request_id") if isinstance(data.data, dict) else None
+        is_reply = data.event is PluginInStreamEvent.BackwardInvocationResponse and isinstance(data.data, dict)
+        request_id = str(data.data.get("backwards_request_id", "")) if is_reply else ""
         known = self._routes.get(request_id)
         wanting = [reader for reader in ((known,) if known else self.readers.copy()) if _wants(reader, data)]
         if not known and request_id and len(wanting) == 1:
@@ -149,28 +156,31 @@ class Reader(StdioRequestReader):
             reader.write(data)
 
 
-class Writer(StdioResponseWriter):
+class PipeWriter(StdioResponseWriter):
     """Writes each message at once and whole: the SDK writes its newline by itself, and what a signal cuts off is lost."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
 
     def write(self, data: str) -> None:
-        """Writes all of a text."""
-        rest = memoryview(data.encode())
-        while rest:
-            rest = rest[os.write(self._fd, rest) :]
+        """Writes a text."""
+        self._write(data.encode())
 
     def put(self, event: Event, session_id: str | None = None, data: dict[str, Any] | BaseModel | None = None) -> None:
         """Writes a message, and an empty line."""
         if isinstance(data, dict):
-            self.write(orjson.dumps({"event": event.value, "session_id": session_id, "data": data}).decode() + "\n\n")
+            self._write(orjson.dumps({"event": event.value, "session_id": session_id, "data": data}) + b"\n\n")
         else:
             super().put(event, session_id, data)
 
     def stream_object(self, data: dict[str, Any] | BaseModel) -> Any:
         """A part of an answer: what the SDK makes a model of, and that a dict again."""
         return {"type": "stream", "data": data} if isinstance(data, dict) else super().stream_object(data)
+
+    def _write(self, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(self._fd, rest) :]
 
 
 def _parse(line: bytes) -> dict[str, Any]:
@@ -180,6 +190,10 @@ def _parse(line: bytes) -> dict[str, Any]:
     except ValueError:
         fields = None
     return fields if isinstance(fields, dict) else _validate(line)
+
+
+def _event(value: Any) -> PluginInStreamEvent:
+    return _EVENTS[value] if isinstance(value, str) and value in _EVENTS else PluginInStreamEvent.value_of(value)
 
 
 def _wants(reader: FilterReader, data: Message) -> bool:

@@ -315,10 +315,10 @@ def test_many_live_streams_gather_their_events() -> None:
     bodies: list[Any] = [other.pump() for other in others]
     for body in bodies:
         next(body)
-    world = World((0, event()), (1, event()), (1.04, event()), (2, End()))
+    world = World((0, event()), (1, event()), (1.01, event()), (1.04, event()), (2, End()))
     chunks = world.chunks()
-    assert [chunk for _, chunk in chunks] == [LINE, LINE * 2, b""]
-    assert [at for at, _ in chunks] == pytest.approx([0, 1.05, 2.05])
+    assert [chunk for _, chunk in chunks] == [LINE, LINE, LINE * 2, b""]
+    assert [at for at, _ in chunks] == pytest.approx([0, 1, 1.05, 2])
     for body in bodies:
         body.close()
     assert all(other.closed for other in others)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 from zipfile import ZipFile
 
 import httpx
@@ -27,7 +28,7 @@ AUTHORIZED = {"Authorization": f"Bearer {KEY}"}
 LIMITS = Limits(race_s=0.02)  # in which the real daemon cuts locally; 0.05 would leave less room for a machine that stalls
 DEADLINE_S = 60  # of one request: a test that waits longer has hung
 CHROMIUM = "--no-sandbox --disable-gpu --disable-quic --disable-background-networking --disable-component-update --disable-sync"
-WAYS = ("local", "remote", "serverless", "package")
+WAYS = ("local", "stock", "remote", "serverless", "package")  # stock: local, on the SDK's own transport
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,9 @@ def serving(way: str, temporary: pytest.TempPathFactory) -> Iterator[Duck]:
                 stack.enter_context(debugged(ROOT, host))
             case "serverless":
                 host = stack.enter_context(Devhost(ROOT, settings={"api_key": KEY}, limits=LIMITS, runs="serverless"))
+            case "stock":
+                with patch.dict(os.environ, DUCK_TRANSPORT="stock"):
+                    host = stack.enter_context(Devhost(ROOT, settings={"api_key": KEY}, limits=LIMITS))
             case "package":
                 folder, python = unpacked(temporary.mktemp("package"))
                 host = stack.enter_context(Devhost(folder, settings={"api_key": KEY}, limits=LIMITS, python=python))

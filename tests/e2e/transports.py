@@ -1,0 +1,97 @@
+"""Duck's transport next to the SDK's, in a process of its own: importing the SDK patches the whole process.
+
+`deliver SEED`   hands both readers the same lines and says where they differ
+`obstacle`       says why this process would not use Duck's, an empty line if it would
+`write WHOSE`    writes a long message to stdout, interrupted by signals
+"""
+
+import json
+import random
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from dify_plugin.core.entities.plugin.io import PluginInStreamEvent
+from dify_plugin.core.server.stdio.request_reader import StdioRequestReader
+from dify_plugin.core.server.stdio.response_writer import StdioResponseWriter
+
+from duck import transport
+
+STEPS = 3_000  # of which each but a few is a line
+IDS = [f"id{number}" for number in range(12)]
+LONG = "x" * 1_000_000
+DATA: list[Any] = [None, [], "text", 7, {}, {"backwards_request_id": None}, {"backwards_request_id": ["id1"]}]
+
+
+def main() -> None:
+    """Does what the command line says."""
+    match sys.argv[1:]:
+        case ["deliver", seed]:
+            print(json.dumps(differences(random.Random(int(seed)))))
+        case ["obstacle"]:
+            print(transport.obstacle(StdioRequestReader()) or "")
+        case ["write", whose]:
+            signal.signal(signal.SIGUSR1, lambda *_: None)
+            writer = transport.PipeWriter(1) if whose == "duck" else StdioResponseWriter()
+            print("ready", file=sys.stderr, flush=True)
+            writer.session_message("s", writer.stream_object({"result": LONG}))
+
+
+class Side:
+    """One reader, and what those who read from it have got."""
+
+    def __init__(self, reader: Any) -> None:
+        self.reader = reader
+        self.open: dict[str, Any] = {}
+
+    def begin(self, name: str, wants: Callable[[Any], bool]) -> None:
+        self.open[name] = self.reader.read(wants)
+
+    def end(self, name: str) -> list[Any]:
+        reader = self.open.pop(name)
+        reader.close()
+        return [(line.session_id, line.event, line.data) for line in reader.read()]
+
+
+def differences(dice: random.Random) -> list[str]:
+    """Readers that come and go as runs do, and lines for those that are there, were there, or never will be."""
+    sides = [Side(transport.PipeReader(0, StdioResponseWriter())), Side(StdioRequestReader())]
+    found = []
+
+    def wants(name: str) -> Callable[[Any], bool]:
+        if name == "requests":
+            return lambda line: line.event == PluginInStreamEvent.Request
+        return lambda line: (
+            line.event == PluginInStreamEvent.BackwardInvocationResponse
+            and line.data.get("backwards_request_id") == name
+            and line.data.get("event") != "unsound"
+        )
+
+    for side in sides:
+        side.begin("requests", wants("requests"))
+    for step in range(STEPS):
+        name = dice.choice(IDS)
+        match dice.random():
+            case chance if chance < 0.1 and name not in sides[0].open:
+                for side in sides:
+                    side.begin(name, wants(name))
+            case chance if chance < 0.15 and name in sides[0].open:
+                one, other = (side.end(name) for side in sides)
+                found += [f"{name} got {one} and {other}"] if one != other else []
+            case _:
+                event = dice.choice(["request", *["backwards_response"] * 5])
+                reply = {"backwards_request_id": name, "event": dice.choice(["response", "unsound"])}
+                data = dice.choice(DATA) if dice.random() < 0.1 else reply
+                fields = {"session_id": f"s{step}", "event": event, "data": data}
+                for side in sides:
+                    side.reader._process_line(transport.Message(fields, side.reader, None))
+    for name in list(sides[0].open):
+        one, other = (side.end(name) for side in sides)
+        found += [f"{name} got {one} and {other}"] if one != other else []
+    assert not sides[0].reader._routes, "a closed reader is remembered"
+    return found
+
+
+if __name__ == "__main__":
+    main()
