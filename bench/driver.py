@@ -40,11 +40,15 @@ FORM = {"opening_statement": "", "suggested_questions": [], "user_input_form": [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What each run of a load is: so many `events` with a text, `interval_s` apart; 0: as fast as the plugin takes them."""
+    """What each run of a load is: so many `events` with a text, `interval_s` apart; 0: as fast as the plugin takes them.
+
+    What happens in the first seconds, `warm_up_s`, counts for nothing.
+    """
 
     events: int
     interval_s: float = 0.0
     text: str = "token"
+    warm_up_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -65,7 +69,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a load was for the plugin: its `runs`, its CPU and the time that it took, in seconds."""
+    """What a load was for the plugin: its `runs`, its CPU and the time that it took, in seconds, after warming up."""
 
     runs: list[Run]
     cpu_s: float
@@ -171,10 +175,11 @@ class _Load:
         self._open = count
         self._paced: list[tuple[float, int, Run]] = []
         self._eager: deque[Run] = deque()
-        self._before, self._began = driver.cpu_s, time.perf_counter()
+        self._from = time.perf_counter() + plan.warm_up_s
+        self._before: float | None = None
         head, _, self._after = orjson.dumps({**MESSAGE, "answer": "@@"}).partition(b"@@")
         self._text = head + b"@%d " + orjson.dumps(plan.text)[1:-1] + self._after
-        self._last_word = self._began
+        self._last_word = time.perf_counter()
         data = {"user_id": "", "type": "endpoint", "action": "invoke_endpoint", "settings": settings}
         for _ in range(count):
             session = str(uuid.uuid4())
@@ -184,10 +189,12 @@ class _Load:
     def outcome(self) -> Outcome:
         while self._open:
             self._step()
-        return Outcome([*self._runs.values()], self._driver.cpu_s - self._before, time.perf_counter() - self._began)
+        return Outcome([*self._runs.values()], self._driver.cpu_s - (self._before or 0), time.perf_counter() - self._from)
 
     def _step(self) -> None:
         now = time.perf_counter()
+        if self._before is None and now >= self._from:
+            self._before = self._driver.cpu_s
         while self._paced and self._paced[0][0] <= now:
             at, number, run = heapq.heappop(self._paced)
             if self._send_event(run):
@@ -238,9 +245,10 @@ class _Load:
         chunk = bytes.fromhex(result)
         run.size += len(chunk)
         if chunk == b"x":  # one chunk an event, whatever is in it
-            run.late += [now - run.stamps.popleft()] if run.stamps else []
+            sent = [run.stamps.popleft()] if run.stamps else []
         else:
-            run.late += [now - int(stamp) / 1e6 for stamp in STAMP.findall(chunk)]
+            sent = [int(stamp) / 1e6 for stamp in STAMP.findall(chunk)]
+        run.late += [now - at for at in sent if at >= self._from]
 
     def _answer(self, run: Run, session: str, call: dict[str, Any], now: float) -> None:
         template = {"backwards_request_id": call["backwards_request_id"], "event": "response", "message": "", "data": "@@"}
