@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -79,8 +80,7 @@ def saturated(bench: Bench) -> None:
     names = ("null", "original", "duck-stock", "duck")
     table = bench.report.table("CPU an event, µs (times `null`)", "streams", *names)
     for count, events in SATURATED:
-        plan = Plan(events=events)
-        found = bench.rounds(names, lambda name, plan=plan, count=count: cost(bench.run(name, plan, count), count))
+        found = bench.rounds(names, partial(cost, bench, Plan(events=events), count))
         table.row(str(count), *(f"{spread(found[name])} ({ratio(found, name):.2f})" for name in names))
         if count == 1:
             bench.report.goal("one saturated stream, CPU an event, × `null`, stock transport", 0.8, ratio(found, "duck-stock"))
@@ -93,7 +93,7 @@ def formats(bench: Bench) -> None:
     """CPU an event of the other formats, next to NDJSON's."""
     styles = ("ndjson", "sse", "html", "text")
     plan = Plan(events=SATURATED[0][1])
-    found = bench.rounds(styles, lambda style: cost(bench.run("duck", plan, style=style), 1))
+    found = bench.rounds(styles, lambda style: cost(bench, plan, 1, "duck", style))
     table = bench.report.table("Formats: CPU an event, µs (times NDJSON)", *styles)
     table.row(*(f"{spread(found[style])} ({ratio(found, style, 'ndjson'):.2f})" for style in styles))
     for style in ("html", "sse"):
@@ -172,7 +172,7 @@ def sizes(bench: Bench) -> None:
     table = bench.report.table("Large events and other scripts: CPU an event, µs (times `null`)", "text", "null", "duck")
     for label, text in texts.items():
         plan = Plan(events=max(20, 2_000_000 // len(text) // 5), text=text)
-        found = bench.rounds(("null", "duck"), lambda name, plan=plan: cost(bench.run(name, plan), 1))
+        found = bench.rounds(("null", "duck"), partial(cost, bench, plan, 1))
         table.row(label, spread(found["null"]), f"{spread(found['duck'])} ({ratio(found, 'duck'):.2f})")
 
 
@@ -222,9 +222,9 @@ def sustained(bench: Bench, name: str, count: int) -> Outcome:
     return bench.run(name, Plan(events=events, interval_s=RATE_S, warm_up_s=WARM_UP_S), count)
 
 
-def cost(outcome: Outcome, count: int) -> float:
+def cost(bench: Bench, plan: Plan, count: int, name: str, style: str = "ndjson") -> float:
     """CPU an event, in µs."""
-    return outcome.cpu_s / (count * outcome.runs[0].sent) * 1e6
+    return bench.run(name, plan, count, style).cpu_s / (count * plan.events) * 1e6
 
 
 def ratio(found: dict[str, list[float]], name: str, to: str = "null") -> float:

@@ -33,10 +33,12 @@ log = logging.getLogger("duck")
 
 READ = 65_536  # bytes: what a pipe holds
 IDLE_S = 1.0  # between two looks at an input that has ended: the SDK's watchdog ends the process when its parent has gone
+TICK_S = 1.0  # a round, for which the SDK waits before it counts another second of silence
 # What of the SDK is replaced or built upon here, and the hash of its source when this was tested.
 REPLACED = (StdioRequestReader, RequestReader, FilterReader, PluginInStream, StdioResponseWriter, ResponseWriter)
 TESTED = "e11bac3885b02da0"
 
+_SILENCE = object()
 _EVENTS = {event.value: event for event in PluginInStreamEvent}
 _validate = TypeAdapter(dict[str, Any]).validate_json
 
@@ -101,6 +103,31 @@ class Message:
         self.reader, self.writer = reader, writer
 
 
+class Inbox(FilterReader):
+    """The lines for one who waits, on a queue of gevent's, and a look at the clock for all who wait together."""
+
+    def __init__(self, filter: Callable[[Message], bool], close_callback: Callable[[], None]) -> None:  # noqa: A002 - the SDK's
+        self.filter = filter
+        self.close_callback = close_callback
+        self.queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._heard = False
+
+    def read(self, timeout_for_round: float | None = None) -> Iterator[Message | None]:
+        """Gives the lines, and None for each round without one, until it is closed."""
+        while (item := self.queue.get()) is not None:
+            if item is not _SILENCE:
+                self._heard = True
+                yield item
+            elif timeout_for_round:
+                yield None
+
+    def tick(self) -> None:
+        """Tells that a round is over, if there was no line in it."""
+        if not self._heard and self.queue.empty():
+            self.queue.put(_SILENCE)
+        self._heard = False
+
+
 class PipeReader(StdioRequestReader):
     """Reads lines from a pipe and hands each to who waits for it."""
 
@@ -113,16 +140,25 @@ class PipeReader(StdioRequestReader):
 
     def read(self, filter: Callable[[Message], bool]) -> FilterReader:  # noqa: A002 - the SDK's name for it
         """Gets the lines that pass the filter, until it is closed."""
-        reader = super().read(filter)
-        reader.queue = queue.SimpleQueue()  # gevent's
-        close = reader.close_callback
+        inbox = Inbox(filter, lambda: self._forget(inbox))
+        self.readers.append(inbox)
+        return inbox
 
-        def forget() -> None:
-            close()
-            self._routes = {request_id: other for request_id, other in self._routes.items() if other is not reader}
+    def event_loop(self) -> None:
+        """Hands out lines for ever."""
+        gevent.spawn(self._tick)
+        super().event_loop()
 
-        reader.close_callback = forget
-        return reader
+    def _forget(self, inbox: FilterReader) -> None:
+        if inbox in self.readers:
+            self.readers.remove(inbox)
+        self._routes = {request_id: other for request_id, other in self._routes.items() if other is not inbox}
+
+    def _tick(self) -> None:
+        while True:
+            gevent.sleep(TICK_S)
+            for inbox in self.readers.copy():
+                inbox.tick()
 
     def _read_stream(self) -> Iterator[Message]:
         parts: list[bytes] = []  # of a line whose end is still to come

@@ -4,7 +4,7 @@ import json
 import logging
 import math
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from itertools import pairwise
 from queue import Empty
 from types import GeneratorType
@@ -13,6 +13,7 @@ from typing import Any
 import gevent
 import gevent.event
 import gevent.queue
+import gevent.thread
 import pytest
 
 from duck import limits, reader, stream
@@ -416,14 +417,7 @@ def test_a_source_makes_way_for_another(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_in_gevents_world_a_silent_source_is_ended_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Greenlet:
-        """`threading.Thread` as the SDK's import makes it."""
-
-        def __init__(self, target: Callable[[], None], *, daemon: bool) -> None:
-            assert daemon
-            self.start = gevent.Greenlet(target).start
-
-    monkeypatch.setattr(threading, "Thread", Greenlet)
+    monkeypatch.setattr("_thread.start_new_thread", gevent.thread.start_new_thread)  # as the SDK's import makes it
     monkeypatch.setattr(reader, "SimpleQueue", gevent.queue.SimpleQueue)
     closed = gevent.event.Event()
 
