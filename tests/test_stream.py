@@ -13,7 +13,7 @@ from typing import Any
 import gevent
 import gevent.event
 import gevent.queue
-import gevent.thread
+import gevent.thread  # type: ignore[import-not-found] # of which there are no stubs
 import pytest
 
 from duck import limits, reader, stream
