@@ -4,7 +4,8 @@
 # make check   format, lint and types
 # make package duck.difypkg, to be uploaded to Dify
 # make fuzz    40,000 requests and settings as nobody sane would send them; make test tries 200
-# make bench   volume: thousands of runs and clients, and whether anything is lost
+# make bench   speed, next to a relay that does nothing; volume: thousands of runs and clients, and whether anything is lost
+# make test-sdk-latest   the same tests of Duck in each way of running, on the newest SDK that requirements.txt allows
 #
 # Needs git, make and any Python 3.9+ with pip. uv is fetched into .uv/ where there is none, and brings Python 3.12 where that is missing.
 # Tests need curl and Chromium, too: on Debian and its kin root gets them installed.
@@ -14,7 +15,7 @@ PYTHON3 ?= python3
 # Tried here, not just looked up: a version manager's stand-in can be on the PATH and still refuse to run.
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .uv/bin/uv)
 
-.PHONY: demo debug test check fuzz programs bench package format clean
+.PHONY: demo debug test test-sdk-latest check fuzz programs bench package format clean
 
 demo: .venv/ready
 	@exec .venv/bin/python -m devhost --port $(PORT)
@@ -26,6 +27,13 @@ test: .venv/ready programs
 	@.venv/bin/coverage run -m pytest --ignore tests/devhost --ignore tests/e2e
 	@.venv/bin/coverage report
 	@.venv/bin/python -m pytest tests/devhost tests/e2e
+
+test-sdk-latest: .venv/ready
+	@$(UV) venv --quiet --clear .venv/latest
+	@$(UV) pip install --quiet --python .venv/latest/bin/python --requirements pyproject.toml --group dev
+	@$(UV) pip install --quiet --python .venv/latest/bin/python --upgrade --requirements requirements.txt
+	@echo | .venv/latest/bin/python -m tests.e2e.transports sdk
+	@.venv/latest/bin/python -m pytest tests/e2e/test_conformance.py
 
 check: .venv/ready
 	@.venv/bin/ruff format --check --quiet .
@@ -42,6 +50,7 @@ programs:
 	fi
 
 bench: .venv/ready
+	@.venv/bin/python -m bench.speed
 	@.venv/bin/python -m bench
 
 package: .venv/ready

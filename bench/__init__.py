@@ -1,4 +1,9 @@
-"""Volume and time: the real plugin process behind devhost, driven by many clients of every kind. `python -m bench --help`.
+"""Speed, and volume: the real plugin process, alone behind pipes or behind devhost with many clients. `python -m bench --help`.
+
+speed.py      what Duck costs, next to a relay on the stock SDK that does nothing: `python -m bench.speed`, RESULTS.md
+driver.py     a plugin process behind pipes, for that
+report.py     its tables
+baseline/     the relays that it is compared with
 
 runs.py       what a run of an app sends, and what each format must make of it
 apps.py       the apps, for `python -m devhost --apps`

@@ -2,6 +2,7 @@
 
 `deliver SEED`   hands both readers the same lines and says where they differ
 `obstacle`       says why this process would not use Duck's, an empty line if it would
+`sdk`            says which SDK this is, and the same for people
 `write WHOSE`    writes a long message to stdout, interrupted by signals
 """
 
@@ -10,6 +11,7 @@ import random
 import signal
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from typing import Any
 
 from dify_plugin.core.entities.plugin.io import PluginInStreamEvent
@@ -31,6 +33,11 @@ def main() -> None:
             print(json.dumps(differences(random.Random(int(seed)))))
         case ["obstacle"]:
             print(transport.obstacle(StdioRequestReader()) or "")
+        case ["sdk"]:
+            reason = transport.obstacle(StdioRequestReader())
+            print(
+                f"dify_plugin {version('dify_plugin')}: Duck's own transport", f"steps aside: {reason}" if reason else "is used"
+            )
         case ["write", whose]:
             signal.signal(signal.SIGUSR1, lambda *_: None)
             writer = transport.PipeWriter(1) if whose == "duck" else StdioResponseWriter()
