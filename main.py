@@ -14,6 +14,7 @@ from duck.places import PLACES
 log = logging.getLogger("duck")
 log.setLevel(logging.INFO)
 log.addHandler(plugin_logger_handler)
+logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log the address of each request
 log.propagate = False  # the handler writes to stdout, which belongs to the protocol: nothing else may
 
 

@@ -28,7 +28,10 @@ def main() -> int:
         signal.signal(number, _interrupt)
     try:
         with _devhost(options) as host:
-            print("\n".join(_welcome(host, demo_settings=not (options.settings or options.apps))), flush=True)
+            is_demo = not (options.settings or options.apps)
+            if is_demo:
+                host.settings |= demo.own_keys(host.api_url)
+            print("\n".join(_welcome(host, demo_settings=is_demo)), flush=True)
             host.wait()
     except StartError as error:
         print(f"devhost: {error}", file=sys.stderr)
@@ -77,6 +80,7 @@ def _devhost(options: argparse.Namespace) -> Devhost:
         limits=Limits(race_s=options.race_ms / 1000, absolute_s=options.absolute_timeout, execution_s=options.execution_timeout),
         reload=True,
         trace=_trace if options.trace else None,
+        app_keys={} if options.apps else demo.app_keys(),
     )
 
 

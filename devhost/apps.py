@@ -71,7 +71,8 @@ UNKNOWN_ERROR = Failure.http(500, "unknown", "Internal Server Error")
 class Call:
     """One invocation of an app as it reaches Dify; what the plugin left out or sent as null is "" or {}.
 
-    A script gets the inputs as its app's form makes them. `files` keeps the files that the script gives out.
+    A script gets the inputs as its app's form makes them. `by_key` tells that it came by the app's own key and not from a plugin,
+    `attached` are the files besides the inputs, which only such a call can bring. `files` keeps what the script gives out.
     """
 
     app_id: str
@@ -80,6 +81,8 @@ class Call:
     response_mode: str
     conversation_id: str
     user: str
+    by_key: bool = False
+    attached: Sequence[Event] = ()
     files: Files = field(default_factory=Files, repr=False, compare=False)
 
 
@@ -91,7 +94,7 @@ type Form = Event | Failure | Callable[[], Event | Failure]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class App:
-    """One app of the workspace.
+    """One app of the workspace: what it does, and what it is called.
 
     `script` gives the steps of a streaming run: events (sent as they are), `Pause` and `Failure`. It is stepped lazily
     in a thread of its own, so it may block, and it is closed when the client leaves. `blocking` gives the answer of a
@@ -105,6 +108,8 @@ class App:
     script: Script = ()
     blocking: Blocking | None = None
     form: Form | None = None
+    name: str = ""
+    description: str = ""
 
     def steps(self, call: Call) -> Iterable[Step]:
         """The steps of a streaming run."""

@@ -24,6 +24,7 @@ from devhost.limits import Backlog, Limits
 from devhost.plugin import Plugin, Runtime
 from devhost.request import BODY_LIMIT, copy_request, has_valid_escapes
 from devhost.response import INTERNAL_ERROR, Answer, daemon_error
+from devhost.service import Service
 from devhost.wire import END, Reply, reply_line, request_line
 
 # What becomes of a run that is cut off at the absolute limit, whether it was idle then or not.
@@ -44,6 +45,7 @@ class Daemon:
 
     runtime: Runtime
     dify: Dify
+    service: Service
     hook: str
     url: str
     settings: Mapping[str, Any]
@@ -55,7 +57,7 @@ class Daemon:
         """The ASGI application with all routes."""
         # A method without a route is nothing else to the daemon than a path without one.
         errors = {404: _no_route, 405: _no_route}
-        routes = [Route("/", self._page), *self.dify.files.routes(), *self.runtime.routes()]
+        routes = [Route("/", self._page), *self.dify.files.routes(), *self.service.routes(), *self.runtime.routes()]
         application = Starlette(routes=routes, exception_handlers=errors)
         application.router.default = self
         return application

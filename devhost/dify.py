@@ -15,7 +15,7 @@ from typing import Any
 
 from devhost.apps import CHAT_MODES, FLOW_MODES, UNKNOWN_ERROR, App, Call, Event, Failure, Pause, fold
 from devhost.files import Files
-from devhost.inputs import prepare
+from devhost.inputs import Find, no_upload, prepare
 from devhost.wire import END, Reply
 
 REPLIES_AHEAD = 4096  # of one call, before it waits for the plugin: so that an endless script cannot fill the memory
@@ -62,7 +62,7 @@ class Dify:
             return _failed(f"permission denied, you need to enable {needed} access in plugin manifest")
         match kind:
             case "app":
-                return self._invoke(request)
+                return self.invoke(request)
             case "fetch_app":
                 return self._fetch(request)
             case "upload_file":
@@ -71,15 +71,16 @@ class Dify:
                 return _struct(lambda: self._store(request))
         return _failed(f"devhost does not answer backwards calls of type {kind}")
 
-    def _invoke(self, request: Mapping[str, Any]) -> Replies:
+    def invoke(self, request: Mapping[str, Any], *, uploads: Find = no_upload, **more: Any) -> Replies:
+        """The replies to a run of an app. `uploads` finds what its user has uploaded, `more` is what no plugin can say."""
         try:
-            call = _read_call(request)
+            call = replace(_read_call(request), **more)
         except ValueError as error:
             return _failed(f"unmarshal backwards invoke request failed: {error}")
         self.calls.append(call)
         try:
             app = self._admit(call, request)
-            call = replace(call, inputs=self._inputs(app, call), files=self.files)
+            call = replace(call, inputs=self._inputs(app, call, uploads), files=self.files)
         except ValueError as error:
             return _failed(Failure.http(400, "invalid_param", str(error)).text)
         except TypeError:
@@ -105,12 +106,12 @@ class Dify:
             raise TypeError("the database refuses it")
         return app
 
-    def _inputs(self, app: App, call: Call) -> dict[str, Any]:
+    def _inputs(self, app: App, call: Call, uploads: Find) -> dict[str, Any]:
         """What the app's form makes of the inputs. Without one that can be read beforehand they stay as they are."""
         form = app.form.get("user_input_form") if isinstance(app.form, dict) else None
         if form is None:
             return call.inputs
-        return prepare(call.inputs, form, self.files.input, basic=app.mode not in FLOW_MODES)
+        return prepare(call.inputs, form, self.files.input, uploads, basic=app.mode not in FLOW_MODES)
 
     def _fetch(self, request: Mapping[str, Any]) -> Replies:
         app = self._find(request["app_id"])

@@ -8,13 +8,14 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from io import BytesIO
+from io import SEEK_END, BytesIO
 from typing import Any
 from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from werkzeug.datastructures import FileStorage
 from werkzeug.formparser import FormDataParser
 from werkzeug.http import parse_options_header
 
@@ -30,7 +31,10 @@ DOCUMENTS = {".pdf", ".doc", ".docx", ".xls", ".xlsx", ".ppt", ".pptx", ".epub",
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """One file. The extension has its dot and comes from the type; `uploaded` tells a plugin's file from one an app made."""
+    """One file. The extension has its dot and comes from the type; `uploaded` tells a plugin's file from one an app made.
+
+    What came by an app's own key belongs to its `owner`: that app's user.
+    """
 
     id: str
     name: str
@@ -38,6 +42,7 @@ class Stored:
     mime_type: str
     content: bytes
     uploaded: bool
+    owner: str = ""
 
 
 class Files:
@@ -64,10 +69,11 @@ class Files:
         """To be mounted at `base_url`."""
         return [Route(UPLOAD_PATH, self._upload, methods=["POST"]), Route(PREVIEW_PATH + "{name}", self._preview)]
 
-    def add(self, name: str, mime_type: str, content: bytes, *, uploaded: bool = False) -> Stored:
-        """Keeps a file."""
+    def add(self, name: str, mime_type: str, content: bytes, **more: Any) -> Stored:
+        """Keeps a file; `more` is what else `Stored` knows of it."""
         extension, file_id = mimetypes.guess_extension(mime_type) or ".bin", str(uuid.uuid4())
-        file = Stored(id=file_id, name=name, extension=extension, mime_type=mime_type, content=content, uploaded=uploaded)
+        about = {"uploaded": False, **more}
+        file = Stored(id=file_id, name=name, extension=extension, mime_type=mime_type, content=content, **about)
         with self._lock:
             self._stored[file_id] = file
             while sum(len(stored.content) for stored in self._stored.values()) > MAX_TOTAL:
@@ -82,6 +88,14 @@ class Files:
         """The file as an input of a run; None for one that its user may not read."""
         file = self.find(file_id)
         return None if file is None or (file.uploaded and self._foreign_owner) else self.value(file)
+
+    def upload_of(self, file_id: str, owner: str) -> dict[str, Any] | None:
+        """What this owner has uploaded, as an input of a run."""
+        file = self.find(file_id)
+        if file is None or file.owner != owner:
+            return None
+        more = {"related_id": file.id, "url": self.preview_url(file)}
+        return file_value("local_file", file.name, file.extension, file.mime_type, size=len(file.content), **more)
 
     def value(self, file: Stored) -> dict[str, Any]:
         """The file as workflows hold it in variables and show it in events."""
@@ -98,21 +112,13 @@ class Files:
 
     async def _upload(self, request: Request) -> Response:
         """Answers 201 with what the SDK's `UploadFileResponse` needs; 413, 400 without a file, 403 for a bad signature."""
-        body, size = bytearray(), 0
-        async for chunk in request.stream():  # all of it, so that the client sees the answer
-            size += len(chunk)
-            body += chunk[: MAX_FILE + ENVELOPE - len(body)]
-        mimetype, options = parse_options_header(request.headers.get("content-type"))
-        parser = FormDataParser(stream_factory=lambda *_, **__: BytesIO())
-        upload = parser.parse(BytesIO(body), mimetype, len(body), options)[2].get("file")
-        content = upload.read() if upload else b""
-        if len(content) > MAX_FILE or size > len(body):
-            return _error(413, "file_too_large", "File size exceeded.")
-        if upload is None or not upload.filename:
-            return _error(400, "no_file_uploaded", "Please upload your file.")
-        if not self._is_signed(request.query_params, upload.filename, upload.mimetype):
-            return _error(403, "forbidden", "Invalid request.")
-        file = self.add(upload.filename, upload.mimetype, content, uploaded=True)
+        upload, _ = await read_upload(request)
+        if isinstance(upload, Response):
+            return upload
+        content = upload.read()
+        if not self._is_signed(request.query_params, upload.filename or "", upload.mimetype):
+            return error(403, "forbidden", "Invalid request.")
+        file = self.add(upload.filename or "", upload.mimetype, content, uploaded=True)
         about = {"id": file.id, "name": file.name, "extension": file.extension, "mime_type": file.mime_type}
         return JSONResponse({**about, "size": len(content), "preview_url": self.preview_url(file)}, 201)
 
@@ -120,7 +126,7 @@ class Files:
         file_id = request.path_params["name"].partition(".")[0]
         file = self.find(file_id) if self._is_signed(request.query_params, file_id) else None
         if file is None:
-            return _error(403, "forbidden", "Invalid request.")
+            return error(403, "forbidden", "Invalid request.")
         return Response(file.content, headers={"content-type": file.mime_type})
 
     def _signed(self, path: str, *what: str) -> str:
@@ -136,6 +142,34 @@ class Files:
         return hmac.digest(self._key, repr(what).encode(), "sha256").hex()
 
 
+async def read_upload(request: Request) -> tuple[FileStorage | Response, Mapping[str, str]]:
+    """The `file` of a multipart request, or why there is none, and its other fields."""
+    body, size = bytearray(), 0
+    async for chunk in request.stream():  # all of it, so that the client sees the answer
+        size += len(chunk)
+        body += chunk[: MAX_FILE + ENVELOPE - len(body)]
+    mimetype, options = parse_options_header(request.headers.get("content-type"))
+    parser = FormDataParser(stream_factory=lambda *_, **__: BytesIO())
+    _, fields, files = parser.parse(BytesIO(body), mimetype, len(body), options)
+    upload = files.get("file")
+    if size > len(body) or (upload is not None and _size(upload) > MAX_FILE):
+        return error(413, "file_too_large", "File size exceeded."), fields
+    if upload is None or not upload.filename:
+        return error(400, "no_file_uploaded", "Please upload your file."), fields
+    return upload, fields
+
+
+def _size(upload: FileStorage) -> int:
+    size = upload.stream.seek(0, SEEK_END)
+    upload.stream.seek(0)
+    return size
+
+
+def error(status: int, code: str, message: str) -> Response:
+    """An error as Dify's APIs tell it."""
+    return JSONResponse({"code": code, "message": message, "status": status}, status)
+
+
 def file_value(method: str, name: str, extension: str, mime_type: str, **more: Any) -> dict[str, Any]:
     """A file as workflows hold it; `more` are its `size`, its `url` and what else is not null."""
     nulls = dict.fromkeys(("id", "remote_url", "reference", "related_id", "url"))
@@ -149,7 +183,3 @@ def file_type(extension: str, mime_type: str) -> str:
     if extension.lower() in DOCUMENTS or kind == "text":
         return "document"
     return kind if kind in {"image", "video", "audio"} else "custom"
-
-
-def _error(status: int, code: str, message: str) -> Response:
-    return JSONResponse({"code": code, "message": message, "status": status}, status)

@@ -28,6 +28,7 @@ from devhost.local import LocalRuntime
 from devhost.plugin import Runtime, Trace
 from devhost.remote import RemoteRuntime
 from devhost.serverless import ServerlessRuntime
+from devhost.service import BASE, Service
 
 LOOPBACK = "127.0.0.1"
 HEADER_LIMIT = 1_048_576  # bytes of request line and headers that Go's server takes
@@ -45,8 +46,8 @@ class Devhost:
     how: `local` as a process, `serverless` as several that are called by HTTP, `remote` as one that somebody else starts and that
     connects to `debug_port` with `debug_key`, whatever is in the folder. `python` runs it. `limits` are the daemon's. With
     `reload` a change in the folder starts the plugin anew. `trace` gets each message in either direction. `files` are Dify's.
-    `calls` holds every run of an app that the plugin has asked for. Once it runs, `url` is the endpoint's, without a slash at its
-    end, and `runtime` tells of the plugin.
+    `app_keys` open Dify's Service API at `api_url`, each for the app with this id. `calls` holds every run that was asked for.
+    Once it runs, `url` is the endpoint's, without a slash at its end, and `runtime` tells of the plugin.
 
     Entering raises `StartError` when the plugin cannot be started (with what it wrote to stderr), when its manifest or
     the settings are not valid, or when the port is taken.
@@ -66,12 +67,18 @@ class Devhost:
     reload: bool = False
     trace: Trace | None = None
     files: Files = field(default_factory=Files)
+    app_keys: dict[str, str] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list, init=False)
     url: str = field(default="", init=False)
     runtime: Runtime = field(init=False)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _serving: Future[None] = field(default_factory=Future, init=False)
     _running: ExitStack = field(default_factory=ExitStack, init=False)
+
+    @property
+    def api_url(self) -> str:
+        """The base of the Service API."""
+        return self.files.base_url + BASE
 
     def wait(self) -> None:
         """Waits until it has stopped."""
@@ -112,7 +119,8 @@ class Devhost:
                 self.debug_port = self.runtime.port
             dify = Dify(self.apps, frozenset(), self.calls, files=self.files)
             clock = Clock()
-            daemon = Daemon(self.runtime, dify, self.hook, self.url, self.settings, self.limits, clock)
+            service = Service(dify, self.app_keys)
+            daemon = Daemon(self.runtime, dify, service, self.hook, self.url, self.settings, self.limits, clock)
             server = uvicorn.Server(_config(daemon))
             ticking = asyncio.create_task(clock.run())
             serving = asyncio.create_task(server.serve(sockets=[listener]))

@@ -15,22 +15,29 @@ BOOLEANS: dict[object, bool] = dict.fromkeys(("true", "1", "yes", "on", 1), True
 BOOLEANS |= dict.fromkeys(("false", "0", "no", "off", 0), False)
 
 
-def prepare(inputs: Mapping[str, Any], form: Iterable[Mapping[str, Value]], find: Find, *, basic: bool) -> dict[str, Any]:
+def no_upload(file_id: str) -> None:
+    """What finds the uploads of a plugin's runs: no upload through a plugin makes a file of a user's."""
+
+
+def prepare(
+    inputs: Mapping[str, Any], form: Iterable[Mapping[str, Value]], find: Find, uploads: Find = no_upload, *, basic: bool
+) -> dict[str, Any]:
     """The inputs as the app sees them: each variable of the form, None where it is not set, and nothing else.
 
     `form` is a `user_input_form`. Its `default`s count in chatflows and workflows, but not in `basic` apps. `find` gives a
-    tool file by its id as workflows hold it, or None.
+    tool file by its id as workflows hold it, or None; `uploads` does so for what the run's user has uploaded.
 
     Raises `ValueError` with Dify's words, which it answers with 400, and `TypeError` where it answers 500.
     """
     pairs = [pair for item in form for pair in item.items() if pair[0] != "external_data_tool"]  # whose value is no input
     values = {about["variable"]: _value(control, about, inputs.get(about["variable"]), basic=basic) for control, about in pairs}
+    finds = find, uploads
     for control, about in pairs:
         value = values[about["variable"]]
         if control == "file" and value is not None:
-            values[about["variable"]] = _file(value, about, find, strict=True)
+            values[about["variable"]] = _file(value, about, finds, strict=True)
         elif control == "file-list" and value is not None:
-            values[about["variable"]] = [_file(item, about, find, strict=False) for item in value]
+            values[about["variable"]] = [_file(item, about, finds, strict=False) for item in value]
     dicts = {about["variable"] for control, about in pairs if control in {"file", "json_object"}}
     if wrong := [name for name, value in values.items() if isinstance(value, dict) and name not in dicts]:
         raise ValueError(f"Invalid input type for {wrong}")
@@ -83,8 +90,8 @@ def _number(value: Any, name: str) -> float | None:
         raise ValueError(f"{name} in input form must be a valid number") from error
 
 
-def _file(value: Value, about: Value, find: Find, *, strict: bool) -> Value:
-    file, named = _found(value, find), value.get("type") or "custom"
+def _file(value: Value, about: Value, finds: tuple[Find, Find], *, strict: bool) -> Value:
+    file, named = _found(value, *finds), value.get("type") or "custom"
     if strict and named != file["type"] and value.get("type"):
         raise ValueError("Detected file type does not match the specified type. Please verify the file.")
     if not _is_allowed(file, about, named):
@@ -92,7 +99,7 @@ def _file(value: Value, about: Value, find: Find, *, strict: bool) -> Value:
     return file if named == "custom" else {**file, "type": named}
 
 
-def _found(value: Value, find: Find) -> Value:
+def _found(value: Value, find: Find, uploads: Find) -> Value:
     """The file that an input names. Other files are not read: what they are is told by their names."""
     match value.get("transfer_method"):
         case "remote_url":
@@ -106,7 +113,9 @@ def _found(value: Value, find: Find) -> Value:
             if file := find(str(value.get("tool_file_id"))):
                 return file
             raise ValueError(f"ToolFile {value.get('tool_file_id')} not found")
-        case "local_file":  # no upload through a plugin makes such a file
+        case "local_file":
+            if file := uploads(str(value.get("upload_file_id"))):
+                return file
             raise ValueError("Invalid upload file")
     raise ValueError("transfer_method is required in file mapping")
 

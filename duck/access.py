@@ -1,5 +1,6 @@
 """Who may call, which app they mean, and from which pages."""
 
+import hashlib
 import hmac
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -15,13 +16,17 @@ METHODS = "GET, HEAD, POST, OPTIONS"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who calls: a holder of a key, or a `guest`. A key is `explicit` unless a browser sends it along by itself, as Basic is."""
+    """Who calls: a holder of a key, or a `guest`. A key is `explicit` unless a browser sends it along by itself, as Basic is.
+
+    `user` is what Dify knows the caller by, where it can: all holders of one key are one, and so are all guests.
+    """
 
     guest: bool
     explicit: bool
+    user: str
 
 
-GUEST = Caller(guest=True, explicit=False)
+GUEST = Caller(guest=True, explicit=False, user="public")
 
 
 def identify(request: Request, settings: Settings) -> Caller:
@@ -32,10 +37,10 @@ def identify(request: Request, settings: Settings) -> Caller:
     key, authorization = request.headers.get("X-API-Key"), request.authorization
     bearer = authorization.token if authorization and authorization.type == "bearer" else None
     password = authorization.password if authorization and authorization.type == "basic" else None
-    if _right(key, settings) or _right(bearer, settings):
-        return Caller(guest=False, explicit=True)
-    if _right(password, settings):
-        return Caller(guest=False, explicit=False)
+    for given, explicit in ((key, True), (bearer, True), (password, False)):
+        if given and _right(given, settings):
+            user = "key-" + hashlib.sha256(given.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+            return Caller(guest=False, explicit=explicit, user=user)
     if key or request.headers.get("Authorization"):
         raise unauthorized(settings)
     return GUEST
@@ -138,9 +143,9 @@ def _named(name: str, settings: Settings) -> str | None:
     return settings.names.get(name) or canonical(name)
 
 
-def _right(key: str | None, settings: Settings) -> bool:
+def _right(key: str, settings: Settings) -> bool:
     """Whether `key` is one of the keys, in a time that does not tell how much of it was right."""
-    given = (key or "").encode("utf-8", "surrogatepass")
+    given = key.encode("utf-8", "surrogatepass")
     return sum(hmac.compare_digest(given, right.encode("utf-8", "surrogatepass")) for right in settings.keys) > 0
 
 

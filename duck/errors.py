@@ -136,6 +136,41 @@ def upload_failed(text: str) -> DuckError:
     )
 
 
+def service_silent() -> DuckError:
+    """An app's own API that stopped talking."""
+    return DuckError(504, "timeout", "Dify said nothing for too long, not even that it is still at work. Try again.")
+
+
+def service_unreachable() -> DuckError:
+    """An app's own API that cannot be reached."""
+    return DuckError(
+        502,
+        "app_unavailable",
+        "Dify's Service API cannot be reached. Its address in service_api_url must be one that Dify's plugins can reach.",
+        private=True,
+    )
+
+
+def no_service() -> DuckError:
+    """Something that is not an app's own API."""
+    return DuckError(
+        502,
+        "app_unavailable",
+        "What answers at the address in service_api_url is not Dify's Service API. It must be like https://api.dify.ai/v1.",
+        private=True,
+    )
+
+
+def cannot_stop() -> DuckError:
+    """A run of an app that is reached through a plugin's session."""
+    return DuckError(400, "stop_unavailable", "Runs of this app can be stopped once its own key is in the setting app_keys.")
+
+
+def no_conversation() -> DuckError:
+    """A conversation that there is not, or not for this user."""
+    return invalid("conversation_id: this app has no such conversation. Leave it out to start one.")
+
+
 def wrong_route(asked: str, actual: str) -> DuckError:
     """An app of kind `actual` called as one of kind `asked`."""
     return DuckError(
@@ -228,6 +263,7 @@ _DIFY = (
 
 _NO_REASON = "Dify failed, and gave no reason. Try again."
 _ANSWER = re.compile(r"^\w+ app failed: request failed with status code: (\d+) and respond with: (.*)$", re.DOTALL)
+_REQUESTS_FAULTS = {"invalid_param", "bad_request", "conversation_completed"}  # as the Service API tells them
 _SAYS_NOTHING = {"", "invalid_param", "bad_request", "unknown", "internal_server_error"}
 
 
@@ -250,6 +286,22 @@ def from_event(event: Mapping[str, Any], *, kind: str, conversation_id: str = ""
     return error
 
 
+def from_service(status: int, answer: Mapping[str, Any], *, kind: str, conversation_id: str = "") -> DuckError:
+    """Translates an HTTP error of Dify's Service API, whose document is {code, message, status}; empty if there was none."""
+    code, message = str(answer.get("code") or ""), str(answer.get("message") or "")
+    if status in {401, 403} and answer:
+        return DuckError(502, "app_unavailable", "Dify refuses the app's own key. Put a right one into app_keys.", private=True)
+    if status == 404 and conversation_id:
+        return no_conversation()
+    if status == 404 or not answer:
+        return no_service()
+    if message and status in {413, 415}:
+        return DuckError(status, code, message)
+    if message and status == 400 and code in _REQUESTS_FAULTS and not _first(_DIFY, message):
+        return DuckError(400, code, message[:MAX_QUOTED])
+    return _from_dify(status, answer, kind, conversation_id)
+
+
 def _from_dify(status: int, answer: Mapping[str, Any], kind: str, conversation_id: str) -> DuckError:
     """`answer` is {code, message, …}. Its words are the same in streaming and blocking mode; status and code are not."""
     code, message = str(answer.get("code") or ""), str(answer.get("message") or "")
@@ -263,7 +315,7 @@ def _from_dify(status: int, answer: Mapping[str, Any], kind: str, conversation_i
     if not message and status != 400:
         return DuckError(502, "completion_request_error", _NO_REASON)
     if not message and conversation_id:
-        return invalid("conversation_id: this app has no such conversation. Leave it out to start one.")
+        return no_conversation()
     if not message:
         return DuckError(502, "app_unavailable", "This app is not ready to run. Choose a model for it in Dify and publish it.")
     return DuckError(502, "completion_request_error" if code in _SAYS_NOTHING else code, message, private=True)
@@ -271,7 +323,8 @@ def _from_dify(status: int, answer: Mapping[str, Any], kind: str, conversation_i
 
 # Dify 1.14 to 1.16 lose the query of a completion app on its way from a plugin, so that every run of one ends in a bare 500.
 _NO_COMPLETION = (
-    "Dify cannot run text generators (completion apps) for plugins. Rebuild this one as a workflow and call /workflow/<app_id>."
+    "Dify cannot run text generators (completion apps) for plugins: with the app's own key in the setting app_keys Duck reaches "
+    "it all the same."
 )
 
 

@@ -46,13 +46,15 @@ class Variable:
 class Form:
     """All inputs that an app takes. `sizes` are how many bytes a file may have, by its kind.
 
-    A chat opens with the Markdown in `opening`; `suggestions` are questions that may be asked.
+    A chat opens with the Markdown in `opening`; `suggestions` are questions that may be asked. `files` tells which files it takes
+    besides its inputs, None if none.
     """
 
     variables: tuple[Variable, ...]
     sizes: Mapping[str, int] = field(default_factory=dict)
     opening: str = ""
     suggestions: tuple[str, ...] = ()
+    files: Variable | None = None
 
     def find(self, name: str) -> Variable | None:
         """The variable of this name."""
@@ -79,7 +81,27 @@ def read(parameters: Any) -> Form | None:
         sizes=_sizes(limits if isinstance(limits, Mapping) else {}),
         opening=opening if isinstance(opening, str) else "",
         suggestions=_strings(parameters, "suggested_questions"),
+        files=_files(parameters.get("file_upload")),
     )
+
+
+def _files(about: Any) -> Variable | None:
+    """Reads `file_upload`: {image: {enabled, number_limits, transfer_methods}} of old, and today's beside it."""
+    if not isinstance(about, Mapping):
+        return None
+    images = about.get("image")
+    if about.get("enabled") is True:
+        about = {**about, "max_length": about.get("number_limits")}
+    elif isinstance(images, Mapping) and images.get("enabled") is True:
+        methods = images.get("transfer_methods")
+        about = {
+            "allowed_file_types": ["image"],
+            "allowed_file_upload_methods": methods,
+            "max_length": images.get("number_limits"),
+        }
+    else:
+        return None
+    return _variable({"file-list": {**about, "variable": "files"}})
 
 
 def _variable(row: Any) -> Variable | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,7 +17,7 @@ from duck.files import Upload
 from duck.known import KnownForms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping
+    from collections.abc import Callable, Generator, Mapping
 
     from dify_plugin.core.runtime import Session
 
@@ -34,8 +35,14 @@ _streams_only: set[str] = set()  # ids of apps that refused blocking mode: agent
 
 
 class Gateway(Protocol):
-    """A way to run apps, for one request. `skipped` counts what came among the events and was none; `endpoint_id` is Dify's."""
+    """A way to run apps, for one request.
 
+    `skipped` counts what came among the events and was none; `endpoint_id` is Dify's. `silence_s` is for how long a streaming run
+    may be silent. `takes_files` tells whether chats take files besides their inputs.
+    """
+
+    silence_s: float
+    takes_files: bool
     skipped: int
     endpoint_id: str
 
@@ -63,36 +70,44 @@ class Gateway(Protocol):
         """Hands a file to Dify. Raises `DuckError`."""
         ...
 
+    def info(self) -> Mapping[str, Any]:
+        """What the app is called: {name, description, mode, …}; empty where that cannot be known."""
+        ...
 
-class SessionGateway:
-    """Runs apps through a plugin's session. `invoke` is the session's call for one kind of app."""
+    def stop(self, task_id: str) -> None:
+        """Ends a run of the app's. Raises `DuckError`."""
+        ...
 
-    def __init__(self, session: Session, invoke: Callable[..., Any] | None = None) -> None:
-        session.reader = _Objects(session.reader, self._skip)
-        self._session = session
-        self._invoke = invoke
+
+class AppGateway(ABC):
+    """What all ways to an app have in common: what Dify sends is held against what a run of its kind is like."""
+
+    silence_s: float = limits.SILENCE_S
+    takes_files = False
+
+    def __init__(self, endpoint_id: str) -> None:
+        self.endpoint_id = endpoint_id
         self.skipped = 0
-        self.endpoint_id = str(session.endpoint_id)
 
     def stream(self, run: Run) -> Generator[Event]:
         """See `Gateway`."""
-        stream = self._stream(run)
+        stream = self._checked(run)
         try:
             yield next(stream)
         except DuckError as error:
             if not (refused := _by_url(run, error)):
                 raise
-            stream = self._stream(refused)
+            stream = self._checked(refused)
         yield from stream
 
     def answer(self, run: Run) -> Mapping[str, Any]:
         """See `Gateway`. Agents refuse blocking mode: their stream is folded."""
         if run.app_id not in _streams_only:
             try:
-                return self._blocking(run)
+                return self._checked_answer(run)
             except DuckError as error:
                 if refused := _by_url(run, error):
-                    return self._blocking(refused)
+                    return self._checked_answer(refused)
                 if error.code != errors.BLOCKING_REFUSED:
                     raise
                 _streams_only.add(run.app_id)
@@ -106,6 +121,65 @@ class SessionGateway:
         """See `Gateway`."""
         return _FORMS.form(self._key(app_id), lambda: self._fetch(app_id), anew=anew)
 
+    def info(self) -> Mapping[str, Any]:
+        """See `Gateway`."""
+        return {}
+
+    def stop(self, task_id: str) -> None:  # noqa: ARG002 - who can, needs it
+        """See `Gateway`."""
+        raise errors.cannot_stop()
+
+    @abstractmethod
+    def _events(self, run: Run) -> Generator[Any]:
+        """What Dify sends for a streaming run, as it came. Raises `DuckError`."""
+
+    @abstractmethod
+    def _answer(self, run: Run) -> Mapping[str, Any]:
+        """What Dify answers to a blocking run. Raises `DuckError`."""
+
+    @abstractmethod
+    def _fetch(self, app_id: str) -> Mapping[str, Any]:
+        """An app's form. Raises `DuckError`."""
+
+    def _key(self, app_id: str) -> tuple[str, ...]:
+        """What is known of an app is known to one endpoint only: one process may serve several workspaces."""
+        return self.endpoint_id, app_id
+
+    def _checked(self, run: Run) -> Generator[Event]:
+        ended = begun = False
+        with contextlib.closing(self._events(run)) as source:
+            for event in source:
+                if not events.is_event(event):
+                    self._skip(event)
+                    continue
+                if not begun:
+                    _check_first(event, run)
+                    begun = True
+                ended = ended or events.ends(event)
+                yield event
+        if not ended:
+            raise errors.interrupted()
+
+    def _checked_answer(self, run: Run) -> Mapping[str, Any]:
+        answer = self._answer(run)
+        _check_kind(answer, run)
+        return answer
+
+    def _skip(self, junk: object) -> None:
+        self.skipped += 1
+        if self.skipped == 1:
+            log.warning("skipped what is no event: a %s; more of the kind are only counted", type(junk).__name__)
+
+
+class SessionGateway(AppGateway):
+    """Runs apps through a plugin's session. `invoke` is the session's call for one kind of app."""
+
+    def __init__(self, session: Session, invoke: Callable[..., Any] | None = None) -> None:
+        super().__init__(str(session.endpoint_id))
+        session.reader = _Objects(session.reader, self._skip)
+        self._session = session
+        self._invoke = invoke
+
     def upload(self, file: File) -> Upload:
         """See `Gateway`."""
         self._session.max_invocation_timeout = limits.UPLOAD_SILENCE_S
@@ -118,10 +192,6 @@ class SessionGateway:
         url = uploaded.preview_url
         return Upload(by_id=by_id, by_url=files.link(url, file.link_kind or file.kind) if url else None)
 
-    def _key(self, app_id: str) -> tuple[str, str]:
-        """What is known of an app is known to one endpoint only: one process may serve several workspaces."""
-        return self.endpoint_id, app_id
-
     def _fetch(self, app_id: str) -> Mapping[str, Any]:
         self._session.max_invocation_timeout = limits.PARAMETERS_SILENCE_S
         try:
@@ -130,43 +200,21 @@ class SessionGateway:
             raise _translated(error) from error
         return parameters
 
-    def _stream(self, run: Run) -> Generator[Event]:
+    def _events(self, run: Run) -> Generator[Any]:
         self._session.max_invocation_timeout = limits.SILENCE_S
-        ended = begun = False
-        with contextlib.closing(self._call(run, "streaming")) as source:
-            for event in self._sound(source, run):
-                if not begun:
-                    _check_first(event, run)
-                    begun = True
-                ended = ended or events.ends(event)
-                yield event
-        if not ended:
-            raise errors.interrupted()
+        try:
+            with contextlib.closing(self._call(run, "streaming")) as source:
+                yield from source
+        except Exception as error:
+            raise _translated(error, run) from error
 
-    def _blocking(self, run: Run) -> Mapping[str, Any]:
+    def _answer(self, run: Run) -> Mapping[str, Any]:
         self._session.max_invocation_timeout = limits.BLOCKING_SILENCE_S
         try:
             answer: Mapping[str, Any] = self._call(run, "blocking")
         except Exception as error:
             raise _translated(error, run) from error
-        _check_kind(answer, run)
         return answer
-
-    def _sound(self, source: Iterator[Any], run: Run) -> Iterator[Event]:
-        """What Dify sends, without what is no event."""
-        try:
-            for event in source:
-                if events.is_event(event):
-                    yield event
-                else:
-                    self._skip(event)
-        except Exception as error:
-            raise _translated(error, run) from error
-
-    def _skip(self, junk: object) -> None:
-        self.skipped += 1
-        if self.skipped == 1:
-            log.warning("skipped what is no event: a %s; more of the kind are only counted", type(junk).__name__)
 
     def _call(self, run: Run, mode: Mode) -> Any:
         if self._invoke is None:

@@ -55,6 +55,19 @@ def check(form: Form, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[st
     return inputs, [*faults.values(), *(f"inputs.{name}: required" for name in missing)]
 
 
+def check_files(form: Form | None, given: Any) -> tuple[list[Any], list[str]]:
+    """The files of a request besides its inputs, as `File` and links, and what is wrong with them."""
+    variable = form.files if form else Variable(name="files", control="file-list")
+    if variable is None:
+        return [], ["files: this app takes none"]
+    try:
+        if isinstance(given, str):
+            given = _parsed(given) if given.lstrip().startswith("[") else [given]
+        return _value(variable, given, form or Form(variables=())), []
+    except InputError as error:
+        return [], [f"files: {error}"]
+
+
 def unchecked(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """The same without a form: Dify judges, and texts stay texts. A file that came alone is meant as one, several as a list."""
     inputs: dict[str, Any] = {}

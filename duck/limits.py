@@ -28,6 +28,11 @@ FORM_S = 60.0  # for which a form is believed; before anything is refused by one
 UPLOAD_SILENCE_S = 10  # for the address of an upload; the SDK gives the upload itself as long
 MAX_FORMS = 1_000  # that are kept: some 10 MB
 
+# Dify's Service API
+SERVICE_CONNECT_S = 5.0  # it is in the same network as a rule, and who waits is somebody's browser
+SERVICE_SILENCE_S = 60.0  # of a stream, in which Dify says "ping" every 10 s
+SERVICE_UPLOAD_S = 60.0  # for 10 MB on a slow line, and for Dify to store them
+
 # All runs of a process
 MAX_RUNS = 2_500  # of 56 KB each: more than the 2,000 that the daemon relays, since clients that hung up hold places, too
 MAX_WORKER = 3_000  # requests that the SDK works on at a time; the next would wait in silence, so there is room to say no

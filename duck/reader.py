@@ -13,7 +13,7 @@ from typing import Protocol
 
 import gevent
 
-from duck import errors
+from duck import errors, limits
 from duck.errors import DuckError
 from duck.events import Event
 from duck.journal import Entry
@@ -63,6 +63,7 @@ class Inbox(Protocol):
     began: float
     heard: float
     blocking: bool
+    silence_s: float
     guest: bool
 
     def open(self) -> None:
@@ -92,9 +93,12 @@ class Reader:
     `entry` gets to know how many they were.
     """
 
-    def __init__(self, source: Generator[Event], entry: Entry, *, blocking: bool, guest: bool = False) -> None:
+    def __init__(
+        self, source: Generator[Event], entry: Entry, *, blocking: bool, guest: bool = False, silence_s: float = limits.SILENCE_S
+    ) -> None:
         self.began = self.heard = CLOCK.now()
         self.blocking = blocking
+        self.silence_s = silence_s
         self.guest = guest
         self._source = source
         self._entry = entry

@@ -1,6 +1,6 @@
 """What a caller asks for: a `Run`, parsed and checked from a request."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -9,6 +9,7 @@ from werkzeug import Request
 
 from duck import bodies
 from duck import inputs as checks
+from duck.errors import invalid
 from duck.events import Kind
 from duck.files import File, Upload
 from duck.forms import Form
@@ -28,8 +29,8 @@ class Run:
     """One invocation of an app.
 
     `mode` is how Dify shall run it, None where the caller leaves that to the format. `query` and `conversation_id` are for
-    chats alone; an empty `conversation_id` starts one. All texts may be empty. `inputs_by_url` are the inputs for an app that may
-    not read what was uploaded for it, None where nothing was.
+    chats alone; an empty `conversation_id` starts one. All texts may be empty. `files` are those besides the inputs.
+    `inputs_by_url` are the inputs for an app that may not read what was uploaded for it, None where nothing was.
     """
 
     kind: Kind
@@ -39,6 +40,7 @@ class Run:
     conversation_id: str = ""
     mode: Mode | None = None
     user: str = ""
+    files: Sequence[Any] = ()
     inputs_by_url: Mapping[str, Any] | None = None
 
 
@@ -47,13 +49,13 @@ class Asked:
     """A request for a run, before it has been held against the app's form.
 
     Of the `run` inputs are still values as JSON has them, `Texts` and `Files`. `others` are the fields of a JSON body that are
-    none of a request, `has_files` tells of some under `files`. `turns` is what a page has kept of the conversation. `faults` are
+    none of a request, `files` what is under that name. `turns` is what a page has kept of the conversation. `faults` are
     what is wrong already.
     """
 
     run: Run
     others: frozenset[str] = frozenset()
-    has_files: bool = False
+    files: Any = None
     turns: str = ""
     faults: tuple[str, ...] = ()
 
@@ -72,17 +74,29 @@ def parse(request: Request, kind: Kind, app_id: str) -> Asked:
     return Asked(
         run=Run(kind=kind, app_id=app_id, inputs=inputs, mode=mode, user=user, **chat),
         others=frozenset(fields) - _FIELDS[kind] - _SHARED_FIELDS,
-        has_files=fields.get("files") not in (None, [], ""),
+        files=None if fields.get("files") in (None, [], "") else fields["files"],
         turns=_text(fields, _TURNS, faults),
         faults=tuple(faults),
     )
 
 
-def hold(asked: Asked, form: Form | None, presets: Mapping[str, Any]) -> tuple[Run, list[str]]:
+def parse_stop(request: Request) -> tuple[str, str]:
+    """The `task_id` of the run that is to end, and whose it is, if that is said. Raises `DuckError` as `parse` does."""
+    fields = bodies.read(request, {"task_id", "user"})
+    faults: list[str] = []
+    task_id, user = (_text(fields, name, faults) for name in ("task_id", "user"))
+    if not task_id and not faults:
+        faults.append("task_id: required; each event of a run has it")
+    if faults:
+        raise invalid("; ".join(faults))
+    return task_id, user
+
+
+def hold(asked: Asked, form: Form | None, presets: Mapping[str, Any], *, takes_files: bool = False) -> tuple[Run, list[str]]:
     """Holds a request against the app's form: the run that it makes, and all that is wrong with it, each by its field.
 
-    Without a form Dify judges. `presets` are the owner's values for inputs that are not given. Files among the inputs of the run
-    are still to be uploaded.
+    Without a form Dify judges. `presets` are the owner's values for inputs that are not given; `takes_files` tells whether there
+    is a way for files besides the inputs. Files of the run are still to be uploaded.
     """
     given = {**_presets(presets, form), **asked.run.inputs}
     inputs, faults = checks.unchecked(given) if form is None else checks.check(form, given)
@@ -90,14 +104,19 @@ def hold(asked: Asked, form: Form | None, presets: Mapping[str, Any]) -> tuple[R
     faults = [f"{fault} (as the owner has set it)" if _name_in(fault) in preset else fault for fault in faults]
     if form:
         faults += [f"{name}: put it under inputs" for name in sorted(asked.others) if form.find(name)]
-    if asked.has_files:
+    files: list[Any] = []
+    if asked.files is not None and takes_files and asked.run.kind != "workflow":
+        files, more = checks.check_files(form, asked.files)
+        faults += more
+    elif asked.files is not None:
         faults.append(f"files: Dify takes none from plugins; {_where_files_go(form)}")
-    return replace(asked.run, inputs=inputs), [*asked.faults, *faults]
+    return replace(asked.run, inputs=inputs, files=tuple(files)), [*asked.faults, *faults]
 
 
 def upload(run: Run, send: Callable[[File], Upload]) -> Run:
     """The run with its files uploaded by `send`, a few at a time. Raises what `send` raises."""
-    sent = [file for value in run.inputs.values() for file in (value if isinstance(value, list) else [value])]
+    given = (*run.inputs.values(), [*run.files])
+    sent = [file for value in given for file in (value if isinstance(value, list) else [value])]
     sent = [file for file in sent if isinstance(file, File)]
     if not sent:
         return run
@@ -113,7 +132,7 @@ def upload(run: Run, send: Callable[[File], Upload]) -> Run:
         return (upload_.by_url if by_url else None) or upload_.by_id
 
     by_id, by_url = ({name: replaced(value, by_url=way) for name, value in run.inputs.items()} for way in (False, True))
-    return replace(run, inputs=by_id, inputs_by_url=by_url)
+    return replace(run, inputs=by_id, inputs_by_url=by_url, files=tuple(replaced([*run.files], by_url=False)))
 
 
 def _presets(presets: Mapping[str, Any], form: Form | None) -> dict[str, Any]:

@@ -14,6 +14,7 @@ PUBLIC_RATE = 60  # runs a minute for all guests together, where nothing else is
 _UUID = re.compile(r"[0-9a-f]{8}(-?)[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 _ALIAS = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _RATE = re.compile(r"[1-9][0-9]{0,5}")
+_APP_KEY = re.compile(r"app-[A-Za-z0-9_-]+")
 _PORTS = {"http": 80, "https": 443}
 _SEPARATORS = re.compile(r"[\s,]+")
 
@@ -26,7 +27,8 @@ class Settings:
     app's id. `reachable` are the ids that may be called, None for every app of the workspace. All ids are in `canonical` form.
     `presets` are the owner's values for inputs of the default app. `public` are the ids of the apps that need no key,
     `public_rate` is how many runs of them there may be in a minute. Pages of the `origins` may call, and with `any_origin` those
-    of all others may call public apps.
+    of all others may call public apps. Apps that have `app_keys`, by their ids, are reached at `service_url`, the base of Dify's
+    Service API, without a slash at its end.
     """
 
     keys: tuple[str, ...]
@@ -37,6 +39,8 @@ class Settings:
     public_rate: int = PUBLIC_RATE
     origins: frozenset[str] = frozenset()
     any_origin: bool = False
+    service_url: str = ""
+    app_keys: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def lists(self, origin: str | None) -> bool:
         """Whether an origin, as a browser sends it, is listed by its name."""
@@ -63,6 +67,10 @@ def parse(values: Mapping[str, Any]) -> Settings:
         names[DEFAULT] = default
     reachable = frozenset([*ids, *([default] if default else [])]) if ids else None
     origins = _words(values, "allowed_origins")
+    service_url = _service_url(_text(values, "service_api_url").strip())
+    app_keys = _app_keys(_words(values, "app_keys"), names, reachable)
+    if app_keys and not service_url:
+        raise _invalid("service_api_url: needed for the keys in app_keys")
     return Settings(
         keys=tuple(_words(values, "api_key")),
         names=names,
@@ -72,6 +80,8 @@ def parse(values: Mapping[str, Any]) -> Settings:
         public_rate=_rate(_text(values, "public_rate").strip()),
         origins=frozenset(_origin(word, number) for number, word in enumerate(origins, start=1) if word != "*"),
         any_origin="*" in origins,
+        service_url=service_url,
+        app_keys=app_keys,
     )
 
 
@@ -120,6 +130,34 @@ def _origin(text: str, number: int) -> str:
 
 def _no_origin(number: int) -> DuckError:
     return _invalid(f"allowed_origins: entry {number} must be like https://www.example.com, or *")
+
+
+def _service_url(text: str) -> str:
+    """The base of Dify's Service API. Where only a host is given, the path is the one that it has by default."""
+    if not text:
+        return ""
+    wrong = _invalid("service_api_url: must be like https://api.dify.ai/v1")
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise wrong from None
+    if not host or parts.scheme not in _PORTS or parts.query or parts.fragment or "@" in parts.netloc or not text.isprintable():
+        raise wrong
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/') or '/v1'}"
+
+
+def _app_keys(words: Iterable[str], names: Mapping[str, str], reachable: frozenset[str] | None) -> dict[str, str]:
+    keys: dict[str, str] = {}
+    for number, word in enumerate(words, start=1):
+        name, _, key = word.rpartition("=")
+        app_id = names.get(name) or canonical(name)
+        if not _APP_KEY.fullmatch(key) or not app_id or (reachable is not None and app_id not in reachable):
+            raise _invalid(f"app_keys: entry {number} must be alias=app-… or id=app-…, of one of the apps")
+        if app_id in keys:
+            raise _invalid(f"app_keys: the app in entry {number} has a key already")
+        keys[app_id] = key
+    return keys
 
 
 def _apps(text: str) -> tuple[dict[str, str], list[str]]:

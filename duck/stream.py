@@ -21,22 +21,30 @@ from duck.reader import CLOCK, Clock, End, Inbox, Reader
 
 
 def relay(
-    source: Generator[Event], style: StreamFormat, entry: Entry, *, blocking: bool, guest: bool = False
+    source: Generator[Event],
+    style: StreamFormat,
+    entry: Entry,
+    *,
+    blocking: bool,
+    guest: bool = False,
+    silence_s: float = limits.SILENCE_S,
 ) -> bytes | Generator[bytes]:
     """A response's body from a run's events: `bytes` if the run is over already, else a generator that never raises.
 
     Waits for the first event, so that a run that fails at once is raised as its `DuckError`; but no longer than a keep-alive's
-    time. Raises 503, too, where there is no place for the run.
+    time. Raises 503, too, where there is no place for the run. `silence_s` is for how long a streaming one may be silent.
     """
-    return Pump(Reader(source, entry, blocking=blocking, guest=guest), style, CLOCK, entry).body()
+    return Pump(Reader(source, entry, blocking=blocking, guest=guest, silence_s=silence_s), style, CLOCK, entry).body()
 
 
-def gather(source: Generator[Event], entry: Entry, *, blocking: bool, guest: bool = False) -> list[Event]:
+def gather(
+    source: Generator[Event], entry: Entry, *, blocking: bool, guest: bool = False, silence_s: float = limits.SILENCE_S
+) -> list[Event]:
     """All events of a run, once it is over.
 
     Raises its `DuckError`; 503 where there is no place for it, 504 where it was silent for too long.
     """
-    return collect(Reader(source, entry, blocking=blocking, guest=guest), CLOCK)
+    return collect(Reader(source, entry, blocking=blocking, guest=guest, silence_s=silence_s), CLOCK)
 
 
 def collect(inbox: Inbox, clock: Clock) -> list[Event]:
@@ -137,7 +145,7 @@ def _opened(inbox: Inbox, clock: Clock) -> Iterator[None]:
 
 def _get(inbox: Inbox, clock: Clock, patience_s: float = math.inf) -> Event | End:
     """The next item, or the end of a run that takes or is silent for too long. Raises `Empty` after `patience_s`."""
-    silence_s = limits.BLOCKING_SILENCE_S if inbox.blocking else limits.SILENCE_S
+    silence_s = limits.BLOCKING_SILENCE_S if inbox.blocking else inbox.silence_s
     patient_until, over_at = clock.now() + patience_s, inbox.began + limits.RUN_S
     while (now := clock.now()) < over_at:
         try:

@@ -7,7 +7,8 @@ any other text into the caller's hands.
 import contextlib
 import functools
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from types import GeneratorType
 from typing import Any, Concatenate
@@ -28,6 +29,7 @@ from duck.gateway import Gateway
 from duck.journal import Entry
 from duck.rates import RATES
 from duck.runs import Asked, Run
+from duck.service import ServiceGateway
 from duck.settings import Settings
 
 # The methods of each route. The SDK cannot tell: it matches paths and methods together.
@@ -38,6 +40,7 @@ METHODS: Mapping[str, tuple[str, ...]] = {
     "/workflow/<app_id>": ("GET", "POST"),
     "/completion/<app_id>": ("GET", "POST"),
     "/parameters/<app_id>": ("GET",),
+    "/stop/<app_id>": ("POST",),
 }
 
 _HEADERS = {
@@ -45,6 +48,7 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Vary": "Accept, Accept-Language, Authorization, X-API-Key, Origin, Sec-Fetch-Site",
 }
+_ASKED_AT_ONCE = 4  # apps, for what they are called
 _NOT_BUFFERED = {"X-Accel-Buffering": "no"}  # nginx would hold a stream back
 
 
@@ -124,13 +128,14 @@ def serve(
     if request.method == "HEAD":
         return Response(headers=html.headers(owner.origins))
     if negotiation.only_looks(request, exchange.caller, asked, runs_at_once=bool(default_format)):
-        return _form_page(exchange, name, runs.parse(request, kind, entry.app_id), dify)
+        return _form_page(exchange, name, runs.parse(request, kind, entry.app_id), _way(exchange, owner, dify))
     if "prefetch" in request.headers.get("Sec-Purpose", ""):
         raise DuckError(403, "forbidden", "A run is not started in advance.")
     access.refuse_other_sites(request, owner, exchange.caller)
     wanted = runs.parse(request, kind, entry.app_id)
+    dify = _way(exchange, owner, dify, wanted.run.user)
     entry.style = style = asked or default_format or ("ndjson" if wanted.run.mode == "streaming" else "json")
-    exchange.view = _view(request, name, wanted) if style == "html" else None
+    exchange.view = _view(request, name, wanted, dify) if style == "html" else None
     run = _held(wanted, exchange, owner, dify)
     if exchange.caller.guest:
         RATES.take(dify.endpoint_id, owner.public_rate, time.monotonic())
@@ -144,11 +149,21 @@ def serve(
 @_answering
 def parameters(exchange: Exchange, name: str, values: Mapping[str, Any], dify: Gateway) -> Response:
     """The form of the app that the route calls `name`."""
-    exchange.enter(values, name)
+    owner = exchange.enter(values, name)
     if exchange.request.method == "HEAD":
         return Response(content_type=json.CONTENT_TYPE)
-    form = dify.parameters(exchange.entry.app_id)
+    form = _way(exchange, owner, dify).parameters(exchange.entry.app_id)
     return _document(guests.parameters(form) if exchange.caller.guest else form)
+
+
+@_answering
+def stop(exchange: Exchange, name: str, values: Mapping[str, Any], dify: Gateway) -> Response:
+    """Ends a run of the app that the route calls `name`."""
+    owner = exchange.enter(values, name)
+    access.refuse_other_sites(exchange.request, owner, exchange.caller)
+    task_id, user = runs.parse_stop(exchange.request)
+    _way(exchange, owner, dify, user).stop(task_id)
+    return _document({"result": "success"})
 
 
 @_answering
@@ -160,17 +175,36 @@ def index(exchange: Exchange, values: Mapping[str, Any]) -> Response:
         raise access.unauthorized(owner)
     names = {name: app_id for name, app_id in owner.names.items() if app_id in seen}
     apps = [*names.items(), *((app_id, app_id) for app_id in sorted(seen - set(names.values())))]
+    told = _told(owner, seen)
     document = {
         "name": "duck",
         "version": duck.__version__,
         "url": _public_url(exchange.request),
-        "apps": [{"alias": name, "public": app_id in owner.public} for name, app_id in apps],
+        "apps": [{"alias": name, "public": app_id in owner.public, **told.get(app_id, {})} for name, app_id in apps],
         "formats": list(MIMETYPES),
     }
     if negotiation.asked_format(exchange.request) == "html":
         page = html.landing_page(document, language=negotiation.language(exchange.request))
         return Response(stream.whole(page), headers=_page_headers(exchange))
     return _document(document)
+
+
+def _told(owner: Settings, seen: Iterable[str]) -> Mapping[str, Mapping[str, Any]]:
+    """What Dify says of the apps whose own keys are there: by the app's id its name, description and kind."""
+    ways = {
+        app_id: ServiceGateway(owner.service_url, key, endpoint_id="", user=access.GUEST.user)
+        for app_id, key in owner.app_keys.items()
+        if app_id in seen
+    }
+    if not ways:
+        return {}
+    with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
+        told = dict(zip(ways, pool.map(lambda way: (way.info(), way.kind()), ways.values()), strict=True))
+    return {
+        app_id: {"name": str(info.get("name") or ""), "description": str(info.get("description") or ""), "kind": kind}
+        for app_id, (info, kind) in told.items()
+        if info
+    }
 
 
 @_answering
@@ -191,7 +225,7 @@ def unknown(exchange: Exchange, values: Mapping[str, Any]) -> Response:
             "not_found",
             "No such route. Apps are run at /chat/<app_id>, /workflow/<app_id> and /completion/<app_id>; GET / lists them.",
         )
-    allow = ", ".join(["GET", "HEAD", "OPTIONS", *methods[1:]])
+    allow = ", ".join([*(["GET", "HEAD"] if "GET" in methods else []), "OPTIONS", *(set(methods) - {"GET"})])
     raise DuckError(405, "method_not_allowed", f"This route takes {allow}.", headers={"Allow": allow})
 
 
@@ -210,14 +244,25 @@ def _route(request: Request) -> str:
     return route if route in METHODS else "/?"
 
 
+def _way(exchange: Exchange, owner: Settings, dify: Gateway, user: str = "") -> Gateway:
+    """The way to the app: by its own key, for the caller's `user`, where the owner has given one; else the plugin's session."""
+    key = owner.app_keys.get(exchange.entry.app_id)
+    if not key:
+        return dify
+    caller = exchange.caller
+    user = caller.user if caller.guest else user or caller.user
+    exchange.entry.dify = own = ServiceGateway(owner.service_url, key, endpoint_id=dify.endpoint_id, user=user)
+    return own
+
+
 def _held(wanted: Asked, exchange: Exchange, owner: Settings, dify: Gateway) -> Run:
     """The run that is asked for, if it fits the app's form. Raises `DuckError` 400 that lists all that does not."""
     presets = owner.presets if wanted.run.app_id == owner.names.get(settings.DEFAULT) else {}
     form, is_new = dify.form(wanted.run.app_id)
-    run, faults = runs.hold(wanted, form, presets)
+    run, faults = runs.hold(wanted, form, presets, takes_files=dify.takes_files)
     if form and not is_new and len(faults) > len(wanted.faults):
         form, _ = dify.form(wanted.run.app_id, anew=True)
-        run, faults = runs.hold(wanted, form, presets)
+        run, faults = runs.hold(wanted, form, presets, takes_files=dify.takes_files)
     if exchange.view:
         exchange.view = replace(exchange.view, form=form, faults=by_field(faults))
     if faults:
@@ -239,7 +284,8 @@ def _asking(dify: Gateway, run: Run) -> Generator[Mapping[str, Any]]:
 def _fold(dify: Gateway, run: Run, exchange: Exchange) -> Mapping[str, Any]:
     """The same from a streaming run."""
     guest, source = exchange.caller.guest, dify.stream(run)
-    seen = stream.gather(guests.events(source) if guest else source, exchange.entry, blocking=False, guest=guest)
+    source = guests.events(source) if guest else source
+    seen = stream.gather(source, exchange.entry, blocking=False, guest=guest, silence_s=dify.silence_s)
     return events.fold(seen, run.kind)
 
 
@@ -252,7 +298,8 @@ def _stream(dify: Gateway, run: Run, exchange: Exchange, style: str) -> Response
         writer = Sse(numbered=exchange.request.method == "GET")
     elif style == "html":
         writer = Html(exchange.view)
-    body = stream.relay(guests.events(source) if guest else source, writer, exchange.entry, blocking=blocking, guest=guest)
+    seen = guests.events(source) if guest else source
+    body = stream.relay(seen, writer, exchange.entry, blocking=blocking, guest=guest, silence_s=dify.silence_s)
     headers = _page_headers(exchange) if style == "html" else STREAMS[style].headers
     return Response(body, headers={**headers, **_NOT_BUFFERED})
 
@@ -265,17 +312,20 @@ def _closing_events(dify: Gateway, run: Run) -> Generator[Event]:
 def _form_page(exchange: Exchange, name: str, wanted: Asked, dify: Gateway) -> Response:
     """The app's page, from which a person runs it."""
     form, _ = dify.form(wanted.run.app_id)
-    view = replace(_view(exchange.request, name, wanted), form=form)
+    view = replace(_view(exchange.request, name, wanted, dify), form=form)
     return Response(stream.whole(html.form_page(view)), headers=_page_headers(exchange))
 
 
-def _view(request: Request, name: str, wanted: Asked) -> View:
+def _view(request: Request, name: str, wanted: Asked, dify: Gateway) -> View:
     """What the app's page is about. What is wrong with the request, and the app's form, are still to be found out."""
-    address = _public_url(request)
+    address, info = _public_url(request), dify.info()
     return View(
         language=negotiation.language(request),
         kind=wanted.run.kind,
         name=name,
+        title=str(info.get("name") or ""),
+        description=str(info.get("description") or ""),
+        takes_files=dify.takes_files and wanted.run.kind != "workflow",
         action=f"../workflow/{quote(name, safe='')}" if _route(request) == "/duck/<app_id>" else "?",
         query=wanted.run.query,
         inputs=wanted.run.inputs,

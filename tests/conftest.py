@@ -1,10 +1,28 @@
-"""How many cases generated tests try: `make fuzz` tries many more than `make test`. Neither depends on how long one takes.
+"""What all tests share.
 
-`make test` tries the same ones each time, so that it says the same of the same code.
+`make fuzz` tries many more generated cases than `make test`, which tries the same ones each time, so that it says the same of the
+same code. Neither depends on how long one takes.
 """
 
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
 import hypothesis
+import pytest
 
 hypothesis.settings.register_profile("test", deadline=None, derandomize=True)
 hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=20_000)
 hypothesis.settings.load_profile("test")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _coverage_sees_all_threads() -> Iterator[None]:
+    """Coverage follows those of `threading` alone, and Duck starts some without it."""
+
+    def start(target: Callable[..., object], args: tuple[Any, ...]) -> None:
+        threading.Thread(target=target, args=args, daemon=True).start()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("_thread.start_new_thread", start)
+        yield

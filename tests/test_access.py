@@ -15,7 +15,7 @@ OTHER = "0b9a8c7d-1111-4222-8333-444455556666"
 CLOSED = settings.parse({})
 OPEN = settings.parse(SETTINGS)
 HOST = "dify.example.com"
-HOLDER = Caller(guest=False, explicit=True)
+HOLDER = Caller(guest=False, explicit=True, user="key-1")
 
 
 def basic(password: str, user: str = "me") -> dict[str, str]:

@@ -78,8 +78,8 @@ TEXTS = {
     "the model failed": (dify("Incorrect API key"), "chat", "", 502, "completion_request_error", "Incorrect API key"),
     "the chatflow failed": (dify(RUN_FAILED), "chat", "", 502, "completion_request_error", RUN_FAILED),
     "other fault": (FAULT, "workflow", "", 502, "completion_request_error", "Internal Server Error"),
-    "completion": (FAULT, "completion", "", 502, "completion_unavailable", "/workflow/<app_id>"),
-    "completion, in another order": (NO_COMPLETION, "completion", "", 502, "completion_unavailable", "/workflow/<app_id>"),
+    "completion": (FAULT, "completion", "", 502, "completion_unavailable", "app_keys"),
+    "completion, in another order": (NO_COMPLETION, "completion", "", 502, "completion_unavailable", "app_keys"),
     "too many runs": (LIMIT, "chat", "", 429, "rate_limit_error", "Too many requests."),
 }
 INPUTS = (

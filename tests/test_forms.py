@@ -49,6 +49,14 @@ def test_a_workflows_form() -> None:
         sizes={"image": 10 << 20, "document": 15 << 20, "audio": 50 << 20, "video": 100 << 20, "custom": 15 << 20},
         opening="Hello, how can I help?",
         suggestions=("What can you do?",),
+        files=Variable(
+            name="files",
+            control="file-list",
+            max_length=3,
+            file_types=("image", "document"),
+            file_extensions=("jpg", "jpeg", "png", "gif", "webp", "svg"),
+            file_methods=both,
+        ),
     )
     assert form.file_names == ["doc", "pics"]
 

@@ -54,6 +54,8 @@ def test_a_key_is_a_secret() -> None:
         "public_apps": "text-input",
         "public_rate": "text-input",
         "allowed_origins": "text-input",
+        "service_api_url": "text-input",
+        "app_keys": "secret-input",
     }
 
 
@@ -72,12 +74,13 @@ def test_the_console_lists_the_routes_that_do_something() -> None:
         ("/completion/<app_id>", "GET"),
         ("/completion/<app_id>", "POST"),
         ("/parameters/<app_id>", "GET"),
+        ("/stop/<app_id>", "POST"),
     }
 
 
 def test_every_path_is_answered_for_every_method_that_the_daemon_passes_on() -> None:
     rules = Map([Rule(row["path"], methods=[row["method"]], endpoint="x") for row in GROUP["endpoints"]]).bind("host")
-    for path in ("/", "/x", "/chat/x", "/chat/a/b", "/duck/x", "/parameters/x"):
+    for path in ("/", "/x", "/chat/x", "/chat/a/b", "/duck/x", "/parameters/x", "/stop/x"):
         for method in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"):
             assert rules.match(path, method)
 

@@ -279,3 +279,62 @@ def test_origins_are_kept_as_browsers_write_them(text: str, origins: set[str], *
     assert (set(parsed.origins), parsed.any_origin) == (origins, any_origin)
     assert all(parsed.lists(origin) and parsed.lists(origin.upper()) for origin in origins)
     assert not any(map(parsed.lists, (None, "", "null", "https://evil.example", "*")))
+
+
+# Apps' own keys
+
+
+@pytest.mark.parametrize(
+    ("url", "base"),
+    [
+        ("https://api.dify.ai/v1", "https://api.dify.ai/v1"),
+        (" https://api.dify.ai/v1/ ", "https://api.dify.ai/v1"),
+        ("http://nginx", "http://nginx/v1"),
+        ("http://nginx/", "http://nginx/v1"),
+        ("http://[::1]:5001/dify/v1", "http://[::1]:5001/dify/v1"),
+    ],
+)
+def test_the_address_of_the_service_api(url: str, base: str) -> None:
+    parsed = settings.parse({"service_api_url": url, "app_keys": f"{A}=app-1"})
+    assert (parsed.service_url, parsed.app_keys) == (base, {A: "app-1"})
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["nginx/v1", "ftp://x/v1", "https://", "https://u:p@x/v1", "https://x/v1?a=b", "https://x/#a", "https://[", "http://x:y/"],
+)
+def test_what_is_no_address_of_a_service_api(url: str) -> None:
+    with pytest.raises(DuckError, match=r"service_api_url: must be like https://api\.dify\.ai/v1") as caught:
+        settings.parse({"service_api_url": url})
+    assert caught.value.code == "invalid_settings"
+
+
+def test_each_app_has_its_own_key() -> None:
+    apps = {"apps": f"one={A}, {B}", "default_app": {"app_id": B}, "service_api_url": "https://x.example"}
+    keys = {A: "app-a_1-x", B: "app-b"}
+    for text in (f"one=app-a_1-x,{B}=app-b", "one=app-a_1-x default=app-b", f" {A.upper()}=app-a_1-x\n, {B}=app-b,"):
+        assert settings.parse({**apps, "app_keys": text}).app_keys == keys
+    assert settings.parse({"app_keys": "", "service_api_url": None}).app_keys == {}
+    assert NEEDLE not in repr(settings.parse({**apps, "app_keys": f"one=app-{NEEDLE}"}))
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (f"one=app-1, two=app-{NEEDLE}", "entry 2 must be alias=app-"),
+        (f"0b9a8c7d-0000-4222-8333-444455556666=app-{NEEDLE}", "entry 1 must be alias=app-"),
+        (f"app-{NEEDLE}", "entry 1 must be alias=app-"),
+        (f"one={NEEDLE}", "entry 1 must be alias=app-"),
+        (f"one=app-ü{NEEDLE}", "entry 1 must be alias=app-"),
+        (f"one=app-1, {A}=app-{NEEDLE}", "the app in entry 2 has a key already"),
+    ],
+)
+def test_a_key_that_is_none_or_of_no_app_is_told_by_its_place(text: str, fault: str) -> None:
+    with pytest.raises(DuckError, match=fault) as caught:
+        settings.parse({"apps": f"one={A}", "service_api_url": "https://x.example", "app_keys": text})
+    assert NEEDLE not in caught.value.message
+
+
+def test_keys_without_an_address_are_of_no_use() -> None:
+    with pytest.raises(DuckError, match="service_api_url: needed for the keys in app_keys"):
+        settings.parse({"app_keys": f"{A}=app-1"})

@@ -50,6 +50,7 @@ class World:
         self.time = 0.0
         self.began = self.heard = 0.0
         self.blocking = blocking
+        self.silence_s: float = limits.SILENCE_S
         self.guest = False
         self.opened = self.closed = False
         self.entry = Entry(method="POST", route="/chat/<app_id>")

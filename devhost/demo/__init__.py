@@ -25,6 +25,7 @@ ALIASES = [*chats.apps(), *workflows.apps(), *troubles.apps()]
 IDS = {alias: f"d0c0ffee-0000-4000-8000-{number:012}" for number, alias in enumerate(ALIASES, start=1)}
 KEY = "demo-key"
 LOCKED = "completion"  # which needs it
+BY_KEY = ("chatbot", "completion")  # apps that the demo's plugin reaches by their own keys
 
 
 def settings(apps: Iterable[str] | None = None) -> dict[str, Any]:
@@ -41,6 +42,16 @@ def settings(apps: Iterable[str] | None = None) -> dict[str, Any]:
     }
 
 
+def app_keys() -> dict[str, str]:
+    """Keys of Dify's Service API, each with the id of the app that it opens."""
+    return {f"app-demo-{alias}": app_id for alias, app_id in IDS.items()}
+
+
+def own_keys(api_url: str) -> dict[str, Any]:
+    """Settings by which some of the apps are reached by their own keys, at a Service API."""
+    return {"service_api_url": api_url, "app_keys": ", ".join(f"{alias}=app-demo-{alias}" for alias in BY_KEY)}
+
+
 def hints(url: str) -> list[str]:
     """What to open, and commands that try Duck's routes."""
     call = f"curl -N -H 'Authorization: Bearer {KEY}'"
@@ -55,6 +66,7 @@ def hints(url: str) -> list[str]:
         f"  {post} '{{\"query\": \"a duck on a pond\"}}' '{url}/chat/agent?format=ndjson'",
         f'  {post} \'{{"inputs": {{"text": "Rain is coming."}}}}\' \'{url}/workflow/workflow?format=text\'',
         f"  curl -N -F text='Rain is coming.' -F doc=@README.md '{url}/workflow/workflow?format=text'",
+        f"  curl -N -F query='What is this?' -F files=@README.md {url}/chat/chatbot",
         f"  {call} -d topic=rain {url}/completion/{LOCKED}",
         f"  {call} '{url}/duck/workflow?text=Rain+is+coming.'",
         f"  {call} {url}/",

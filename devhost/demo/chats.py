@@ -22,6 +22,14 @@ RESOURCE: Event = json.loads("""{
     "word_count": 14, "segment_position": 4, "index_node_hash": "8f0d5e1c", "page": null, "doc_metadata": {"author": "docs"},
     "title": null, "files": null, "summary": null
 }""") | {"content": f"{QUOTE} For the staff alone: the spare key hangs behind the duck's portrait."}
+ANY: Event = {  # files that a chat takes
+    "image": {"enabled": True, "number_limits": 3, "transfer_methods": ["remote_url", "local_file"]},
+    "enabled": True,
+    "allowed_file_types": ["image", "document"],
+    "allowed_file_extensions": [],
+    "allowed_file_upload_methods": ["remote_url", "local_file"],
+    "number_limits": 3,
+}
 THOUGHT: Event = {"thought": "", "observation": "", "tool": "", "tool_labels": {}, "tool_input": "", "message_files": []}
 PICTURE = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 200 150" fill="{colour}">
 <circle cx="130" cy="45" r="24"/><ellipse cx="90" cy="90" rx="60" ry="32"/><path d="M150 40l34 8-34 10z" fill="#f80"/>
@@ -39,12 +47,20 @@ def apps() -> dict[str, App]:
     greeting = "Hello! What would you like to know?"
     asking = ["What is an endpoint plugin?", "How do I continue this conversation?"]
     return {
-        "chatbot": conversing("chat", _chatbot, form(name, tone, opening_statement=greeting, suggested_questions=asking)),
+        "chatbot": replace(
+            conversing(
+                "chat", _chatbot, form(name, tone, opening_statement=greeting, suggested_questions=asking, file_upload=ANY)
+            ),
+            name="Chatbot",
+            description="Knows how an answer travels, and what you have attached.",
+        ),
         "agent": conversing("agent-chat", _agent, form(style, opening_statement="What shall I draw?")),
         "chatflow": conversing("advanced-chat", _chatflow, form(manner)),
-        "completion": App(mode="completion", script=say(HAIKU), form=topic),
+        "completion": App(mode="completion", script=say(HAIKU), form=topic, name="Haiku", description="Writes three lines."),
         # Dify 1.16 answers every call of a completion app from a plugin like this.
-        "completion-today": App(mode="completion", script=[UNKNOWN_ERROR], form=topic),
+        "completion-today": App(
+            mode="completion", script=lambda call: say(HAIKU)(call) if call.by_key else iter([UNKNOWN_ERROR]), form=topic
+        ),
     }
 
 
@@ -73,10 +89,18 @@ def _chatbot(call: Call, turn: int) -> Iterator[Step]:
         f"2. the plugin writes them out,\n3. you read along.\n\nThis was turn {turn} of our conversation. "
         "Send its `conversation_id` with your next question, and I will remember."
     )
+    if call.attached:
+        answer += "\n\nYou attached:\n\n" + "\n".join(f"- {_about(file)}" for file in call.attached)
     message = Message(call)
     yield Pause(THINK_S)
     yield from message.say(answer)
     yield message.end(answer)
+
+
+def _about(file: Event) -> str:
+    if file["transfer_method"] == "remote_url":
+        return f"a link, {file['url']}"
+    return f"{file['filename']}, {file['mime_type']}, {file['size']} bytes"
 
 
 def _agent(call: Call, turn: int) -> Iterator[Step]:

@@ -28,7 +28,8 @@ AUTHORIZED = {"Authorization": f"Bearer {KEY}"}
 LIMITS = Limits(race_s=0.02)  # in which the real daemon cuts locally; 0.05 would leave less room for a machine that stalls
 DEADLINE_S = 60  # of one request: a test that waits longer has hung
 CHROMIUM = "--no-sandbox --disable-gpu --disable-quic --disable-background-networking --disable-component-update --disable-sync"
-WAYS = ("local", "stock", "remote", "serverless", "package")  # stock: local, on the SDK's own transport
+# `stock` is local, on the SDK's own transport; `key` is local, and apps are reached by their own keys.
+WAYS = ("local", "stock", "key", "remote", "serverless", "package")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,9 @@ class Duck:
         """Puts an app into the workspace and gives its id."""
         app_id = str(uuid.uuid4())
         self.host.apps[app_id] = app
+        if self.way == "key":
+            self.host.app_keys[f"app-{app_id}"] = app_id
+            self.host.settings["app_keys"] = ", ".join(f"{each}={key}" for key, each in self.host.app_keys.items())
         return app_id
 
     def post(self, kind: str, app: App, **options: Any) -> httpx.Response:
@@ -104,6 +108,8 @@ def serving(way: str, temporary: pytest.TempPathFactory) -> Iterator[Duck]:
                 host = stack.enter_context(Devhost(folder, settings={"api_key": KEY}, limits=LIMITS, python=python))
             case _:
                 host = stack.enter_context(Devhost(ROOT, settings={"api_key": KEY}, limits=LIMITS))
+        if way == "key":
+            host.settings["service_api_url"] = host.api_url
         client = stack.enter_context(httpx.Client(base_url=host.url, headers=AUTHORIZED, timeout=DEADLINE_S))
         yield Duck(host, client, way)
         assert host.runtime.starts == 1, "a request has killed the plugin"

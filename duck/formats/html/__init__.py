@@ -140,7 +140,7 @@ def _render(template: str, view: View, **more: Any) -> str:
 def _top(view: View, *, home: str = "../", title: str = "") -> str:
     if view.part:
         return ""
-    return _render("top.html", view, title=title or view.name or "Duck", home=home, css=Markup(_CSS))  # noqa: S704 - the page's own
+    return _render("top.html", view, title=title or view.title or view.name or "Duck", home=home, css=Markup(_CSS))  # noqa: S704 - the page's own
 
 
 def _turns(view: View) -> str:

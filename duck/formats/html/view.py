@@ -21,15 +21,19 @@ type Turn = tuple[str, str]
 class View:
     """An app's page.
 
-    `name` is what the route calls the app, `action` where its form posts to. `form` is None where it cannot be had. `query`,
-    `inputs` and `conversation_id` are what the request says, `turns` the conversation so far as the page has kept it: for show,
-    and for nothing else. `faults` are what is wrong with the request, by the names of its fields. Pictures on `origin` are shown;
-    others would tell their host who reads. A page that stays where it is asks for the `part` that is new alone.
+    `name` is what the route calls the app, `title` and `description` what Dify does, where that is known; `action` is where its
+    form posts to. `form` is None where it cannot be had. `query`, `inputs` and `conversation_id` are what the request says,
+    `turns` the conversation so far as the page has kept it: for show, and for nothing else. `faults` are what is wrong with the
+    request, by the names of its fields. Pictures on `origin` are shown; others would tell their host who reads. With
+    `takes_files` files may be sent besides the inputs. A page that stays where it is asks for the `part` that is new alone.
     """
 
     language: str = ENGLISH
     kind: Kind = "workflow"
     name: str = ""
+    title: str = ""
+    description: str = ""
+    takes_files: bool = False
     action: str = "?"
     form: Form | None = None
     query: str = ""
@@ -49,6 +53,11 @@ class View:
     def variables(self) -> Sequence[Variable]:
         """The inputs that the page asks for."""
         return [variable for variable in self.form.variables if not variable.hidden] if self.form else []
+
+    @property
+    def files(self) -> Variable | None:
+        """What the page asks for besides the inputs, if anything."""
+        return self.form.files if self.form and self.takes_files else None
 
     @property
     def unasked(self) -> Mapping[str, str]:
@@ -75,7 +84,8 @@ class View:
     @property
     def other_faults(self) -> Sequence[str]:
         """What is wrong with none of the inputs that the page asks for."""
-        shown = {f"inputs.{variable.name}" for variable in self.variables} | ({"query"} if self.is_chat else set())
+        shown = {f"inputs.{variable.name}" for variable in self.variables}
+        shown |= ({"query"} if self.is_chat else set()) | ({"files"} if self.files else set())
         return [f"{name}: {fault}" if name else fault for name, fault in self.faults.items() if name not in shown]
 
     def turns_with(self, turn: Turn) -> str:

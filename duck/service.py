@@ -1,0 +1,179 @@
+"""The way to an app by its own key: Dify's Service API, over HTTP.
+
+It carries what a plugin's session cannot: completion apps, files for every app, users of their own, and the end of a run. Neither
+the key nor the address is in anything that leaves this module, not even in the log.
+"""
+
+import contextlib
+import itertools
+import logging
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from duck import errors, events, limits, parsing
+from duck.errors import DuckError
+from duck.events import Kind
+from duck.files import File, Upload
+from duck.gateway import AppGateway
+from duck.known import KnownForms
+from duck.runs import Mode, Run
+
+log = logging.getLogger("duck")
+
+_RUNS: Mapping[Kind, str] = {"chat": "/chat-messages", "completion": "/completion-messages", "workflow": "/workflows/run"}
+_STOPS: Mapping[Kind, str] = {"chat": "/chat-messages", "completion": "/completion-messages", "workflow": "/workflows/tasks"}
+_KINDS: Mapping[str, Kind] = {
+    **dict.fromkeys(("chat", "agent-chat", "advanced-chat"), "chat"),
+    "workflow": "workflow",
+    "completion": "completion",
+}
+ERROR_BLOCKS = 16  # of an answer that is none: an error is small, and what else is there may have no end
+
+_INFOS = KnownForms()
+# One for all runs: Duck's own places are their limit. It follows no redirect: a key is for the host that its owner has named.
+_CLIENT = httpx.Client(limits=httpx.Limits(max_connections=None, max_keepalive_connections=20), follow_redirects=False)
+
+
+class ServiceGateway(AppGateway):
+    """Runs one app by its `key`, for one `user`; `url` is the API's base."""
+
+    silence_s = limits.LIFE_S  # of events; whether Dify is still there its pings tell
+    takes_files = True
+
+    def __init__(self, url: str, key: str, *, endpoint_id: str, user: str) -> None:
+        super().__init__(endpoint_id)
+        self._url = url
+        self._key_of_app = key
+        self._user = user
+
+    def upload(self, file: File) -> Upload:
+        """See `Gateway`."""
+        part = {"file": (file.name, file.content, file.mimetype)}
+        with self._asked("POST", "/files/upload", limits.SERVICE_UPLOAD_S, files=part, data={"user": self._user}) as response:
+            stored = _object(response)
+        return Upload(by_id={"type": file.kind, "transfer_method": "local_file", "upload_file_id": stored.get("id")}, by_url=None)
+
+    def info(self) -> Mapping[str, Any]:
+        """What the app is: {name, description, mode, …}, up to a minute old; empty where Dify does not tell."""
+        try:
+            return _INFOS.parameters(self._key(""), self._info)
+        except DuckError:  # which is in the log, and keeps nobody from running the app
+            return {}
+
+    def kind(self) -> Kind | None:
+        """The app's kind, None where Dify does not tell."""
+        return _KINDS.get(str(self.info().get("mode")))
+
+    def stop(self, task_id: str) -> None:
+        """See `Gateway`. Dify says yes to any run of this user's: also to one that is over, or never was."""
+        if (kind := self.kind()) is None:
+            raise errors.service_unreachable()
+        self._stop(task_id, kind)
+
+    def _stop(self, task_id: str, kind: Kind) -> None:
+        path = f"{_STOPS[kind]}/{quote(task_id, safe='')}/stop"
+        with self._asked("POST", path, limits.PARAMETERS_SILENCE_S, json={"user": self._user}) as response:
+            _object(response)
+
+    def _events(self, run: Run) -> Generator[Any]:
+        task_id, ended = "", False
+        try:
+            with self._asked(
+                "POST", _RUNS[run.kind], limits.SERVICE_SILENCE_S, run, json=self._body(run, "streaming")
+            ) as response:
+                if not response.headers.get("content-type", "").startswith("text/event-stream"):
+                    raise errors.no_service()
+                for event in _data(response.iter_bytes()):
+                    if events.is_event(event):
+                        task_id = task_id or str(event.get("task_id") or "")
+                        ended = ended or events.ends(event)
+                    yield event
+        finally:  # whoever does not read to the end wants no more of it
+            if task_id and not ended:
+                with contextlib.suppress(DuckError):  # which is in the log
+                    self._stop(task_id, run.kind)
+
+    def _answer(self, run: Run) -> Mapping[str, Any]:
+        with self._asked("POST", _RUNS[run.kind], limits.BLOCKING_SILENCE_S, run, json=self._body(run, "blocking")) as response:
+            return _object(response)
+
+    def _fetch(self, app_id: str) -> Mapping[str, Any]:
+        del app_id  # the key is of one app
+        with self._asked("GET", "/parameters", limits.PARAMETERS_SILENCE_S) as response:
+            return _object(response)
+
+    def _info(self) -> Mapping[str, Any]:
+        with self._asked("GET", "/info", limits.PARAMETERS_SILENCE_S) as response:
+            return _object(response)
+
+    def _key(self, app_id: str) -> tuple[str, ...]:
+        return (*super()._key(app_id), self._key_of_app)  # with another key it is asked anew
+
+    def _body(self, run: Run, mode: Mode) -> dict[str, Any]:
+        chat = {"query": run.query, "conversation_id": run.conversation_id} if run.kind == "chat" else {}
+        return {"inputs": dict(run.inputs), "response_mode": mode, "user": self._user, "files": [*run.files], **chat}
+
+    @contextlib.contextmanager
+    def _asked(
+        self, method: str, path: str, patience_s: float, run: Run | None = None, **content: Any
+    ) -> Iterator[httpx.Response]:
+        """Dify's answer, once it is known to be no error. Raises `DuckError`, also for what goes wrong while it is read."""
+        timeout = httpx.Timeout(limits.SERVICE_CONNECT_S, read=patience_s, write=limits.SERVICE_UPLOAD_S)
+        headers = {"Authorization": f"Bearer {self._key_of_app}"}
+        try:
+            with _CLIENT.stream(method, self._url + path, headers=headers, timeout=timeout, **content) as response:
+                if not response.is_success:
+                    raise self._refusal(response, run)
+                yield response
+        except httpx.HTTPError as error:
+            raise _failure(error) from None
+
+    def _refusal(self, response: httpx.Response, run: Run | None) -> DuckError:
+        """What Dify's error, or whatever else is at the address, means."""
+        read = itertools.islice(response.iter_bytes(), ERROR_BLOCKS)
+        answer = _json(b"".join(read))
+        answer = answer if isinstance(answer, dict) else {}
+        kind = run.kind if run else ""
+        if run and answer.get("code") == f"not_{kind}_app" and (actual := self.kind()):
+            return errors.wrong_route(kind, actual)
+        return errors.from_service(response.status_code, answer, kind=kind, conversation_id=run.conversation_id if run else "")
+
+
+def _failure(error: httpx.HTTPError) -> DuckError:
+    """What a connection that does not come about, or breaks, means."""
+    log.warning("Dify's Service API: %s", type(error).__name__)  # its text, and those of its causes, name the address
+    match error:
+        case httpx.ReadTimeout():
+            return errors.service_silent()
+        case httpx.ReadError() | httpx.RemoteProtocolError() | httpx.DecodingError():
+            return errors.interrupted()
+    return errors.service_unreachable()
+
+
+def _data(blocks: Iterable[bytes]) -> Iterator[Any]:
+    """The values of a stream of server-sent events, each of which Dify writes as one line of JSON."""
+    rest = b""
+    for block in blocks:
+        *lines, rest = (rest + block).split(b"\n")
+        for line in lines:
+            if line.startswith(b"data:"):
+                yield _json(line[5:])
+
+
+def _object(response: httpx.Response) -> dict[str, Any]:
+    """A whole answer. Raises `DuckError` for one that is no object: something else answers there."""
+    value = _json(response.read())
+    if not isinstance(value, dict):
+        raise errors.no_service()
+    return value
+
+
+def _json(text: bytes) -> Any:
+    """A value, None for what is no JSON."""
+    try:
+        return parsing.json(text)
+    except ValueError:
+        return None

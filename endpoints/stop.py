@@ -1,0 +1,17 @@
+"""POST /stop/<app_id>."""
+
+from collections.abc import Mapping
+
+from dify_plugin import Endpoint
+from werkzeug import Request, Response
+
+from duck import web
+from duck.gateway import SessionGateway
+
+
+class Stop(Endpoint):
+    """Ends a run."""
+
+    def _invoke(self, r: Request, values: Mapping, settings: Mapping) -> Response:
+        dify = SessionGateway(self.session)
+        return web.stop(r, values["app_id"], settings, dify)

@@ -1,0 +1,420 @@
+"""Apps that are reached by their own keys, through a Service API that plays a script."""
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from typing import Any
+
+import httpx
+import pytest
+
+from duck import gateway, service, web
+from duck.known import KnownForms
+from tests.support import APP, BROWSER, KEY, Dify, body_of, call, json_of, make_request, page_of, recorded, sample
+
+URL, SECRET = "https://api.example:8443/v1", "app-one-two"
+SETTINGS = {"api_key": f"{KEY}, another-right-key", "service_api_url": URL, "app_keys": f"{APP}={SECRET}"}
+FORM = {
+    "user_input_form": [{"file": {"variable": "doc", "label": "Document"}}],
+    "file_upload": {"enabled": True, "allowed_file_types": ["image"], "number_limits": 2},
+}
+INFO = {"name": "Support <desk>", "description": "Answers", "mode": "chat", "tags": [], "author_name": "x"}
+
+type Respond = Callable[[httpx.Request], httpx.Response]
+
+
+def sse(*events: Any, before: bytes = b"event: ping\n\n", after: bytes = b"") -> httpx.Response:
+    """A stream of events, as Dify sends one."""
+    body = before + b"".join(b"data: " + json.dumps(event).encode() + b"\n\n" for event in events) + after
+    return httpx.Response(200, headers={"Content-Type": "text/event-stream; charset=utf-8"}, content=body)
+
+
+def refused(status: int, code: str, message: str = "") -> httpx.Response:
+    return httpx.Response(status, json={"code": code, "message": message, "status": status})
+
+
+def _chat(request: httpx.Request) -> httpx.Response:
+    if json.loads(request.content)["response_mode"] == "blocking":
+        return httpx.Response(200, json=recorded("chat.blocking"))
+    return sse(*sample("chat"))
+
+
+class Api:
+    """A Service API: answers by path, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.requests: list[httpx.Request] = []
+        self.answers: dict[str, Any] = {
+            "/parameters": {"user_input_form": []},
+            "/info": INFO,
+            "/chat-messages": _chat,
+            "/completion-messages": lambda _: sse(*sample("completion")),
+            "/workflows/run": lambda _: sse(*sample("workflow")),
+        }
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        request.read()
+        self.requests.append(request)
+        path = request.url.path.removeprefix("/v1")
+        answer = {"result": "success"} if path.endswith("/stop") else self.answers[path]
+        if isinstance(answer, Exception):
+            raise answer
+        if callable(answer):
+            response: httpx.Response = answer(request)
+            return response
+        return httpx.Response(200, json=answer) if isinstance(answer, dict) else answer
+
+    def bodies(self, path: str) -> list[dict[str, Any]]:
+        return [json.loads(request.content) for request in self.requests if request.url.path == "/v1" + path]
+
+    def paths(self) -> list[str]:
+        return [request.url.path.removeprefix("/v1") for request in self.requests]
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
+    """The API of the app; nothing is known of it yet."""
+    api = Api()
+    with httpx.Client(transport=httpx.MockTransport(api)) as client:
+        monkeypatch.setattr(service, "_CLIENT", client)
+        monkeypatch.setattr(service, "_INFOS", KnownForms())
+        yield api
+
+
+def ask(kind: Any = "chat", **options: Any) -> Any:
+    return call(Dify(), kind, settings=options.pop("settings", SETTINGS), **options)
+
+
+# Runs
+
+
+@pytest.mark.parametrize("kind", ["chat", "completion", "workflow"])
+def test_a_run_streams_what_dify_streams(api: Api, kind: Any) -> None:
+    response = ask(kind, query_string="format=ndjson", json={"query": "hi"} if kind == "chat" else {})
+    assert [json.loads(line) for line in body_of(response).splitlines()] == sample(kind)
+    request = api.requests[-1]
+    assert str(request.url).startswith(URL)
+    assert request.headers["Authorization"] == f"Bearer {SECRET}"
+    chat = {"query": "hi", "conversation_id": ""} if kind == "chat" else {}
+    [body] = api.bodies(request.url.path.removeprefix("/v1"))
+    assert body.pop("user").startswith("key-")
+    assert body == {"inputs": {}, "response_mode": "streaming", "files": [], **chat}
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"), [("chat", "/chat-messages"), ("completion", "/completion-messages"), ("workflow", "/workflows/run")]
+)
+def test_a_blocking_run_gives_what_dify_answers(api: Api, kind: Any, path: str) -> None:
+    api.answers[path] = recorded(f"{kind}.blocking")
+    response = ask(kind, json={"query": "hi"} if kind == "chat" else {})
+    assert (response.status_code, json_of(response)) == (200, recorded(f"{kind}.blocking"))
+    assert api.bodies(path)[0]["response_mode"] == "blocking"
+
+
+def test_an_agent_that_cannot_block_is_folded(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gateway, "_streams_only", set())
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if json.loads(request.content)["response_mode"] == "blocking":
+            return refused(400, "invalid_param", "Agent Chat App does not support blocking mode")
+        return sse(*sample("agent-chat"))
+
+    api.answers["/chat-messages"] = answer
+    assert json_of(ask())["mode"] == "agent-chat"
+
+
+def test_other_apps_are_reached_through_the_session(api: Api) -> None:
+    dify = Dify(sample("chat"))
+    other = "3d7b1c9e-4f6a-4e83-b0a5-9e8d7c6b5a44"
+    assert call(dify, settings=SETTINGS, app=other, query_string="format=ndjson").status_code == 200
+    assert len(dify.calls) == 1
+    assert api.requests == []
+
+
+# Users
+
+
+@pytest.mark.parametrize(
+    ("options", "user"),
+    [
+        ({"json": {"query": "hi", "user": "ann"}}, "ann"),
+        ({"json": {"query": "hi", "user": "ann"}, "key": None}, "public"),
+        ({"key": None}, "public"),
+    ],
+)
+def test_a_run_belongs_to_its_user(api: Api, options: dict[str, Any], user: str) -> None:
+    ask(settings={**SETTINGS, "public_apps": APP}, **options)
+    assert [body["user"] for body in api.bodies("/chat-messages")] == [user]
+
+
+def test_all_who_hold_one_key_are_one_user_and_the_key_is_not_told(api: Api) -> None:
+    for key in (KEY, KEY, "another-right-key"):
+        ask(key=key)
+    ask(key=None, headers={"X-API-Key": KEY})
+    first, again, other, by_header = (body["user"] for body in api.bodies("/chat-messages"))
+    assert first == again == by_header != other
+    assert not any(key in user for key in (KEY, "another-right-key") for user in (first, other))
+
+
+# Files
+
+
+def test_a_chat_takes_files_besides_its_inputs(api: Api) -> None:
+    api.answers |= {"/parameters": FORM, "/files/upload": httpx.Response(201, json={"id": "u1"})}
+    data = {"query": "hi", "files": [(BytesIO(b"GIF"), "a.gif"), (BytesIO(b"PNG"), "b.png")], "user": "ann"}
+    assert ask(data=data).status_code == 200
+    local = {"type": "image", "transfer_method": "local_file", "upload_file_id": "u1"}
+    assert [body["files"] for body in api.bodies("/chat-messages")] == [[local, local]]
+    uploads = [request.content for request in api.requests if request.url.path.endswith("/files/upload")]
+    assert sorted(b"GIF" in upload for upload in uploads) == [False, True]
+    assert all(b'name="user"\r\n\r\nann\r\n' in upload for upload in uploads)
+
+
+@pytest.mark.parametrize(
+    ("options", "files"),
+    [
+        ({"json": {"query": "hi", "files": ["https://x.example/a.png"]}}, [("image", "https://x.example/a.png")]),
+        ({"data": {"query": "hi", "files": "https://x.example/a.png"}}, [("image", "https://x.example/a.png")]),
+        ({"data": {"query": "hi", "files": '["https://x.example/a.png"]'}}, [("image", "https://x.example/a.png")]),
+        ({"json": {"query": "hi", "files": []}}, []),
+        ({"json": {"query": "hi", "files": None}}, []),
+    ],
+)
+def test_a_file_may_be_a_link(api: Api, options: dict[str, Any], files: list[tuple[str, str]]) -> None:
+    api.answers["/parameters"] = FORM
+    assert ask(**options).status_code == 200
+    sent = [{"type": kind, "transfer_method": "remote_url", "url": url} for kind, url in files]
+    assert [body["files"] for body in api.bodies("/chat-messages")] == [sent]
+
+
+@pytest.mark.parametrize(
+    ("kind", "form", "files", "fault"),
+    [
+        ("chat", {"user_input_form": []}, ["https://x.example/a.png"], "files: this app takes none"),
+        (
+            "chat",
+            {"user_input_form": [], "file_upload": {"image": {"enabled": False}}},
+            ["https://x.example/a.png"],
+            "this app takes none",
+        ),
+        ("chat", FORM, ["https://x.example/a.pdf"], "files: takes image; a.pdf is none of that"),
+        ("chat", FORM, ["https://x.example/a.png"] * 3, "files: takes 2 files, 3 were given"),
+        ("chat", FORM, "[", "files: must be a JSON object"),
+        ("chat", FORM, {"a": 1}, "files: must be a list of files"),
+        ("chat", FORM, [{"transfer_method": "local_file", "upload_file_id": "x"}], "files: must be a link"),
+        ("workflow", FORM, ["https://x.example/a.png"], "files: Dify takes none from plugins; this app takes them as inputs doc"),
+    ],
+)
+def test_files_that_the_app_does_not_take_are_refused(api: Api, kind: Any, form: Any, files: Any, fault: str) -> None:
+    api.answers["/parameters"] = form
+    response = ask(kind, json={"query": "hi", "files": files} if kind == "chat" else {"files": files})
+    assert response.status_code == 400
+    assert fault in json_of(response)["message"]
+    assert set(api.paths()) == {"/parameters"}
+
+
+def test_the_pictures_of_old_and_an_app_whose_form_is_not_to_be_had(api: Api) -> None:
+    api.answers["/parameters"] = {
+        "user_input_form": [],
+        "file_upload": {"image": {"enabled": True, "number_limits": 3, "transfer_methods": ["remote_url"]}},
+    }
+    assert ask(json={"query": "hi", "files": ["https://x.example/a.png"]}).status_code == 200
+    api.answers["/parameters"] = refused(400, "app_unavailable", "App unavailable")
+    settings = {**SETTINGS, "app_keys": f"{APP}=app-three"}
+    assert ask(json={"query": "hi", "files": ["https://x.example/a.xyz"]}, settings=settings).status_code == 200
+
+
+def test_a_file_of_an_input_is_uploaded_for_its_user(api: Api) -> None:
+    api.answers |= {"/parameters": FORM, "/files/upload": httpx.Response(201, json={"id": "u1"})}
+    assert ask("workflow", data={"doc": (BytesIO(b"%PDF"), "a.pdf"), "response_mode": "streaming"}).status_code == 200
+    [body] = api.bodies("/workflows/run")
+    assert body["inputs"] == {"doc": {"type": "document", "transfer_method": "local_file", "upload_file_id": "u1"}}
+
+
+# The end of a run
+
+
+def test_a_run_that_nobody_reads_on_is_stopped(api: Api) -> None:
+    api.answers["/chat-messages"] = lambda _: sse(*sample("chat")[:-1])
+    response = ask(query_string="format=ndjson")
+    assert b"stream_interrupted" in body_of(response)
+    task = sample("chat")[0]["task_id"]
+    assert api.paths()[-1] == f"/chat-messages/{task}/stop"
+    assert api.bodies(f"/chat-messages/{task}/stop")[0]["user"] == api.bodies("/chat-messages")[0]["user"]
+
+
+def test_a_run_whose_stop_fails_has_its_own_error_all_the_same(api: Api) -> None:
+    task = sample("workflow")[0]["task_id"]
+    run = service.ServiceGateway(URL, SECRET, endpoint_id="e", user="u")
+    api.answers["/workflows/run"] = lambda _: sse(sample("workflow")[0])
+    api.answers["/info"] = {"mode": "workflow"}
+    run.stop(f"{task}/..")
+    assert api.requests[-1].url.raw_path == f"/v1/workflows/tasks/{task}%2F../stop".encode()
+
+
+def test_a_run_is_stopped_by_its_task(api: Api) -> None:
+    request = make_request(path=f"/stop/{APP}", json={"task_id": "t1", "user": "ann"})
+    response = web.stop(request, APP, SETTINGS, Dify().gateway())
+    assert (response.status_code, json_of(response)) == (200, {"result": "success"})
+    assert api.bodies("/chat-messages/t1/stop") == [{"user": "ann"}]
+
+
+@pytest.mark.parametrize(
+    ("settings", "body", "status", "message"),
+    [
+        (SETTINGS, {}, 400, "task_id: required"),
+        (SETTINGS, {"task_id": 7}, 400, "task_id: must be a text"),
+        ({"api_key": KEY}, {"task_id": "t"}, 400, "app_keys"),
+        ({**SETTINGS, "api_key": ""}, {"task_id": "t"}, 401, "No API key"),
+    ],
+)
+def test_what_cannot_be_stopped(api: Api, settings: dict[str, Any], body: dict[str, Any], status: int, message: str) -> None:
+    response = web.stop(
+        make_request(path=f"/stop/{APP}", json=body, key=KEY if settings["api_key"] else None), APP, settings, Dify().gateway()
+    )
+    assert response.status_code == status
+    assert message in json_of(response)["message"]
+    assert api.requests == []
+
+
+def test_an_app_that_does_not_tell_its_kind_cannot_be_stopped(api: Api) -> None:
+    api.answers["/info"] = refused(500, "unknown", "")
+    response = web.stop(make_request(path=f"/stop/{APP}", json={"task_id": "t"}), APP, SETTINGS, Dify().gateway())
+    assert (response.status_code, json_of(response)["code"]) == (502, "app_unavailable")
+
+
+# Failures
+
+CONVERSATION = "c7e1f2a3-9b64-4d2a-8f10-62b5d4c3a901"
+FAILURES: list[tuple[Any, int, str, str]] = [
+    (refused(401, "unauthorized", "Access token is invalid"), 502, "app_unavailable", "app_keys"),
+    (refused(403, "forbidden", "API is disabled"), 502, "app_unavailable", "app_keys"),
+    (refused(404, "not_found", "Conversation Not Exists."), 400, "invalid_param", "no such conversation"),
+    (refused(413, "file_too_large", "File size exceeded."), 413, "file_too_large", "File size"),
+    (refused(400, "invalid_param", "query is required"), 400, "invalid_param", "query is required"),
+    (refused(400, "conversation_completed", "It has ended."), 400, "conversation_completed", "It has ended."),
+    (refused(400, "invalid_param", "city is required in input form"), 400, "invalid_param", "city is required"),
+    (refused(400, "completion_request_error", "the model is gone"), 502, "completion_request_error", "the model is gone"),
+    (refused(400, "not_chat_app", "Please check"), 400, "not_chat_app", "call /workflow/"),
+    (refused(429, "too_many_requests", "Too many"), 429, "rate_limit_error", "Too many"),
+    (refused(500, "internal_server_error", "oh"), 502, "completion_request_error", "oh"),
+    (
+        httpx.Response(302, headers={"Location": "https://evil.example/v1/chat-messages"}),
+        502,
+        "app_unavailable",
+        "service_api_url",
+    ),
+    (httpx.Response(502, text="<html>Bad gateway</html>"), 502, "app_unavailable", "service_api_url"),
+    (httpx.Response(200, text="<html>Welcome</html>"), 502, "app_unavailable", "service_api_url"),
+    (httpx.ConnectError("connecting to api.example failed"), 502, "app_unavailable", "service_api_url"),
+    (httpx.ConnectTimeout("api.example"), 502, "app_unavailable", "service_api_url"),
+    (httpx.ReadTimeout("api.example"), 504, "timeout", "said nothing"),
+    (httpx.RemoteProtocolError("peer closed connection"), 502, "stream_interrupted", "broke off"),
+]
+
+
+@pytest.mark.parametrize("mode", ["blocking", "streaming"])
+@pytest.mark.parametrize(("answer", "status", "code", "message"), FAILURES)
+def test_what_goes_wrong_is_told_and_neither_key_nor_address(
+    api: Api, answer: Any, status: int, code: str, message: str, mode: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    api.answers |= {"/chat-messages": answer, "/info": {"mode": "workflow"}}
+    body = {"query": "hi", "response_mode": mode, "conversation_id": CONVERSATION}
+    with caplog.at_level(logging.INFO, logger="duck"):
+        response = ask(json=body)
+    error = json_of(response)
+    assert (response.status_code, error["code"]) == (status, code)
+    assert message in error["message"]
+    assert not any(
+        secret in text for text in (error["message"], caplog.text) for secret in (SECRET, "api.example", "evil.example")
+    )
+    assert api.paths().count("/chat-messages") == 1, "a run is never tried again"
+
+
+def test_guests_read_nothing_of_settings(api: Api) -> None:
+    api.answers["/chat-messages"] = httpx.ConnectError("api.example")
+    error = json_of(ask(key=None, settings={**SETTINGS, "public_apps": APP}))
+    assert (error["code"], "service_api_url" in error["message"]) == ("app_unavailable", False)
+
+
+def test_an_app_of_another_kind_that_does_not_tell_which(api: Api) -> None:
+    api.answers |= {"/chat-messages": refused(400, "not_chat_app", "Please check"), "/info": {"mode": "of-tomorrow"}}
+    assert json_of(ask())["code"] == "not_chat_app"
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (sse(sample("chat")[0], after=b'data: {"event": "mess'), "stream_interrupted"),
+        (sse(sample("chat")[0], "text", None, 7, after=b"data: no JSON\n\ndata: \xff\n\n"), "stream_interrupted"),
+        (httpx.Response(200, headers={"Content-Type": "text/event-stream"}, content=b""), "stream_interrupted"),
+        (httpx.Response(200, text="<html>"), "app_unavailable"),
+    ],
+)
+def test_a_stream_that_is_none_or_half_of_one_ends_with_an_error(api: Api, answer: httpx.Response, code: str) -> None:
+    api.answers["/chat-messages"] = answer
+    response = ask(query_string="format=ndjson")
+    body = body_of(response)
+    assert code in (json.loads(body.splitlines()[-1])["code"], "?")
+    assert body.count(b'"event":"message"') == (1 if b"task_id" in body else 0)
+
+
+def test_a_stream_in_pieces_is_whole(api: Api) -> None:
+    whole = sse(*sample("advanced-chat")).content
+
+    def pieces() -> Iterator[bytes]:
+        for at in range(0, len(whole), 7):
+            yield whole[at : at + 7]
+
+    api.answers["/chat-messages"] = httpx.Response(200, headers={"Content-Type": "text/event-stream"}, content=pieces())
+    got = body_of(ask(query_string="format=ndjson"))
+    assert [json.loads(line) for line in got.splitlines()] == sample("advanced-chat")
+
+
+def test_a_completion_app_without_a_key_says_which_setting_mends_it(api: Api) -> None:
+    dify = Dify(
+        blocking=Exception('invoke app failed: request failed with status code: 500 and respond with: {"code":"unknown"}')
+    )
+    error = json_of(call(dify, "completion", settings={"api_key": KEY}, json={}))
+    assert (error["code"], "app_keys" in error["message"]) == ("completion_unavailable", True)
+    assert api.requests == []
+
+
+# What the app is called
+
+
+def test_the_page_is_called_as_the_app_is_and_offers_files(api: Api) -> None:
+    api.answers["/parameters"] = FORM
+    page = page_of(ask(method="GET", headers={"Accept": BROWSER}))
+    assert page.findtext(".//h1") == page.findtext(".//title") == INFO["name"]
+    assert page.findtext(".//main/p") == INFO["description"]
+    chooser = page.find(".//input[@name='files']")
+    assert chooser is not None
+    assert {"multiple": "", "accept": "image/*", "type": "file"}.items() <= chooser.attrib.items()
+
+
+def test_files_that_are_refused_are_told_of_at_their_place(api: Api) -> None:
+    api.answers["/parameters"] = FORM
+    data = {"query": "hi", "files": (BytesIO(b"%PDF"), "a.pdf")}
+    page = page_of(ask(data=data, headers={"Accept": BROWSER}, query_string="format=html"))
+    fault = page.find(".//p[@id='files-hint']/strong")
+    assert fault is not None
+    assert fault.text.startswith("takes image")
+
+
+@pytest.mark.usefixtures("api")
+def test_the_index_tells_what_apps_are_called_and_of_which_kind_they_are() -> None:
+    index = json_of(web.index(make_request("GET"), {**SETTINGS, "apps": f"desk={APP}, 3d7b1c9e-4f6a-4e83-b0a5-9e8d7c6b5a44"}))
+    about = {"name": INFO["name"], "description": "Answers", "kind": "chat"}
+    assert index["apps"][0] == {"alias": "desk", "public": False, **about}
+    assert index["apps"][1].keys() == {"alias", "public"}
+    page = page_of(web.index(make_request("GET", headers={"Accept": BROWSER}), {**SETTINGS, "apps": f"desk={APP}"}))
+    assert page.findtext(".//li/strong") == INFO["name"]
+    assert [link.get("href") for link in page.iter("a")] == ["chat/desk"]
+
+
+def test_an_index_stands_without_what_dify_does_not_tell(api: Api) -> None:
+    api.answers["/info"] = httpx.ReadTimeout("")
+    index = json_of(web.index(make_request("GET"), {**SETTINGS, "apps": f"desk={APP}"}))
+    assert index["apps"] == [{"alias": "desk", "public": False}]
