@@ -109,9 +109,9 @@ class Service:
         file = self.dify.files.add(upload.filename or "", upload.mimetype, upload.read(), uploaded=True, owner=owner)
         about = {"id": file.id, "name": file.name, "size": len(file.content), "extension": file.extension.removeprefix(".")}
         about |= {"mime_type": file.mime_type, "created_by": owner, "created_at": 1784000000}
-        names = ("reference", "preview_url", "source_url", "original_url", "user_id", "tenant_id", "conversation_id", "file_key")
+        names = ("reference", "preview_url", "original_url", "user_id", "tenant_id", "conversation_id", "file_key")
         nulls: dict[str, Any] = dict.fromkeys(names)
-        return JSONResponse(nulls | about, 201)
+        return JSONResponse(nulls | about | {"source_url": self.dify.files.preview_url(file)}, 201)
 
     async def _parameters(self, request: Request, app_id: str, app: App) -> Response:  # noqa: ARG002
         form = app.fetch()
@@ -121,8 +121,10 @@ class Service:
         names = {"name": app.name or app_id, "description": app.description, "author_name": "Devhost", "tags": []}
         return JSONResponse({**names, "mode": app.mode})
 
-    def begin(self, app_id: str, user: str, event: Event, stream: "Stream") -> None:
+    def begin(self, app_id: str, user: str, event: Any, stream: "Stream") -> None:
         """Remembers whose a conversation and a run are."""
+        if not isinstance(event, dict):
+            return
         if conversation := event.get("conversation_id"):
             self._owners[conversation] = app_id, user
         if task := event.get("task_id"):
@@ -159,7 +161,7 @@ class Stream:
         """Ends the run with the events that Dify ends one with that was stopped."""
         self._run.cancel()
         first = self._first or {}
-        ids = {name: first[name] for name in ("conversation_id", "message_id", "created_at", "task_id") if name in first}
+        ids: Event = {name: first[name] for name in ("conversation_id", "message_id", "created_at", "task_id") if name in first}
         if "workflow_run_id" in first:
             data: Event = {**first["data"], "status": "stopped", "outputs": {}, "error": None}
             self._queue.put_nowait(Reply("response", "stream", {**first, "event": "workflow_finished", "data": data}))

@@ -5,15 +5,15 @@ the key nor the address is in anything that leaves this module, not even in the 
 """
 
 import contextlib
-import itertools
 import logging
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
 import httpx
+from pydantic_core import from_json
 
-from duck import errors, events, limits, parsing
+from duck import errors, events, limits
 from duck.errors import DuckError
 from duck.events import Kind
 from duck.files import File, Upload
@@ -30,7 +30,7 @@ _KINDS: Mapping[str, Kind] = {
     "workflow": "workflow",
     "completion": "completion",
 }
-ERROR_BLOCKS = 16  # of an answer that is none: an error is small, and what else is there may have no end
+MAX_ERROR = 10 * 1024 * 1024  # bytes of an answer that is none: what is there may have no end
 
 _INFOS = KnownForms()
 # One for all runs: Duck's own places are their limit. It follows no redirect: a key is for the host that its owner has named.
@@ -133,8 +133,12 @@ class ServiceGateway(AppGateway):
 
     def _refusal(self, response: httpx.Response, run: Run | None) -> DuckError:
         """What Dify's error, or whatever else is at the address, means."""
-        read = itertools.islice(response.iter_bytes(), ERROR_BLOCKS)
-        answer = _json(b"".join(read))
+        body = b""
+        for block in response.iter_bytes():
+            body += block
+            if len(body) > MAX_ERROR:
+                break
+        answer = _json(body)
         answer = answer if isinstance(answer, dict) else {}
         kind = run.kind if run else ""
         if run and answer.get("code") == f"not_{kind}_app" and (actual := self.kind()):
@@ -174,6 +178,6 @@ def _object(response: httpx.Response) -> dict[str, Any]:
 def _json(text: bytes) -> Any:
     """A value, None for what is no JSON."""
     try:
-        return parsing.json(text)
+        return from_json(text)
     except ValueError:
         return None

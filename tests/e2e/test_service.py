@@ -5,8 +5,10 @@ import logging
 import socket
 import subprocess
 import threading
+import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
@@ -61,7 +63,7 @@ def test_one_user_cannot_go_on_with_anothers_conversation(duck: Duck) -> None:
 
 def test_a_run_that_is_stopped_ends(duck: Duck) -> None:
     def script(call: Call) -> Iterator[Step]:
-        message = Message(call)
+        message = Message(replace(call, conversation_id=str(uuid.uuid4())))
         yield message.event("message", id=message.id, answer="One", from_variable_selector=[])
         while True:
             yield Pause(0.05)
