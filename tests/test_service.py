@@ -45,6 +45,7 @@ class Api:
 
     def __init__(self) -> None:
         self.requests: list[httpx.Request] = []
+        self.broken = False
         self.answers: dict[str, Any] = {
             "/parameters": {"user_input_form": []},
             "/info": INFO,
@@ -58,6 +59,8 @@ class Api:
         self.requests.append(request)
         path = request.url.path.removeprefix("/v1")
         answer = {"result": "success"} if path.endswith("/stop") else self.answers[path]
+        if self.broken:
+            raise httpx.ConnectError("")
         if isinstance(answer, Exception):
             raise answer
         if callable(answer):
@@ -244,13 +247,25 @@ def test_a_run_that_nobody_reads_on_is_stopped(api: Api) -> None:
     assert api.bodies(f"/chat-messages/{task}/stop")[0]["user"] == api.bodies("/chat-messages")[0]["user"]
 
 
-def test_a_run_whose_stop_fails_has_its_own_error_all_the_same(api: Api) -> None:
-    task = sample("workflow")[0]["task_id"]
-    run = service.ServiceGateway(URL, SECRET, endpoint_id="e", user="u")
-    api.answers["/workflows/run"] = lambda _: sse(sample("workflow")[0])
+@pytest.mark.parametrize(("error", "code"), [(httpx.ReadTimeout(""), "timeout"), (httpx.ReadError(""), "stream_interrupted")])
+@pytest.mark.parametrize("stop_fails", [False, True])
+def test_a_run_that_falls_silent_or_breaks_off_is_stopped(api: Api, error: Exception, code: str, *, stop_fails: bool) -> None:
+    def silent() -> Iterator[bytes]:
+        yield sse(sample("chat")[0]).content
+        if stop_fails:
+            api.broken = True
+        raise error
+
+    api.answers["/chat-messages"] = httpx.Response(200, headers={"Content-Type": "text/event-stream"}, content=silent())
+    body = body_of(ask(query_string="format=ndjson"))
+    assert json.loads(body.splitlines()[-1])["code"] == code
+    assert api.paths()[-1].endswith("/stop")
+
+
+def test_a_task_is_part_of_a_path_and_no_more(api: Api) -> None:
     api.answers["/info"] = {"mode": "workflow"}
-    run.stop(f"{task}/..")
-    assert api.requests[-1].url.raw_path == f"/v1/workflows/tasks/{task}%2F../stop".encode()
+    service.ServiceGateway(URL, SECRET, endpoint_id="e", user="u").stop("t/../x?y")
+    assert api.requests[-1].url.raw_path == b"/v1/workflows/tasks/t%2F..%2Fx%3Fy/stop"
 
 
 def test_a_run_is_stopped_by_its_task(api: Api) -> None:

@@ -47,7 +47,7 @@ def calls_of(duck: Duck, app_id: str) -> list[Call]:
 
 def stored_of(duck: Duck, value: dict[str, Any]) -> Stored:
     """The file that the input of a run names."""
-    stored = duck.host.files.find(value["tool_file_id"])
+    stored = duck.host.files.find(value["upload_file_id" if duck.way == "key" else "tool_file_id"])
     assert stored
     return stored
 
@@ -67,7 +67,7 @@ def test_curl_sends_a_form_with_a_document_of_9_megabytes(duck: Duck, app_id: st
     [call] = calls_of(duck, app_id)
     doc = call.inputs.pop("doc")
     assert call.inputs == {"city": "Oslo", "tone": "casual", "days": 3, "loud": True}
-    assert (doc["type"], doc["transfer_method"]) == ("document", "tool_file")
+    assert (doc["type"], doc["transfer_method"]) == ("document", "local_file" if duck.way == "key" else "tool_file")
     stored = stored_of(duck, doc)
     assert (stored.name, stored.mime_type, stored.content == content) == ("report.pdf", "application/pdf", True)
 
