@@ -31,6 +31,7 @@ MAX_FORMS = 1_000  # that are kept: some 10 MB
 # Dify's Service API
 SERVICE_CONNECT_S = 5.0  # it is in the same network as a rule, and who waits is somebody's browser
 SERVICE_SILENCE_S = 60.0  # of a stream, in which Dify says "ping" every 10 s
+SERVICE_IDLE_S = 1.0  # for which a connection is kept: Dify's server closes one after 2 s, and a run is never tried again
 SERVICE_UPLOAD_S = 60.0  # for 10 MB on a slow line, and for Dify to store them
 
 # All runs of a process

@@ -80,7 +80,7 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
     """The API of the app; nothing is known of it yet."""
     api = Api()
     with httpx.Client(transport=httpx.MockTransport(api)) as client:
-        monkeypatch.setattr(service, "_CLIENT", client)
+        monkeypatch.setattr(service, "client", lambda: client)
         monkeypatch.setattr(service, "_INFOS", KnownForms())
         yield api
 
@@ -320,6 +320,7 @@ FAILURES: list[tuple[Any, int, str, str]] = [
         "app_unavailable",
         "service_api_url",
     ),
+    (httpx.Response(500, content=b'{"code":"' + b"x" * 11_000_000), 502, "app_unavailable", "service_api_url"),
     (httpx.Response(502, text="<html>Bad gateway</html>"), 502, "app_unavailable", "service_api_url"),
     (httpx.Response(200, text="<html>Welcome</html>"), 502, "app_unavailable", "service_api_url"),
     (httpx.ConnectError("connecting to api.example failed"), 502, "app_unavailable", "service_api_url"),
@@ -433,3 +434,8 @@ def test_an_index_stands_without_what_dify_does_not_tell(api: Api) -> None:
     api.answers["/info"] = httpx.ReadTimeout("")
     index = json_of(web.index(make_request("GET"), {**SETTINGS, "apps": f"desk={APP}"}))
     assert index["apps"] == [{"alias": "desk", "public": False}]
+
+
+def test_one_client_is_made_for_all_and_follows_no_redirect() -> None:
+    assert service.client() is service.client()
+    assert not service.client().follow_redirects
