@@ -13,8 +13,9 @@ MAX_WHOLE = 1024 * 1024  # bytes of a body that goes out in one piece
 BURST = 64  # chunks at once: half of the daemon's queue of 128, beyond which chunks are lost
 CHUNKS_PER_S = 50.0  # after a burst: as smooth as a screen needs; a client that stalls for 3 s finds most of them in that queue
 FEW_RUNS = 20  # up to here each event is sent at once
-GATHER_PER_RUN_S = 0.000_25  # beyond: after each chunk a stream waits for more events, so that many of them share one core
+GATHER_PER_RUN_S = 0.000_22  # beyond: after each chunk a stream waits for more events, so that many of them share one core
 MAX_GATHER_S = 0.05  # no eye sees it
+PUMP_GATHERS = True  # unless Duck's transport does, which need not wake anybody for each event
 
 # One run
 SILENCE_S = 250  # of a streaming run: longer than Dify's own limit of 240 s, and what the SDK allows by itself

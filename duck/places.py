@@ -41,6 +41,11 @@ class Places:
         """How many places are held."""
         return len(self._held)
 
+    @property
+    def gather_s(self) -> float:
+        """For how long a stream waits after each chunk, so that there is more in the next one: not at all while there are few."""
+        return min(limits.MAX_GATHER_S, max(0, len(self._held) - limits.FEW_RUNS) * limits.GATHER_PER_RUN_S)
+
     @contextmanager
     def hold(self, run: Holder, now: float) -> Iterator[None]:
         """Holds a place for the run. Raises `DuckError` 503 where there is none and no run makes way."""

@@ -108,7 +108,8 @@ class Pump:
 
     def _next(self, deadline: float) -> tuple[bytes, bool]:
         """The next chunk, and whether it is the last."""
-        self.clock.sleep(min(limits.MAX_GATHER_S, max(0, len(PLACES) - limits.FEW_RUNS) * limits.GATHER_PER_RUN_S))
+        if limits.PUMP_GATHERS:
+            self.clock.sleep(PLACES.gather_s)
         left = deadline - self.clock.now()
         if left <= 0:
             return self._last(errors.too_long()), True

@@ -29,6 +29,9 @@ from gevent.os import make_nonblocking, nb_read
 from pydantic import BaseModel, TypeAdapter
 from pydantic_core import from_json
 
+from duck import limits
+from duck.places import PLACES
+
 log = logging.getLogger("duck")
 
 READ = 65_536  # bytes: what a pipe holds
@@ -52,6 +55,7 @@ class FastPlugin(Plugin):
         if reason:
             log.info("the SDK's own transport is used: %s", reason)
             return reader, writer
+        limits.PUMP_GATHERS = False
         writer = PipeWriter(sys.stdout.fileno())
         return PipeReader(sys.stdin.fileno(), writer), writer
 
@@ -110,16 +114,23 @@ class Inbox(FilterReader):
         self.filter = filter
         self.close_callback = close_callback
         self.queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._heard = False
+        self._heard = self._has_given = False
 
     def read(self, timeout_for_round: float | None = None) -> Iterator[Message | None]:
         """Gives the lines, and None for each round without one, until it is closed."""
-        while (item := self.queue.get()) is not None:
+        while (item := self._next()) is not None:
             if item is not _SILENCE:
                 self._heard = True
+                self._has_given = timeout_for_round is not None  # what waits for ever waits for requests, each another's
                 yield item
             elif timeout_for_round:
                 yield None
+
+    def _next(self) -> Any:
+        """The next line, one of many where there are many streams: to wake for each would cost more than to read it."""
+        if self._has_given and self.queue.empty() and (gather_s := PLACES.gather_s):
+            gevent.sleep(gather_s)
+        return self.queue.get()
 
     def tick(self) -> None:
         """Tells that a round is over, if there was no line in it."""

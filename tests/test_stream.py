@@ -326,6 +326,13 @@ def test_many_live_streams_gather_their_events() -> None:
     assert all(other.closed for other in others)
 
 
+def test_the_pump_gathers_nothing_where_the_transport_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "PUMP_GATHERS", False)
+    monkeypatch.setattr(limits, "FEW_RUNS", 0)
+    world = World((0, event()), (1, event()), (1.000_01, event()), (2, End()))
+    assert [chunk for _, chunk in world.chunks()] == [LINE, LINE, LINE, b""]
+
+
 def test_what_cannot_be_written_ends_the_body_with_an_error_and_a_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR, logger="duck"):
         chunks = World((0, event()), (1, {"event": "message", "answer": object()})).chunks()

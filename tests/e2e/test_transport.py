@@ -125,7 +125,12 @@ def test_it_steps_aside_where_the_sdk_is_another(tmp_path: Path) -> None:
     changed = (ROOT / "duck/transport.py").read_text().replace('TESTED = "', 'TESTED = "another ')
     (tmp_path / "changed.py").write_text(changed + "\nprint(obstacle(StdioRequestReader()))\n")
     run = subprocess.run(
-        [sys.executable, tmp_path / "changed.py"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, check=True, text=True
+        [sys.executable, tmp_path / "changed.py"],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        check=True,
+        text=True,
     )
     assert run.stdout.startswith("the SDK is not as it was")
 
