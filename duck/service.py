@@ -33,6 +33,8 @@ _KINDS: Mapping[str, Kind] = {
 }
 MAX_ERROR = 10 * 1024 * 1024  # bytes of an answer that is none: what is there may have no end
 
+LOG_CHARACTERS = 100
+
 _INFOS = KnownForms()
 
 
@@ -137,7 +139,7 @@ class ServiceGateway(AppGateway):
                 if not response.is_success:
                     raise self._refusal(response, run)
                 yield response
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise _failure(error) from None
 
     def _refusal(self, response: httpx.Response, run: Run | None) -> DuckError:
@@ -149,13 +151,14 @@ class ServiceGateway(AppGateway):
                 break
         answer = _json(body)
         answer = answer if isinstance(answer, dict) else {}
+        log.warning("Dify's Service API answered %d %.*s", response.status_code, LOG_CHARACTERS, answer.get("code") or "")
         kind = run.kind if run else ""
         if run and answer.get("code") == f"not_{kind}_app" and (actual := self.kind()):
             return errors.wrong_route(kind, actual)
         return errors.from_service(response.status_code, answer, kind=kind, conversation_id=run.conversation_id if run else "")
 
 
-def _failure(error: httpx.HTTPError) -> DuckError:
+def _failure(error: Exception) -> DuckError:
     """What a connection that does not come about, or breaks, means."""
     log.warning("Dify's Service API: %s", type(error).__name__)  # its text, and those of its causes, name the address
     match error:

@@ -14,6 +14,7 @@ PUBLIC_RATE = 60  # runs a minute for all guests together, where nothing else is
 _UUID = re.compile(r"[0-9a-f]{8}(-?)[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 _ALIAS = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _RATE = re.compile(r"[1-9][0-9]{0,5}")
+_PLAIN = re.compile(r"[!-~]+")  # what a URL is made of
 _APP_KEY = re.compile(r"app-[A-Za-z0-9_-]+")
 _PORTS = {"http": 80, "https": 443}
 _SEPARATORS = re.compile(r"[\s,]+")
@@ -142,7 +143,14 @@ def _service_url(text: str) -> str:
         host, _ = parts.hostname, parts.port
     except ValueError:
         raise wrong from None
-    if not host or parts.scheme not in _PORTS or parts.query or parts.fragment or "@" in parts.netloc or not text.isprintable():
+    if (
+        not host
+        or parts.scheme not in _PORTS
+        or parts.query
+        or parts.fragment
+        or "@" in parts.netloc
+        or not _PLAIN.fullmatch(text)
+    ):
         raise wrong
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/') or '/v1'}"
 

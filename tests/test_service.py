@@ -2,6 +2,7 @@
 
 import json
 import logging
+import socket
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from duck import gateway, service, web
+from duck import gateway, limits, service, web
 from duck.known import KnownForms
 from tests.support import APP, BROWSER, KEY, Dify, body_of, call, json_of, make_request, page_of, recorded, sample
 
@@ -325,6 +326,7 @@ FAILURES: list[tuple[Any, int, str, str]] = [
     (httpx.Response(200, text="<html>Welcome</html>"), 502, "app_unavailable", "service_api_url"),
     (httpx.ConnectError("connecting to api.example failed"), 502, "app_unavailable", "service_api_url"),
     (httpx.ConnectTimeout("api.example"), 502, "app_unavailable", "service_api_url"),
+    (httpx.InvalidURL("api.example"), 502, "app_unavailable", "service_api_url"),
     (httpx.ReadTimeout("api.example"), 504, "timeout", "said nothing"),
     (httpx.RemoteProtocolError("peer closed connection"), 502, "stream_interrupted", "broke off"),
 ]
@@ -346,6 +348,15 @@ def test_what_goes_wrong_is_told_and_neither_key_nor_address(
         secret in text for text in (error["message"], caplog.text) for secret in (SECRET, "api.example", "evil.example")
     )
     assert api.paths().count("/chat-messages") == 1, "a run is never tried again"
+
+
+def test_a_server_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "SERVICE_SILENCE_S", 0.2)
+    monkeypatch.setattr(limits, "PARAMETERS_SILENCE_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        response = ask(json={"query": "hi", "response_mode": "streaming"}, settings={**SETTINGS, "service_api_url": url})
+    assert (response.status_code, json_of(response)["code"]) == (504, "timeout")
 
 
 def test_guests_read_nothing_of_settings(api: Api) -> None:

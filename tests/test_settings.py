@@ -301,7 +301,17 @@ def test_the_address_of_the_service_api(url: str, base: str) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["nginx/v1", "ftp://x/v1", "https://", "https://u:p@x/v1", "https://x/v1?a=b", "https://x/#a", "https://[", "http://x:y/"],
+    [
+        "nginx/v1",
+        "ftp://x/v1",
+        "https://",
+        "https://u:p@x/v1",
+        "https://x/v1?a=b",
+        "https://x/#a",
+        "https://[",
+        "http://x:y/",
+        "http://a b",
+    ],
 )
 def test_what_is_no_address_of_a_service_api(url: str) -> None:
     with pytest.raises(DuckError, match=r"service_api_url: must be like https://api\.dify\.ai/v1") as caught:
