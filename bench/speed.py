@@ -25,7 +25,7 @@ APP = "2d7b1c9e-4f6a-4e83-b0a5-9e8d7c6b5a43"
 RATE_S = 0.02  # between two tokens: 50 a second, as fast models stream
 WARM_UP_S = 1.5  # until all streams of a load are there
 CHINESE = "鸭子在池塘里游泳，" * 40
-SATURATED = ((1, 10_000, 4), (100, 200, 1), (500, 150, 1))  # streams, events of each, and how often for one measure
+SATURATED = ((1, 10_000, 4), (100, 200, 1), (500, 100, 1))  # streams, events of each, and how often for one measure
 CAPACITIES = {"null": (50, 75, 100, 125, 150, 175, 200), "duck": (200, 250, 300, 350, 400, 450, 500)}
 SUSTAINED_S = 0.1  # what p99 may be
 
