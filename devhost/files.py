@@ -69,11 +69,12 @@ class Files:
         """To be mounted at `base_url`."""
         return [Route(UPLOAD_PATH, self._upload, methods=["POST"]), Route(PREVIEW_PATH + "{name}", self._preview)]
 
-    def add(self, name: str, mime_type: str, content: bytes, **more: Any) -> Stored:
-        """Keeps a file; `more` is what else `Stored` knows of it."""
+    def add(self, name: str, mime_type: str, content: bytes, *, uploaded: bool = False, owner: str = "") -> Stored:
+        """Keeps a file; see `Stored`."""
         extension, file_id = mimetypes.guess_extension(mime_type) or ".bin", str(uuid.uuid4())
-        about = {"uploaded": False, **more}
-        file = Stored(id=file_id, name=name, extension=extension, mime_type=mime_type, content=content, **about)
+        file = Stored(
+            id=file_id, name=name, extension=extension, mime_type=mime_type, content=content, uploaded=uploaded, owner=owner
+        )
         with self._lock:
             self._stored[file_id] = file
             while sum(len(stored.content) for stored in self._stored.values()) > MAX_TOTAL:

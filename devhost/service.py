@@ -26,7 +26,16 @@ AHEAD = 1_000  # events that wait for a slow client before the run waits, too
 # How a failure is told to plugins; the API answers with the error itself.
 HTTP_ERROR = re.compile(r"invoke app failed: request failed with status code: (\d+) and respond with: (.*)", re.DOTALL)
 
-type Answer = Callable[[Request, str, App], Awaitable[Response]]
+type Answer = Callable[["Asked"], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request with a key, and the app that it opens."""
+
+    request: Request
+    app_id: str
+    app: App
 
 
 @dataclass(slots=True)
@@ -60,13 +69,13 @@ class Service:
             scheme, _, key = request.headers.get("authorization", "").partition(" ")
             app_id = self.keys.get(key, "") if scheme == "Bearer" else ""
             app = self.dify.apps.get(app_id)
-            return await answer(request, app_id, app) if app else error(401, "unauthorized", "Access token is invalid")
+            return await answer(Asked(request, app_id, app)) if app else error(401, "unauthorized", "Access token is invalid")
 
         return answering
 
     def _running(self, modes: Collection[str], refusal: str) -> Answer:
-        async def running(request: Request, app_id: str, app: App) -> Response:
-            body = await _object(request)
+        async def running(asked: Asked) -> Response:
+            app_id, app, body = asked.app_id, asked.app, await _object(asked.request)
             user = body.get("user")
             if app.mode not in modes:
                 return error(400, refusal, "Please check if your app mode matches the right API route.")
@@ -94,15 +103,15 @@ class Service:
             return dict(file)
         return self.dify.files.upload_of(str(file.get("upload_file_id")), user)
 
-    async def _stop(self, request: Request, app_id: str, app: App) -> Response:  # noqa: ARG002 - as all answers are called
+    async def _stop(self, asked: Asked) -> Response:
         """Says yes to whatever it is asked for, as Dify does."""
-        user = (await _object(request)).get("user")
-        if stream := self._streams.get((str(user), request.path_params["task_id"])):
+        user = (await _object(asked.request)).get("user")
+        if stream := self._streams.get((str(user), asked.request.path_params["task_id"])):
             stream.stop()
         return JSONResponse({"result": "success"})
 
-    async def _upload(self, request: Request, app_id: str, app: App) -> Response:  # noqa: ARG002
-        upload, fields = await read_upload(request)
+    async def _upload(self, asked: Asked) -> Response:
+        upload, fields = await read_upload(asked.request)
         if isinstance(upload, Response):
             return upload
         owner = fields.get("user", "")
@@ -113,12 +122,13 @@ class Service:
         nulls: dict[str, Any] = dict.fromkeys(names)
         return JSONResponse(nulls | about | {"source_url": self.dify.files.preview_url(file)}, 201)
 
-    async def _parameters(self, request: Request, app_id: str, app: App) -> Response:  # noqa: ARG002
-        form = app.fetch()
+    async def _parameters(self, asked: Asked) -> Response:
+        form = asked.app.fetch()
         return error(400, "app_unavailable", "App unavailable") if isinstance(form, Failure) else JSONResponse(form)
 
-    async def _info(self, request: Request, app_id: str, app: App) -> Response:  # noqa: ARG002
-        names = {"name": app.name or app_id, "description": app.description, "author_name": "Devhost", "tags": []}
+    async def _info(self, asked: Asked) -> Response:
+        app = asked.app
+        names = {"name": app.name or asked.app_id, "description": app.description, "author_name": "Devhost", "tags": []}
         return JSONResponse({**names, "mode": app.mode})
 
     def begin(self, app_id: str, user: str, event: Any, stream: "Stream") -> None:
