@@ -74,13 +74,9 @@ class ServiceGateway(AppGateway):
         except DuckError:  # which is in the log, and keeps nobody from running the app
             return {}
 
-    def kind(self) -> Kind | None:
-        """The app's kind, None where Dify does not tell."""
-        return _KINDS.get(str(self.info().get("mode")))
-
     def stop(self, task_id: str) -> None:
         """See `Gateway`. Dify says yes to any run of this user's: also to one that is over, or never was."""
-        if (kind := self.kind()) is None:
+        if (kind := kind_in(self.info())) is None:
             raise errors.service_unreachable()
         self._stop(task_id, kind)
 
@@ -153,9 +149,14 @@ class ServiceGateway(AppGateway):
         answer = answer if isinstance(answer, dict) else {}
         log.warning("Dify's Service API answered %d %.*s", response.status_code, LOG_CHARACTERS, answer.get("code") or "")
         kind = run.kind if run else ""
-        if run and answer.get("code") == f"not_{kind}_app" and (actual := self.kind()):
+        if run and answer.get("code") == f"not_{kind}_app" and (actual := kind_in(self.info())):
             return errors.wrong_route(kind, actual)
         return errors.from_service(response.status_code, answer, kind=kind, conversation_id=run.conversation_id if run else "")
+
+
+def kind_in(info: Mapping[str, Any]) -> Kind | None:
+    """The kind of an app by what Dify tells of it, None where it does not tell."""
+    return _KINDS.get(str(info.get("mode")))
 
 
 def _failure(error: Exception) -> DuckError:

@@ -17,7 +17,7 @@ from urllib.parse import quote
 from werkzeug import Request, Response
 
 import duck
-from duck import access, errors, events, guests, negotiation, runs, settings, stream
+from duck import access, errors, events, guests, negotiation, runs, service, settings, stream
 from duck.access import Caller
 from duck.errors import DuckError
 from duck.events import Event, Kind
@@ -199,10 +199,14 @@ def _told(owner: Settings, seen: Iterable[str]) -> Mapping[str, Mapping[str, Any
     if not ways:
         return {}
     with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
-        told = dict(zip(ways, pool.map(lambda way: (way.info(), way.kind()), ways.values()), strict=True))
+        told = dict(zip(ways, pool.map(ServiceGateway.info, ways.values()), strict=True))
     return {
-        app_id: {"name": str(info.get("name") or ""), "description": str(info.get("description") or ""), "kind": kind}
-        for app_id, (info, kind) in told.items()
+        app_id: {
+            "name": str(info.get("name") or ""),
+            "description": str(info.get("description") or ""),
+            "kind": service.kind_in(info),
+        }
+        for app_id, info in told.items()
         if info
     }
 
@@ -225,7 +229,9 @@ def unknown(exchange: Exchange, values: Mapping[str, Any]) -> Response:
             "not_found",
             "No such route. Apps are run at /chat/<app_id>, /workflow/<app_id> and /completion/<app_id>; GET / lists them.",
         )
-    allow = ", ".join([*(["GET", "HEAD"] if "GET" in methods else []), "OPTIONS", *(set(methods) - {"GET"})])
+    allow = ", ".join(
+        [*(["GET", "HEAD"] if "GET" in methods else []), "OPTIONS", *(method for method in methods if method != "GET")]
+    )
     raise DuckError(405, "method_not_allowed", f"This route takes {allow}.", headers={"Allow": allow})
 
 
