@@ -53,8 +53,9 @@ class Bench:
 
     def run(self, name: str, plan: Plan, count: int = 1, style: str = "ndjson", mode: str = "streaming") -> Outcome:
         """One load on one of the plugins; the baselines are routes of one plugin."""
-        path = f"/chat/{APP}?format={style}" if name.startswith("duck") else f"/{name}/{APP}".removesuffix("/constant/" + APP)
-        path = "/constant" if name == "constant" else path
+        path = {"constant": "/constant", "null": f"/null/{APP}", "original": f"/original/{APP}"}.get(
+            name, f"/chat/{APP}?format={style}"
+        )
         body = f'{{"query":"hi","response_mode":"{mode}"}}'.encode()
         head = (
             f"POST {path} HTTP/1.1\r\nHost: dify.example\r\nUser-Agent: curl/8\r\nAccept: */*\r\nX-Api-Key: {KEY}\r\n"
