@@ -55,8 +55,9 @@ class Connection:
         self.lines = self.socket.makefile("rb")
 
     def say(self, *messages: Any) -> None:
-        for message in messages:
-            self.socket.sendall((message if isinstance(message, str) else json.dumps(message)).encode() + b"\n\n")
+        with contextlib.suppress(ConnectionError):  # who is refused in mid-sentence hears why, and nobody hears the rest
+            for message in messages:
+                self.socket.sendall((message if isinstance(message, str) else json.dumps(message)).encode() + b"\n\n")
 
     def hear(self) -> bytes:
         """The next line; b"" when the connection has ended."""
