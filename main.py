@@ -1,5 +1,6 @@
 """What Dify starts: the SDK's plugin, with Duck's log going where the SDK's own goes, and room for more runs."""
 
+import gc
 import logging
 from typing import Literal
 
@@ -33,6 +34,9 @@ sdk.mend()
 if environment.INSTALL_METHOD is InstallMethod.Serverless:
     limits.RUN_S = limits.SERVERLESS_RUN_S
 plugin = transport.FastPlugin(environment)
+# To look for garbage among all that is loaded, and stays, would stop every stream for a tenth of a second, again and again.
+gc.freeze()
+gc.set_threshold(5_000, 10, 10)  # hundreds of streams allocate much and leave little behind; the rest is Python's own
 
 if __name__ == "__main__":
     plugin.run()
