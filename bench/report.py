@@ -13,8 +13,8 @@ VERSIONS = ("dify_plugin", "gevent", "pydantic", "orjson", "werkzeug")
 HEAD = """# Results
 
 Written by `make bench`. `null` is a relay on the stock SDK that reads an app's events and writes one constant chunk for each;
-`original` writes each as JSON with `<br>`; `duck-stock` is Duck on the SDK's own transport. Medians, and from the least to the
-most in brackets; ratios are of rounds in turn.
+`original` writes each as JSON with `<br>`; `duck-stock` is Duck on the SDK's own transport, for which it only keeps the validator
+that the SDK builds anew for each line. Medians, and from the least to the most in brackets; ratios are of rounds in turn.
 """
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import httpx
 from dify_plugin.core import runtime
-from dify_plugin.core.server.tcp import request_reader
+from dify_plugin.core.server.stdio import request_reader as stdio
+from dify_plugin.core.server.tcp import request_reader as tcp
 from pydantic import TypeAdapter
 from werkzeug.routing import PathConverter
 
@@ -18,8 +19,8 @@ from werkzeug.routing import PathConverter
 def mend() -> None:
     """Mends the SDK of this process."""
     runtime.httpx = SimpleNamespace(Client=_Client)
-    # Debugged or serverless, the SDK builds a validator for each line. Where it is a process of its own, `transport` does better.
-    runtime.TypeAdapter = request_reader.TypeAdapter = functools.cache(TypeAdapter)
+    # The SDK builds a validator for each line. This counts where `transport`, which does better, has no part.
+    runtime.TypeAdapter = stdio.TypeAdapter = tcp.TypeAdapter = functools.cache(TypeAdapter)
     # In Werkzeug's pattern "." is no newline: the SDK itself would answer for a path with "%0A", past the catch-all routes.
     PathConverter.regex = "(?s:[^/].*?)"
 
