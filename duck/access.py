@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from werkzeug import Request
 
-from duck.errors import DuckError, app_not_found
+from duck.errors import DuckError, app_not_found, setting
 from duck.settings import Settings, canonical
 
 PREFLIGHT_S = 600  # for which a browser may believe a preflight: Chromium takes no more than two hours, Safari ten minutes
@@ -88,8 +88,8 @@ def refuse_other_sites(request: Request, settings: Settings, caller: Caller) -> 
         raise DuckError(
             403,
             "forbidden",
-            "Another site's page may not run this app, unless its origin is listed in the endpoint's settings, or it sends a key "
-            "as Authorization: Bearer.",
+            f"Another site's page may not run this app, unless its origin is in the setting {setting('allowed_origins')}, or it "
+            "sends a key as Authorization: Bearer.",
         )
 
 
@@ -129,7 +129,7 @@ def unauthorized(settings: Settings) -> DuckError:
         return DuckError(
             401,
             "unauthorized",
-            "No API key is set, so nobody may call. The endpoint's owner can set one in its settings.",
+            f"No API key is set, so nobody may call. The endpoint's owner can set one: {setting('api_key')} in its settings.",
         )
     return DuckError(
         401,

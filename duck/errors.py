@@ -21,8 +21,24 @@ log = logging.getLogger("duck")
 RETRY_AFTER_S = 30  # models count requests by the minute; half of one is the mean time to wait
 LOG_CHARACTERS = 8_000  # the daemon kills a plugin that logs a line of 5 MiB; the end of a traceback is what one needs
 MAX_QUOTED = 4_000  # characters of a message about a request: a whole form's faults, but no megabytes of invented names
+# The settings that messages speak of, as the console calls them (group/duck.yaml).
+LABELS = {
+    "default_app": "Default app",
+    "api_key": "API key",
+    "apps": "Apps",
+    "public_apps": "Public apps",
+    "public_rate": "Public runs a minute",
+    "allowed_origins": "Allowed origins",
+    "service_api_url": "Service API URL",
+    "app_keys": "App keys",
+}
 BLOCKING_REFUSED = "blocking_refused"
 UPLOAD_REFUSED = "ToolFile "  # how Dify begins to say that an app's user may not read what was uploaded for it
+
+
+def setting(name: str) -> str:
+    """A setting as messages call it: as the console does, and by its name for those who see it in another language."""
+    return f"{LABELS[name]} ({name})"
 
 
 class DuckError(Exception):
@@ -146,7 +162,7 @@ def service_unreachable() -> DuckError:
     return DuckError(
         502,
         "app_unavailable",
-        "Dify's Service API cannot be reached. Its address in service_api_url must be one that Dify's plugins can reach.",
+        f"Dify's Service API cannot be reached. {setting('service_api_url')} must be an address that Dify's plugins can reach.",
         private=True,
     )
 
@@ -156,14 +172,16 @@ def no_service() -> DuckError:
     return DuckError(
         502,
         "app_unavailable",
-        "What answers at the address in service_api_url is not Dify's Service API. It must be like https://api.dify.ai/v1.",
+        f"What answers at {setting('service_api_url')} is not Dify's Service API. It must be like https://api.dify.ai/v1.",
         private=True,
     )
 
 
 def cannot_stop() -> DuckError:
     """A run of an app that is reached through a plugin's session."""
-    return DuckError(400, "stop_unavailable", "Runs of this app can be stopped once its own key is in the setting app_keys.")
+    return DuckError(
+        400, "stop_unavailable", f"Runs of this app can be stopped once its own key is in the setting {setting('app_keys')}."
+    )
 
 
 def no_conversation() -> DuckError:
@@ -290,7 +308,9 @@ def from_service(status: int, answer: Mapping[str, Any], *, kind: str, conversat
     """Translates an HTTP error of Dify's Service API, whose document is {code, message, status}; empty if there was none."""
     code, message = str(answer.get("code") or ""), str(answer.get("message") or "")
     if status in {401, 403} and answer:
-        return DuckError(502, "app_unavailable", "Dify refuses the app's own key. Put a right one into app_keys.", private=True)
+        return DuckError(
+            502, "app_unavailable", f"Dify refuses the app's own key. Put a right one into {setting('app_keys')}.", private=True
+        )
     if status == 404 and conversation_id:
         return no_conversation()
     if status == 404 or not answer:
@@ -323,8 +343,8 @@ def _from_dify(status: int, answer: Mapping[str, Any], kind: str, conversation_i
 
 # Dify 1.14 to 1.16 lose the query of a completion app on its way from a plugin, so that every run of one ends in a bare 500.
 _NO_COMPLETION = (
-    "Dify cannot run text generators (completion apps) for plugins: with the app's own key in the setting app_keys Duck reaches "
-    "it all the same."
+    "Dify cannot run text generators (completion apps) for plugins: with the app's own key in the setting "
+    f"{setting('app_keys')} Duck reaches it all the same."
 )
 
 

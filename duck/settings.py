@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from duck.errors import DuckError
+from duck.errors import DuckError, setting
 
 DEFAULT = "default"  # the name of `default_app` in routes
 PUBLIC_RATE = 60  # runs a minute for all guests together, where nothing else is set: what a handful of people ask
@@ -71,7 +71,7 @@ def parse(values: Mapping[str, Any]) -> Settings:
     service_url = _service_url(_text(values, "service_api_url").strip())
     app_keys = _app_keys(_words(values, "app_keys"), names, reachable)
     if app_keys and not service_url:
-        raise _invalid("service_api_url: needed for the keys in app_keys")
+        raise _invalid("service_api_url", f"needed for what is in {setting('app_keys')}")
     return Settings(
         keys=tuple(_words(values, "api_key")),
         names=names,
@@ -89,7 +89,7 @@ def parse(values: Mapping[str, Any]) -> Settings:
 def _text(values: Mapping[str, Any], name: str) -> str:
     value = values.get(name) or ""
     if not isinstance(value, str):
-        raise _invalid(f"{name}: must be a text")
+        raise _invalid(name, "must be a text")
     return value
 
 
@@ -102,7 +102,7 @@ def _public(words: Iterable[str], names: Mapping[str, str], reachable: frozenset
     for number, word in enumerate(words, start=1):
         app_id = names.get(word) or canonical(word)
         if not app_id or (reachable is not None and app_id not in reachable):
-            raise _invalid(f"public_apps: entry {number} must be an alias or an id of one of the apps")
+            raise _invalid("public_apps", f"entry {number} must be an alias or an id of one of the apps")
         public.add(app_id)
     return frozenset(public)
 
@@ -111,7 +111,7 @@ def _rate(text: str) -> int:
     if not text:
         return PUBLIC_RATE
     if not _RATE.fullmatch(text):
-        raise _invalid("public_rate: must be a whole number of runs a minute, from 1 to 999999")
+        raise _invalid("public_rate", "must be a whole number of runs a minute, from 1 to 999999")
     return int(text)
 
 
@@ -130,14 +130,14 @@ def _origin(text: str, number: int) -> str:
 
 
 def _no_origin(number: int) -> DuckError:
-    return _invalid(f"allowed_origins: entry {number} must be like https://www.example.com, or *")
+    return _invalid("allowed_origins", f"entry {number} must be like https://www.example.com, or *")
 
 
 def _service_url(text: str) -> str:
     """The base of Dify's Service API. Where only a host is given, the path is the one that it has by default."""
     if not text:
         return ""
-    wrong = _invalid("service_api_url: must be like https://api.dify.ai/v1")
+    wrong = _invalid("service_api_url", "must be like https://api.dify.ai/v1")
     try:
         parts = urlsplit(text)
         host, _ = parts.hostname, parts.port
@@ -161,9 +161,9 @@ def _app_keys(words: Iterable[str], names: Mapping[str, str], reachable: frozens
         name, _, key = word.rpartition("=")
         app_id = names.get(name) or canonical(name)
         if not _APP_KEY.fullmatch(key) or not app_id or (reachable is not None and app_id not in reachable):
-            raise _invalid(f"app_keys: entry {number} must be alias=app-… or id=app-…, of one of the apps")
+            raise _invalid("app_keys", f"entry {number} must be alias=app-… or id=app-…, of one of the apps")
         if app_id in keys:
-            raise _invalid(f"app_keys: the app in entry {number} has a key already")
+            raise _invalid("app_keys", f"the app in entry {number} has a key already")
         keys[app_id] = key
     return keys
 
@@ -173,19 +173,18 @@ def _apps(text: str) -> tuple[dict[str, str], list[str]]:
     ids: list[str] = []
     entries = [entry.strip() for entry in text.split(",") if entry.strip()]
     if text.strip() and not entries:
-        raise _invalid("apps: names no app")
+        raise _invalid("apps", "names no app")
     for number, entry in enumerate(entries, start=1):
         alias, equals, app = (part.strip() for part in entry.rpartition("="))
         app_id = canonical(app)
         if not app_id:
-            raise _invalid(f"apps: entry {number} must be an app's id, or alias=id")
+            raise _invalid("apps", f"entry {number} must be an app's id, or alias=id")
         if equals:
             if not _ALIAS.fullmatch(alias) or canonical(alias) or alias == DEFAULT:
-                raise _invalid(
-                    f'apps: the alias in entry {number} must be 1 to 64 letters, digits, ".", "_" or "-", and no id or "default"'
-                )
+                rule = 'must be 1 to 64 letters, digits, ".", "_" or "-", and no id or "default"'
+                raise _invalid("apps", f"the alias in entry {number} {rule}")
             if alias in names:
-                raise _invalid(f"apps: the alias in entry {number} is taken by an entry before it")
+                raise _invalid("apps", f"the alias in entry {number} is taken by an entry before it")
             names[alias] = app_id
         ids.append(app_id)
     return names, ids
@@ -199,7 +198,7 @@ def _default_app(value: Any) -> str | None:
         return None
     found = canonical(app_id) if isinstance(app_id, str) else None
     if not found:
-        raise _invalid("default_app: choose the app again")
+        raise _invalid("default_app", "choose the app again")
     return found
 
 
@@ -209,5 +208,7 @@ def _presets(value: Any) -> Mapping[str, Any]:
     return inputs if isinstance(inputs, Mapping) else {}
 
 
-def _invalid(message: str) -> DuckError:
-    return DuckError(500, "invalid_settings", f"This endpoint's settings need their owner's attention. {message}.")
+def _invalid(name: str, message: str) -> DuckError:
+    return DuckError(
+        500, "invalid_settings", f"This endpoint's settings need their owner's attention. {setting(name)}: {message}."
+    )

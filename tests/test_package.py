@@ -11,8 +11,9 @@ from werkzeug.routing import Map, Rule
 
 import duck
 from devhost.package import files
-from duck import limits, web
+from duck import errors, limits, web
 from duck.formats import MIMETYPES
+from duck.formats.html.words import WORDS
 
 ROOT = Path(__file__).parents[1]
 MANIFEST: dict[str, Any] = yaml.safe_load((ROOT / "manifest.yaml").read_text("utf-8"))
@@ -44,6 +45,17 @@ def test_a_setting_explains_itself_in_four_languages(setting: dict[str, Any]) ->
     assert setting["label"].keys() == LANGUAGES
     assert setting["help"].keys() == LANGUAGES
     assert "default" not in setting, "Dify never applies one"
+
+
+def test_messages_call_the_settings_what_the_console_calls_them() -> None:
+    assert {setting["name"]: setting["label"]["en_US"] for setting in GROUP["settings"]} == errors.LABELS
+
+
+@pytest.mark.parametrize("language", ["en", "zh", "ja", "pt"])
+def test_the_landing_page_calls_the_setting_for_names_what_the_console_calls_it(language: str) -> None:
+    [apps] = [setting["label"] for setting in GROUP["settings"] if setting["name"] == "apps"]
+    [label] = [text for code, text in apps.items() if code.startswith(language)]
+    assert re.search(rf"[“「]{label}[”」] ?\(<code>apps</code>\)", WORDS[language]["nothing"])
 
 
 def test_a_key_is_a_secret() -> None:

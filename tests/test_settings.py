@@ -253,7 +253,7 @@ def test_what_cannot_be_read_closes_the_endpoint_and_names_the_setting(values: d
         settings.parse(values)
     assert (caught.value.status, caught.value.code) == (500, "invalid_settings")
     [name] = [name for name in values if name != "apps"]
-    assert f" {name}: " in caught.value.message
+    assert f" ({name}): " in caught.value.message
     assert str(values[name]) not in caught.value.message
 
 
@@ -314,7 +314,7 @@ def test_the_address_of_the_service_api(url: str, base: str) -> None:
     ],
 )
 def test_what_is_no_address_of_a_service_api(url: str) -> None:
-    with pytest.raises(DuckError, match=r"service_api_url: must be like https://api\.dify\.ai/v1") as caught:
+    with pytest.raises(DuckError, match=r"Service API URL \(service_api_url\): must be like https://api\.dify\.ai/v1") as caught:
         settings.parse({"service_api_url": url})
     assert caught.value.code == "invalid_settings"
 
@@ -346,5 +346,5 @@ def test_a_key_that_is_none_or_of_no_app_is_told_by_its_place(text: str, fault: 
 
 
 def test_keys_without_an_address_are_of_no_use() -> None:
-    with pytest.raises(DuckError, match="service_api_url: needed for the keys in app_keys"):
+    with pytest.raises(DuckError, match=r"\(service_api_url\): needed for what is in App keys \(app_keys\)"):
         settings.parse({"app_keys": f"{A}=app-1"})

@@ -421,7 +421,7 @@ def test_bad_settings_close_the_endpoint_with_a_word_for_their_owner(duck: Duck)
     finally:
         del duck.host.settings["apps"]
     assert (response.status_code, response.json()["code"]) == (500, "invalid_settings")
-    assert "apps: entry 1" in response.json()["message"]
+    assert "Apps (apps): entry 1" in response.json()["message"]
 
 
 # The other routes

@@ -34,7 +34,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "live": "Answering …",
         "message": "Message",
         "nothing": "No app has a name yet. Every app of the workspace can be called by its id, which is in its address in Dify. "
-        "The setting <code>apps</code> gives names to apps, and leaves all others out.",
+        "The setting “Apps” (<code>apps</code>) gives names to apps, and leaves all others out.",
         "optional": "optional",
         "outputs": "Result",
         "paused": "This run waits for a person. Whoever is asked answers in Dify, and the run goes on there.",
@@ -82,7 +82,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "live": "正在回答…",
         "message": "消息",
         "nothing": "还没有已命名的应用。工作区的每个应用都可以用其 ID 调用,ID 就在该应用的 Dify 地址中。"
-        "设置项 <code>apps</code> 可为应用命名,并排除其他应用。",
+        "设置项“应用”(<code>apps</code>)可为应用命名,并排除其他应用。",
         "optional": "选填",
         "outputs": "结果",
         "paused": "此次运行正在等待人工处理。请相关人员在 Dify 中答复,运行将在那里继续。",
@@ -132,7 +132,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "message": "メッセージ",
         "nothing": "名前の付いたアプリはまだありません。ワークスペースのどのアプリも ID で呼び出せます。"
         "ID は Dify でのアプリの URL にあります。"
-        "設定 <code>apps</code> でアプリに名前を付け、ほかのアプリを除外できます。",
+        "設定「アプリ」(<code>apps</code>)でアプリに名前を付け、ほかのアプリを除外できます。",
         "optional": "任意",
         "outputs": "結果",
         "paused": "この実行は人の対応を待っています。担当者が Dify で回答すると、そこで続行されます。",
@@ -182,7 +182,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "message": "Mensagem",
         "nothing": "Nenhum app tem nome ainda. Todo app do workspace pode ser chamado pelo seu id, "
         "que está no endereço dele no Dify. "
-        "A configuração <code>apps</code> dá nomes aos apps e deixa os demais de fora.",
+        "A configuração “Apps” (<code>apps</code>) dá nomes aos apps e deixa os demais de fora.",
         "optional": "opcional",
         "outputs": "Resultado",
         "paused": "Esta execução espera por uma pessoa. Quem for consultado responde no Dify, e a execução continua lá.",
