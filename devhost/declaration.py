@@ -12,7 +12,19 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import AfterValidator, AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
+from packaging.version import InvalidVersion
+from packaging.version import Version as PythonVersion
+from pydantic import (
+    AfterValidator,
+    AliasPath,
+    AnyUrl,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+)
 
 ASSETS = "_assets/"
 MAX_SETTINGS = 64  # values that the daemon stores for one endpoint, declared or not
@@ -54,6 +66,14 @@ def _no_uuid(text: str) -> str:
     return text
 
 
+def _any_version(text: str) -> str:
+    try:
+        PythonVersion(text)
+    except InvalidVersion as error:
+        raise ValueError(f"{text} is no version") from error
+    return text
+
+
 def _file(name: str, info: ValidationInfo[Holds]) -> str:
     """A file of the plugin; the validation's context tells whether there is one."""
     if not info.context(name):
@@ -75,6 +95,26 @@ def _scope(scope: str, info: ValidationInfo[Any]) -> str:
 
 type Text = Annotated[str, Field(min_length=1, max_length=1023)]
 type Version = Annotated[str, Field(pattern=r"^[0-9]{1,4}(\.[0-9]{1,4}){2}(-[0-9A-Za-z_]{1,16})?$")]
+type Tag = Literal[
+    "agent",
+    "business",
+    "design",
+    "education",
+    "entertainment",
+    "finance",
+    "image",
+    "medical",
+    "news",
+    "other",
+    "productivity",
+    "search",
+    "social",
+    "travel",
+    "trigger",
+    "utilities",
+    "videos",
+    "weather",
+]
 type Icon = Annotated[str, AfterValidator(_asset)]
 
 
@@ -132,6 +172,8 @@ class Manifest(_Model):
     description: Text = Field(validation_alias=AliasPath("description", "en_US"))
     icon: Icon
     icon_dark: Icon | None = None
+    repo: AnyUrl | None = None
+    tags: list[Tag] | None = None
     created_at: Annotated[str, BeforeValidator(_time)]
     memory: int = Field(validation_alias=AliasPath("resource", "memory"), gt=0)
     permissions: dict[str, _Permission | None] | None = Field(None, validation_alias=AliasPath("resource", "permission"))
@@ -141,6 +183,9 @@ class Manifest(_Model):
     language: Literal["python"] = Field(validation_alias=AliasPath("meta", "runner", "language"))
     python_version: Text = Field(validation_alias=AliasPath("meta", "runner", "version"))
     entrypoint: Text = Field(validation_alias=AliasPath("meta", "runner", "entrypoint"))
+    minimum_dify_version: Annotated[str, AfterValidator(_any_version)] | None = Field(
+        None, validation_alias=AliasPath("meta", "minimum_dify_version")
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

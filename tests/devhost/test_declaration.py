@@ -125,6 +125,8 @@ def test_the_plugins_here_are_accepted(folder: Path, name: str) -> None:
         ("icon", ABSENT, "Field required"),
         ("icon", "other.svg", "there is no file _assets/other.svg"),
         ("icon_dark", "dark.svg", "there is no file _assets/dark.svg"),
+        ("repo", "sample", "Input should be a valid URL, relative URL without a base"),
+        ("meta.minimum_dify_version", "newest", "newest is no version"),
         ("created_at", ABSENT, "Field required"),
         ("created_at", "2026-01-01", "2026-01-01 is no RFC 3339 time with an offset"),
         ("created_at", "2026-01-01T00:00:00", "2026-01-01T00:00:00 is no RFC 3339 time with an offset"),
@@ -144,6 +146,11 @@ def test_the_plugins_here_are_accepted(folder: Path, name: str) -> None:
 def test_a_manifest_is_refused_by_field_and_rule(plugin: Path, field: str, value: object, rule: str) -> None:
     change(plugin / "manifest.yaml", field, value)
     assert refusal(plugin) == f"manifest.yaml: {field}: {rule}"
+
+
+def test_a_tag_is_one_of_difys(plugin: Path) -> None:
+    change(plugin / "manifest.yaml", "tags", ["utilities", "ducks"])
+    assert refusal(plugin).startswith("manifest.yaml: tags.1: Input should be 'agent', 'business', ")
 
 
 @pytest.mark.parametrize(
