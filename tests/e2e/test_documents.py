@@ -1,0 +1,154 @@
+"""What the documents tell their readers to type is typed here, and says what they say."""
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import httpx
+import pytest
+from playwright.sync_api import Page
+
+from devhost import App, Devhost, demo
+from tests.devhost.test_limits import eventually
+from tests.documents import Block, blocks
+from tests.e2e.conftest import DEADLINE_S, ROOT, Duck
+from tests.support import sample
+
+ADDRESS = "127.0.0.1:8000"  # where `make demo` serves
+RECIPES = blocks("docs/recipes.md")
+START = RECIPES[0].text  # what all commands of the recipes need
+
+
+@pytest.fixture(scope="module")
+def demonstration() -> Iterator[Devhost]:
+    """What `make demo` serves, without its pauses."""
+    apps, keys = demo.apps(pace=0), demo.app_keys()
+    with Devhost(ROOT, apps, demo.settings(), app_keys=keys) as host:
+        host.settings |= demo.own_keys(host.api_url)
+        yield host
+
+
+@contextlib.contextmanager
+def served(html: str) -> Iterator[str]:
+    """A page of another site's; gives its origin."""
+
+    class Site(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.end_headers()
+            self.wfile.write(f"<!doctype html><title>A site</title>{html}".encode())
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Site) as server:
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        yield f"http://shop.localhost:{server.server_port}"
+        server.shutdown()
+        serving.join()
+
+
+def run(command: list[str], text: str) -> str:
+    """What a program says that gets the text to read; it must not fail, nor get an error from Duck."""
+    ended = subprocess.run(command, input=text, cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout
+
+
+def shown(page: Page, html: str, host: Devhost) -> str:
+    with served(html) as origin, patch.dict(host.settings, allowed_origins=origin):
+        page.goto(origin)
+        page.wait_for_function("() => !document.querySelector('#answer') || document.querySelector('#answer').textContent")
+        page.wait_for_load_state("networkidle")
+        return "\n".join(
+            frame.evaluate("document.querySelector('#answer')?.textContent ?? document.body.innerText") for frame in page.frames
+        )
+
+
+def sent_by_n8n(page: Page, workflow: str) -> str:
+    """What the node would get: its parameters are n8n's, and so is what stands between `={{` and `}}`."""
+    [node] = json.loads(workflow)["nodes"]
+    wanted = node["parameters"]
+    expression = wanted["jsonBody"].removeprefix("={{").removesuffix("}}")
+    body = page.evaluate(f"($json) => JSON.stringify({expression})", {"text": "Rain is coming."})
+    headers = {header["name"]: header["value"] for header in wanted["headerParameters"]["parameters"]}
+    headers["Content-Type"] = "application/json"
+    assert (wanted["sendHeaders"], wanted["sendBody"], wanted["specifyBody"]) == (True, True, "json")
+    return httpx.request(wanted["method"], wanted["url"], headers=headers, content=body, timeout=DEADLINE_S).text
+
+
+@pytest.mark.parametrize("block", [block for block in RECIPES if block.language != "nginx"], ids=str)
+def test_a_recipe_does_what_it_says(demonstration: Devhost, page: Page, block: Block) -> None:
+    here = f"127.0.0.1:{demonstration.port}"
+    text = block.text.replace(ADDRESS, here)
+    settings = demo.settings() | block.settings if block.settings else {}
+    with patch.dict(demonstration.settings, settings, clear=bool(settings)):
+        match block.language, block.words:
+            case "sh", ():
+                said = run(["bash", "-euo", "pipefail"], START.replace(ADDRESS, here) + text)
+            case "python", ():
+                said = run([sys.executable, "-"], text)
+            case "html", ():
+                said = shown(page, text, demonstration)
+            case "json", ("n8n",):
+                said = sent_by_n8n(page, text)
+            case other:
+                pytest.fail(f"nobody knows how to run {other}")
+    assert block.holds(said), said
+    assert block.says or '"code"' not in said
+
+
+def test_the_proxy_of_the_recipe_lets_streams_through_and_uploads(local: Duck, tmp_path: Path) -> None:
+    [block] = [block for block in RECIPES if block.language == "nginx"]
+    program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
+    assert program, "nginx is missing: install it"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    places = "".join(f"{name}_temp_path {tmp_path}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    (tmp_path / "nginx.conf").write_text(
+        f"daemon off; master_process off; pid {tmp_path}/pid; error_log {tmp_path}/log; events {{}} http {{ access_log off; {places}"
+        # A proxy before Dify's own never gets to see this header.
+        f"server {{ listen 127.0.0.1:{port}; proxy_ignore_headers X-Accel-Buffering;"
+        f"{block.text.replace(ADDRESS, f'127.0.0.1:{local.host.port}')} }} }}"
+    )
+    events, last_may_come = sample("chat"), threading.Event()
+
+    def script(_: Any) -> Iterator[Any]:
+        yield events[0]
+        assert last_may_come.wait(DEADLINE_S)
+        yield from events[1:]
+
+    app_id = local.add(App(mode="chat", script=script))
+    url = f"http://127.0.0.1:{port}/e/{local.host.hook}"
+    with subprocess.Popen([program, "-p", tmp_path, "-e", tmp_path / "log", "-c", tmp_path / "nginx.conf"]) as process:
+        try:
+            assert eventually(lambda: listens(port)), (tmp_path / "log").read_text()
+            with httpx.Client(headers=local.client.headers, timeout=DEADLINE_S) as client:
+                with client.stream("POST", f"{url}/chat/{app_id}?format=ndjson", json={"query": "hi"}) as response:
+                    lines = response.iter_lines()
+                    assert json.loads(next(lines)) == events[0]
+                    last_may_come.set()
+                    assert [json.loads(line) for line in lines] == events[1:]
+                assert client.get(f"{url}/").json()["url"] == f"{url}/"
+                large = client.post(f"{url}/chat/{app_id}", json={"query": "x" * 5_000_000, "response_mode": "blocking"})
+                assert large.status_code == 200, large.text
+        finally:
+            process.terminate()
+
+
+def listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+        return True
+    return False
