@@ -8,7 +8,7 @@
 # make test-sdk-latest   the same tests of Duck in each way of running, on the newest SDK that requirements.txt allows
 #
 # Needs git, make and any Python 3.9+ with pip. uv is fetched into .uv/ where there is none, and brings Python 3.12 where that is missing.
-# Tests need curl and Chromium, too: on Debian and its kin root gets them installed.
+# Tests need curl, Chromium and nginx, too: on Debian and its kin root gets them, nginx unpacked in .nginx/ and not installed.
 
 PORT ?= 8000
 PYTHON3 ?= python3
@@ -48,6 +48,12 @@ programs:
 	if [ -n "$$missing" ] && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
 		echo "Installing$$missing ..." && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; \
 	fi
+	@PATH="$$PATH:/usr/sbin:$$PWD/.nginx/usr/sbin"; \
+	if ! command -v nginx >/dev/null && command -v apt-get >/dev/null; then \
+		echo "Fetching nginx ..." && mkdir -p .nginx && cd .nginx && \
+		fetch='apt-get -qq -o APT::Sandbox::User=root download nginx' && \
+		{ $$fetch || { apt-get update -qq && $$fetch; }; } && dpkg -x nginx_*.deb .; \
+	fi
 
 bench: .venv/ready
 	@.venv/bin/python -m bench.speed
@@ -61,7 +67,7 @@ format: .venv/ready
 	@.venv/bin/ruff check --fix .
 
 clean:
-	rm -rf .venv .uv .mypy_cache .ruff_cache .pytest_cache .coverage
+	rm -rf .venv .uv .nginx .mypy_cache .ruff_cache .pytest_cache .coverage
 
 # A .venv without its `ready` is one that was interrupted: it is made anew.
 .venv/ready: pyproject.toml .python-version Makefile $(filter .uv/bin/uv,$(UV))

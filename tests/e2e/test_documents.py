@@ -112,7 +112,7 @@ def test_a_recipe_does_what_it_says(demonstration: Devhost, page: Page, block: B
 
 def test_the_proxy_of_the_recipe_lets_streams_through_and_uploads(local: Duck, tmp_path: Path) -> None:
     [block] = [block for block in RECIPES if block.language == "nginx"]
-    program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
+    program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin:{ROOT}/.nginx/usr/sbin")
     assert program, "nginx is missing: install it"
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
