@@ -80,11 +80,11 @@ class Exchange:
         return owner
 
 
-def _answering[**P](handle: Callable[Concatenate[Exchange, P], Response]) -> Callable[Concatenate[Request, P], Response]:
+def answering[**P](handle: Callable[Concatenate[Exchange, P], Response]) -> Callable[Concatenate[Request, P], Response]:
     """Makes whatever `handle` raises a response, adds the headers that all responses have, and has each request logged."""
 
     @functools.wraps(handle)
-    def answering(request: Request, /, *args: P.args, **kwargs: P.kwargs) -> Response:
+    def answer(request: Request, /, *args: P.args, **kwargs: P.kwargs) -> Response:
         entry = Entry(method=request.method, route=_route(request))
         exchange = Exchange(request, entry)
         try:
@@ -101,10 +101,10 @@ def _answering[**P](handle: Callable[Concatenate[Exchange, P], Response]) -> Cal
             entry.whole(response.get_data())
         return response
 
-    return answering
+    return answer
 
 
-@_answering
+@answering
 def serve(
     exchange: Exchange,
     name: str,
@@ -146,7 +146,7 @@ def serve(
     return _stream(dify, run, exchange, style)
 
 
-@_answering
+@answering
 def parameters(exchange: Exchange, name: str, values: Mapping[str, Any], dify: Gateway) -> Response:
     """The form of the app that the route calls `name`."""
     owner = exchange.enter(values, name)
@@ -156,7 +156,7 @@ def parameters(exchange: Exchange, name: str, values: Mapping[str, Any], dify: G
     return _document(guests.parameters(form) if exchange.caller.guest else form)
 
 
-@_answering
+@answering
 def stop(exchange: Exchange, name: str, values: Mapping[str, Any], dify: Gateway) -> Response:
     """Ends a run of the app that the route calls `name`."""
     owner = exchange.enter(values, name)
@@ -166,7 +166,7 @@ def stop(exchange: Exchange, name: str, values: Mapping[str, Any], dify: Gateway
     return _document({"result": "success"})
 
 
-@_answering
+@answering
 def index(exchange: Exchange, values: Mapping[str, Any]) -> Response:
     """What this endpoint offers, for those who may use it: guests get to know of public apps alone."""
     owner = exchange.enter(values)
@@ -211,14 +211,14 @@ def _told(owner: Settings, seen: Iterable[str]) -> Mapping[str, Mapping[str, Any
     }
 
 
-@_answering
+@answering
 def preflight(exchange: Exchange, values: Mapping[str, Any]) -> Response:
     """The answer to a CORS preflight: always 204; whether the page may go on, its headers tell."""
     _let_read(exchange, values)
     return Response(status=204)
 
 
-@_answering
+@answering
 def unknown(exchange: Exchange, values: Mapping[str, Any]) -> Response:
     """404 for a path that no route has, 405 for a method that its route has not."""
     _let_read(exchange, values)
