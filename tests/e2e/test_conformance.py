@@ -186,7 +186,7 @@ def test_a_large_error_arrives_whole(duck: Duck) -> None:
 
 
 @pytest.mark.parametrize("style", ["html", "ndjson", "sse", "text"])
-def test_a_stream_is_live(duck: Duck, style: str) -> None:
+def test_a_workflows_stream_is_live(duck: Duck, style: str) -> None:
     events, last_may_come = sample("workflow"), threading.Event()
 
     def script(call: Call) -> Iterable[Step]:
@@ -207,7 +207,7 @@ def test_a_stream_is_live(duck: Duck, style: str) -> None:
     assert ("</html>" in text) if style == "html" else ("workflow_finished" in text) == (style in {"ndjson", "sse"})
 
 
-def test_a_browsers_get_of_the_original_route_is_live_html_with_all_text_escaped(duck: Duck) -> None:
+def test_a_browsers_get_of_the_duck_route_is_live_html_with_all_text_escaped(duck: Duck) -> None:
     events, last_may_come, calls = sample("workflow"), threading.Event(), list[Call]()
 
     def script(call: Call) -> Iterable[Step]:
@@ -409,7 +409,9 @@ def test_a_body_that_the_daemon_has_cut_is_too_large(local: Duck, size: int, hea
         ("GET", "/a/%0A/b", 404, "not_found"),
     ],
 )
-def test_unknown_apps_and_routes_are_told_in_ducks_own_words(duck: Duck, method: str, path: str, status: int, code: str) -> None:
+def test_unknown_apps_and_routes_are_told_in_the_plugins_own_words(
+    duck: Duck, method: str, path: str, status: int, code: str
+) -> None:
     response = duck.client.request(method, path, json={"query": "hi"} if method == "POST" else None)
     assert (response.status_code, response.json()["code"]) == (status, code)
 

@@ -93,7 +93,7 @@ def sent_by_n8n(page: Page, workflow: str) -> str:
 def test_a_recipe_does_what_it_says(demonstration: Devhost, page: Page, block: Block) -> None:
     here = f"127.0.0.1:{demonstration.port}"
     text = block.text.replace(ADDRESS, here)
-    settings = demo.settings() | block.settings if block.settings else {}
+    settings = demo.settings() | dict(block.settings) if block.settings else {}
     with patch.dict(demonstration.settings, settings, clear=bool(settings)):
         match block.language, block.words:
             case "sh", ():
@@ -118,7 +118,8 @@ def test_the_proxy_of_the_recipe_lets_streams_through_and_uploads(local: Duck, t
         port = taken.getsockname()[1]
     places = "".join(f"{name}_temp_path {tmp_path}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
     (tmp_path / "nginx.conf").write_text(
-        f"daemon off; master_process off; pid {tmp_path}/pid; error_log {tmp_path}/log; events {{}} http {{ access_log off; {places}"
+        f"daemon off; master_process off; pid {tmp_path}/pid; error_log {tmp_path}/log;"
+        f"events {{}} http {{ access_log off; {places}"
         # A proxy before Dify's own never gets to see this header.
         f"server {{ listen 127.0.0.1:{port}; proxy_ignore_headers X-Accel-Buffering;"
         f"{block.text.replace(ADDRESS, f'127.0.0.1:{local.host.port}')} }} }}"

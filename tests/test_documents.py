@@ -1,0 +1,52 @@
+"""What the documents say is so: links, tables, translations and commands."""
+
+import re
+
+import pytest
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from tests.documents import ROOT, blocks
+
+DOCUMENTS = sorted(
+    path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.md") if not re.search(r"/\.", f"/{path.relative_to(ROOT)}")
+)
+TRANSLATIONS = [f"readme/README_{language}.md" for language in ("zh_Hans", "ja_JP", "pt_BR")]
+FENCED = re.compile(r"```.*?```", re.DOTALL)
+
+
+def parsed(document: str) -> list[Token]:
+    return MarkdownIt().enable("table").parse((ROOT / document).read_text("utf-8"))
+
+
+def codes(document: str) -> list[str]:
+    """All that is code in a document, in its order: the same in every language."""
+    found = []
+    for token in parsed(document):
+        if token.type == "fence":
+            found.append(token.content)
+        found += [child.content for child in token.children or [] if child.type == "code_inline"]
+    return found
+
+
+@pytest.mark.parametrize("document", TRANSLATIONS)
+def test_a_translation_has_all_that_readme_has(document: str) -> None:
+    assert codes(document) == codes("README.md")
+    for kind in ("heading_open", "fence", "table_open", "tr_open", "ordered_list_open", "list_item_open"):
+        of_this, of_readme = ([token.tag for token in parsed(name) if token.type == kind] for name in (document, "README.md"))
+        assert of_this == of_readme, kind
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_link_leads_somewhere(document: str) -> None:
+    text = FENCED.sub("", (ROOT / document).read_text("utf-8"))
+    targets = [target for target in re.findall(r"\]\(([^)\s]+)", text) if not re.match("https?://", target)]
+    assert [target for target in targets if not ((ROOT / document).parent / target.partition("#")[0]).exists()] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_make_target_that_is_told_of_is_there(document: str) -> None:
+    told = {word for block in blocks(document) for word in re.findall(r"^make ([\w.-]+)", block.text, re.MULTILINE)}
+    told |= set(re.findall(r"`make ([\w-]+)`", (ROOT / document).read_text("utf-8")))
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    assert told - targets - {".venv"} == set()
