@@ -1,0 +1,82 @@
+"""Whoever follows a how-to to the letter gets what it promises: a plugin of their own, or a change to Duck."""
+
+import os
+import shutil
+import socket
+import subprocess
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.documents import Block, blocks
+from tests.e2e.conftest import ROOT
+
+SOURCE = "https://github.com/example/duck"
+PORT = "8001"
+STEP_S = 300  # for the longest of them, the conformance suite
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A repository with Duck as it is in this folder, committed or not."""
+    folder = tmp_path / "source"
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    for name in filter(lambda name: (ROOT / name).exists(), listed.stdout.splitlines()):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
+    who = ["-c", "user.name=x", "-c", "user.email=x@example.com"]
+    for command in (["init", "-q"], ["add", "-A"], [*who, "commit", "-q", "-m", "x"]):
+        subprocess.run(["git", *command], cwd=folder, check=True)
+    return folder
+
+
+def test_a_plugin_made_by_the_book_runs_and_passes_ducks_tests_of_what_it_has_kept(source: Path, tmp_path: Path) -> None:
+    clone, *steps = blocks("docs/copy-me.md")
+    command = clone.text.replace(SOURCE, str(source))
+    subprocess.run(["bash", "-euc", command], cwd=tmp_path, check=True)
+    follow(steps, tmp_path / "parrot")
+
+
+def test_a_route_a_format_and_a_setting_are_added_by_the_book(source: Path) -> None:
+    follow([block for block in blocks("CONTRIBUTING.md") if "dify" not in block.words], source)
+
+
+def follow(steps: list[Block], folder: Path) -> None:
+    """Does what each of them says in the folder, and compares what comes of it."""
+    installed(folder)
+    environment = os.environ | {"PATH": f"{os.environ['PATH']}:{ROOT}/.uv/bin"}
+    port = free_port()
+    with ExitStack() as at_the_end:
+        for step in steps:
+            script = step.text.replace(PORT, port)
+            if step.words == ("serves",):
+                command = ["bash", "-c", f"exec {script}"]
+                process = at_the_end.enter_context(
+                    subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True)
+                )
+                at_the_end.callback(process.terminate)
+                assert process.stdout
+                assert any("/e/duck" in line for line in process.stdout), "it does not serve"
+                continue
+            ended = subprocess.run(
+                ["bash", "-euc", script], cwd=folder, env=environment, capture_output=True, text=True, timeout=STEP_S, check=False
+            )
+            assert ended.returncode == 0, f"{step}: {ended.stdout[-5_000:]}{ended.stderr}"
+            assert step.holds(ended.stdout), f"{step}: {ended.stdout[-5_000:]}"
+
+
+def installed(folder: Path) -> None:
+    """What `make .venv/ready` would take a minute for: the Python that runs these tests, with all that Duck needs."""
+    python = folder / ".venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nexec "{ROOT}/.venv/bin/python" "$@"\n')
+    python.chmod(0o755)
+    (folder / ".venv/ready").touch()
+
+
+def free_port() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return str(taken.getsockname()[1])
