@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -21,10 +22,11 @@ from playwright.sync_api import Page
 from devhost import App, Devhost, demo
 from tests.devhost.test_limits import eventually
 from tests.documents import Block, blocks
-from tests.e2e.conftest import DEADLINE_S, ROOT, Duck
-from tests.support import sample
+from tests.e2e.conftest import AUTHORIZED, DEADLINE_S, ROOT, Duck
+from tests.support import KEY, sample
 
 ADDRESS = "127.0.0.1:8000"  # where `make demo` serves
+MAKE = ("make", "--old-file", ".venv/ready")  # these tests run in the .venv, which must not be made anew under them
 RECIPES = blocks("docs/recipes.md")
 START = RECIPES[0].text  # what all commands of the recipes need
 
@@ -108,6 +110,57 @@ def test_a_recipe_does_what_it_says(demonstration: Devhost, page: Page, block: B
                 pytest.fail(f"nobody knows how to run {other}")
     assert block.holds(said), said
     assert block.says or '"code"' not in said
+
+
+def test_what_readme_asks_for_is_answered(demonstration: Devhost) -> None:
+    set_up, asking = (block.text for block in blocks("README.md") if "dify" not in block.words)
+    assert re.findall(r"^make (\w+)", set_up, re.MULTILINE) == ["demo", "test"]
+    said = run(["bash", "-euo", "pipefail"], asking.replace(ADDRESS, f"127.0.0.1:{demonstration.port}"))
+    assert '"answer":"Hello, there! You asked:\\n\\n> What is a duck?' in said
+    assert "Here is picture number 1 of this conversation: a red fox" in said
+
+
+def test_make_demo_serves_the_demo() -> None:
+    with making("demo", PORT="0") as process:
+        assert process.stdout
+        url = next(line for line in process.stdout if "/e/duck" in line).split()[-1]
+        response = httpx.get(url, headers={"X-API-Key": demo.KEY}, timeout=DEADLINE_S)
+        assert {app["alias"] for app in response.json()["apps"]} >= set(demo.ALIASES)
+
+
+def test_make_debug_connects_duck_to_a_dify() -> None:
+    with Devhost(ROOT, settings={"api_key": KEY}, runs="remote") as host:
+        address = {"REMOTE_INSTALL_URL": f"127.0.0.1:{host.debug_port}", "REMOTE_INSTALL_KEY": host.debug_key}
+        with making("debug", **address):
+            assert eventually(lambda: httpx.get(host.url + "/", headers=AUTHORIZED).status_code == 200)
+
+
+def test_make_package_makes_one() -> None:
+    (ROOT / "duck.difypkg").unlink(missing_ok=True)
+    with making("package") as process:
+        assert process.wait(DEADLINE_S) == 0
+    assert (ROOT / "duck.difypkg").is_file()
+
+
+@pytest.mark.parametrize("target", ["test", "check", "format", "fuzz", "bench", "test-sdk-latest", "clean"])
+def test_make_knows_what_takes_longer_than_a_test_may(target: str) -> None:
+    """`make check` and `make test` are what continuous integration runs; the others are for people."""
+    assert run([*MAKE, "--dry-run", target], "")
+
+
+@pytest.mark.parametrize("module", ["bench", "bench.speed", "devhost", "devhost.debug", "devhost.package"])
+def test_a_command_explains_itself(module: str) -> None:
+    assert f"usage: python -m {module}" in run([sys.executable, "-m", module, "--help"], "")
+
+
+@contextlib.contextmanager
+def making(target: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    """`make` at work on a target."""
+    with subprocess.Popen([*MAKE, target], cwd=ROOT, env=os.environ | environment, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
 
 
 def test_the_proxy_of_the_recipe_lets_streams_through_and_uploads(local: Duck, tmp_path: Path) -> None:
