@@ -44,6 +44,8 @@ def test_the_manifest_names_files_that_are_there() -> None:
 def test_a_setting_explains_itself_in_four_languages(setting: dict[str, Any]) -> None:
     assert setting["label"].keys() == LANGUAGES
     assert setting["help"].keys() == LANGUAGES
+    assert setting.get("placeholder", setting["help"]).keys() == LANGUAGES
+    assert re.fullmatch("https://docs.dify.ai/.+", setting.get("url", "https://docs.dify.ai/…")), "the console links to it"
     assert "default" not in setting, "Dify never applies one"
 
 

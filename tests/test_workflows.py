@@ -100,7 +100,7 @@ def test_the_marketplace_gets_the_package_on_a_branch_and_a_draft(tmp_path: Path
     subprocess.run(["bash", "-eo", "pipefail", "-c", script], cwd=work, env=environment, check=True)
     manifest = yaml.safe_load((ROOT / "manifest.yaml").read_text("utf-8"))
     author, name, version = manifest["author"], manifest["name"], manifest["version"]
-    show = ["git", "-C", fork, "show", f"{name}-{version}:{author}/{name}/{name}-{version}.difypkg"]
+    show = ["git", "-C", str(fork), "show", f"{name}-{version}:{author}/{name}/{name}-{version}.difypkg"]
     assert subprocess.run(show, capture_output=True, text=True, check=True).stdout == "package"
     told = calls.read_text("utf-8")
     assert f"gh pr create --draft --repo langgenius/dify-plugins --base main --head {author}:{name}-{version} " in told
