@@ -125,8 +125,8 @@ def too_long() -> DuckError:
     return DuckError(
         504,
         "timeout",
-        f"This took longer than {limits.LIFE_S:.0f} seconds, for which Dify keeps a streamed answer open. The run itself goes on "
-        "in Dify. With response_mode blocking and format json an answer may take 20 minutes.",
+        f"This took longer than {limits.LIFE_S:.0f} seconds, for which Dify keeps a streamed answer open. The run itself may go "
+        "on in Dify. With response_mode blocking and format json an answer may take 20 minutes.",
     )
 
 
@@ -136,7 +136,7 @@ def too_slow() -> DuckError:
         504,
         "timeout",
         f"This took longer than {limits.RUN_S:.0f} seconds, the most that Dify gives a plugin that it runs as a function. "
-        "The run itself goes on in Dify.",
+        "The run itself may go on in Dify.",
     )
 
 

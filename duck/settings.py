@@ -178,7 +178,7 @@ def _apps(text: str) -> tuple[dict[str, str], list[str]]:
         alias, equals, app = (part.strip() for part in entry.rpartition("="))
         app_id = canonical(app)
         if not app_id:
-            raise _invalid("apps", f"entry {number} must be an app's id, or alias=id")
+            raise _invalid("apps", f"entry {number} must be an app's id, as in its address in Dify, or alias=id")
         if equals:
             if not _ALIAS.fullmatch(alias) or canonical(alias) or alias == DEFAULT:
                 rule = 'must be 1 to 64 letters, digits, ".", "_" or "-", and no id or "default"'

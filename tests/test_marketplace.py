@@ -30,6 +30,7 @@ SECRETS = re.compile(
 )
 EXECUTABLES = (b"\x7fELF", b"MZ", b"\xca\xfe\xba\xbe", b"\xcf\xfa\xed\xfe", b"\xfe\xed\xfa\xcf", b"#!")
 PACKAGED = files(ROOT)
+DOCUMENTS = [path.relative_to(ROOT).as_posix() for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*"), *ROOT.glob("readme/*"))]
 TEXTS = [name for name in PACKAGED if not name.endswith(".png")]
 
 
@@ -57,9 +58,10 @@ def test_placeholders_are_all_there_or_none_and_contributing_says_where() -> Non
     assert [field for field in PLACEHOLDERS if f"`{field}`" not in section.partition("\n## ")[0]] == []
 
 
-def test_the_source_is_named_in_the_readmes_as_in_the_manifest() -> None:
-    readmes = ["README.md", *(f"readme/README_{language}.md" for language in LANGUAGES - {"en_US"})]
-    assert {tuple(re.findall(r"https://github\.com/[^\s)]+", text(name))) for name in readmes} == {(MANIFEST["repo"],)}
+def test_the_documents_name_the_source_as_the_manifest_does() -> None:
+    leading = {name: re.findall(r"https://github\.com/[^\s)]+", text(name)) for name in DOCUMENTS}
+    others = {"README.md", "docs/copy-me.md", *(f"readme/README_{language}.md" for language in LANGUAGES - {"en_US"})}
+    assert {name: found for name, found in leading.items() if found} == {name: [MANIFEST["repo"]] for name in others}
 
 
 @pytest.mark.parametrize("field", ["label", "description"])
