@@ -347,7 +347,10 @@ def _page_headers(exchange: Exchange) -> Mapping[str, str]:
 
 
 def _error_page(exchange: Exchange, error: DuckError) -> bytes:
-    return html.error_page(error, exchange.view, language=negotiation.language(exchange.request))
+    depth = exchange.request.path.count("/") - 1
+    has_list = exchange.owner is not None and (exchange.owner.public or not exchange.caller.guest)
+    home = "../" * depth if has_list else ""
+    return html.error_page(error, exchange.view, language=negotiation.language(exchange.request), home=home)
 
 
 def _document(value: Any, status: int = 200) -> Response:

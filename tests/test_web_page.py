@@ -7,7 +7,7 @@ import pytest
 from werkzeug import Response
 
 from duck import web
-from tests.support import APP, BROWSER, SETTINGS, Dify, body_of, call, http_error, make_request, page_of, sample
+from tests.support import APP, BROWSER, KEY, SETTINGS, Dify, body_of, call, http_error, make_request, page_of, sample
 
 FORM = {
     "opening_statement": "Hello!",
@@ -87,6 +87,23 @@ def test_a_request_that_cannot_be_read_is_a_page_of_its_own() -> None:
     page = page_of(call(Dify(), data=b"{", headers=headers))
     assert "not valid JSON" in "".join(page.find(".//*[@role='alert']").itertext())
     assert page.find(".//form") is None
+
+
+@pytest.mark.parametrize(
+    ("path", "key", "settings", "links"),
+    [
+        ("/chat/nobody", KEY, SETTINGS, ["../"]),
+        ("/chat/nobody", None, {**SETTINGS, "public_apps": APP}, ["../"]),
+        ("/chat/nobody", None, SETTINGS, []),
+        ("/chat/nobody", KEY, {**SETTINGS, "apps": "nonsense"}, []),
+    ],
+)
+def test_a_page_without_an_app_leads_to_those_that_there_are(
+    path: str, key: str | None, settings: dict[str, Any], links: list[str]
+) -> None:
+    request = make_request("GET", path, key=key, headers={"Accept": BROWSER})
+    page = page_of(web.serve(request, path.rpartition("/")[2], settings, Dify().gateway(), kind="chat"))
+    assert [link.get("href") for link in page.findall(".//header/a")] == links
 
 
 @pytest.mark.parametrize(

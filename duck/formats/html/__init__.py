@@ -92,11 +92,14 @@ def form_page(view: View) -> bytes:
     return _encoded(_top(view) + _turns(view) + _form(view, query=view.query) + _bottom(view))
 
 
-def error_page(error: DuckError, view: View | None = None, *, language: str = ENGLISH) -> bytes:
-    """A page that tells of an error: where the request was for an app's run, the app's page with all that was filled in."""
+def error_page(error: DuckError, view: View | None = None, *, language: str = ENGLISH, home: str = "") -> bytes:
+    """A page that tells of an error: where the request was for an app's run, the app's page with all that was filled in.
+
+    Without one, `home` leads to the list of apps, if it is not empty.
+    """
     if view is None:
         page = View(language=language)
-        return _encoded(_top(page, home="") + live.failure(WORDS[language], error.message) + _bottom(page))
+        return _encoded(_top(page, home=home) + live.failure(WORDS[language], error.message) + _bottom(page))
     if view.faults:
         return form_page(view)
     turn = _render("turn.html", view, query=view.query if view.is_chat else "")
