@@ -18,7 +18,7 @@ function copyable(root) {
       await navigator.clipboard.writeText(pre.querySelector("code").textContent);
       button.textContent = words.copied;
     };
-    pre.append(button);
+    pre.prepend(button);
   }
 }
 
