@@ -8,7 +8,7 @@ A request goes one way through it:
     negotiation  which format and language they want, and whether a GET is to run anything
     runs         what they ask for: a `Run`. `bodies` reads it and `parsing` its JSON, `forms` and `inputs` hold it against the
                  app's form, `files` are what came along
-    gateway      the only module that talks to Dify; its failures become a `DuckError` here. `known`: forms it has fetched
+    gateway      the only module that talks to Dify; its failures become a `DuckError` here. `known`: what it was told of apps
     events       what Dify streams: reading it, folding it into one answer
     guests       what of it is shown to callers without a key
     reader       its reading, in a thread that can be given up

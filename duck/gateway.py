@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from duck import errors, events, files, limits
 from duck.errors import DuckError
 from duck.files import Upload
-from duck.known import KnownForms
+from duck.known import Known
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
@@ -30,7 +30,7 @@ log = logging.getLogger("duck")
 
 LOG_CHARACTERS = 1_000
 
-_FORMS = KnownForms()
+_FORMS = Known()
 _streams_only: set[str] = set()  # ids of apps that refused blocking mode: agents; it saves them a refusal each time
 
 

@@ -1,4 +1,4 @@
-"""The forms of apps that were fetched within the last minute. A cache: it may vanish at any time."""
+"""What Dify has told of apps within the last minute: their forms, and what they are. A cache: it may vanish at any time."""
 
 import contextlib
 import threading
@@ -16,8 +16,8 @@ type Fetch = Callable[[], Parameters]
 
 
 @dataclass(slots=True)
-class _Known:
-    """One app's form; `parameters` are None where it could not be had. Who holds the lock is fetching it."""
+class _Told:
+    """What was told of one app; `parameters` are None where that could not be had. Who holds the lock is fetching it."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     until: float = 0.0
@@ -34,12 +34,17 @@ class _Known:
             self.until = time.monotonic() + limits.FORM_S
         return self.parameters
 
+    def try_to_fetch(self, fetch: Fetch) -> None:
+        """The same, without a word where it fails: the app can be run all the same, and what is wrong is in the log."""
+        with contextlib.suppress(DuckError):
+            self.fetch(fetch)
 
-class KnownForms:
-    """Forms by a key. Who asks for one that is being fetched waits for it, rather than fetch it, too."""
+
+class Known:
+    """What was told, by a key. Who asks for what is being fetched waits for it, rather than fetch it, too."""
 
     def __init__(self) -> None:
-        self._known: dict[Hashable, _Known] = {}
+        self._told: dict[Hashable, _Told] = {}
 
     def parameters(self, key: Hashable, fetch: Fetch) -> Parameters:
         """What `fetch` gave within the last minute, or gives now. Raises what it raises."""
@@ -52,13 +57,20 @@ class KnownForms:
         """The form, None where it could not be had within the last minute; and whether it was fetched now, as it is if `anew`."""
         known = self._of(key)
         with known.lock:
-            if not anew and time.monotonic() < known.until:
-                return known.form, False
-            with contextlib.suppress(DuckError):  # Dify judges then; what is wrong with it is in the log
-                known.fetch(fetch)
-            return known.form, True
+            is_new = anew or time.monotonic() >= known.until
+            if is_new:
+                known.try_to_fetch(fetch)
+            return known.form, is_new
 
-    def _of(self, key: Hashable) -> _Known:
-        if key not in self._known and len(self._known) >= limits.MAX_FORMS:
-            self._known.pop(next(iter(self._known)))  # the one that came first
-        return self._known.setdefault(key, _Known())
+    def told(self, key: Hashable, fetch: Fetch) -> Parameters | None:
+        """What `fetch` gave, None where it failed; all of that within the last minute, or now."""
+        known = self._of(key)
+        with known.lock:
+            if time.monotonic() >= known.until:
+                known.try_to_fetch(fetch)
+            return known.parameters
+
+    def _of(self, key: Hashable) -> _Told:
+        if key not in self._told and len(self._told) >= limits.MAX_FORMS:
+            self._told.pop(next(iter(self._told)))  # the one that came first
+        return self._told.setdefault(key, _Told())

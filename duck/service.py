@@ -19,7 +19,7 @@ from duck.errors import DuckError
 from duck.events import Kind
 from duck.files import File, Upload
 from duck.gateway import AppGateway
-from duck.known import KnownForms
+from duck.known import Known
 from duck.runs import Mode, Run
 
 log = logging.getLogger("duck")
@@ -35,7 +35,7 @@ MAX_ERROR = 10 * 1024 * 1024  # bytes of an answer that is none: what is there m
 
 LOG_CHARACTERS = 100
 
-_INFOS = KnownForms()
+_INFOS = Known()
 
 
 @functools.cache
@@ -69,15 +69,12 @@ class ServiceGateway(AppGateway):
 
     def info(self) -> Mapping[str, Any]:
         """What the app is: {name, description, mode, …}, up to a minute old; empty where Dify does not tell."""
-        try:
-            return _INFOS.parameters(self._key(""), self._info)
-        except DuckError:  # which is in the log, and keeps nobody from running the app
-            return {}
+        return _INFOS.told(self._key(""), self._info) or {}
 
     def stop(self, task_id: str) -> None:
         """See `Gateway`. Dify says yes to any run of this user's: also to one that is over, or never was."""
-        if (kind := kind_in(self.info())) is None:
-            raise errors.service_unreachable()
+        if (kind := kind_in(_INFOS.parameters(self._key(""), self._info))) is None:
+            raise errors.no_service()
         self._stop(task_id, kind)
 
     def _stop(self, task_id: str, kind: Kind) -> None:

@@ -1,4 +1,4 @@
-"""Forms that are known for a minute."""
+"""What is known of apps for a minute."""
 
 import threading
 import time
@@ -8,7 +8,7 @@ import pytest
 
 from duck import limits
 from duck.errors import DuckError
-from duck.known import KnownForms
+from duck.known import Known
 
 PARAMETERS = {"user_input_form": [{"text-input": {"variable": "city"}}]}
 
@@ -47,7 +47,7 @@ def names(form: Any) -> list[str] | None:
 
 
 def test_a_form_is_believed_for_a_minute(clock: Clock) -> None:
-    forms, fetch = KnownForms(), Fetch(PARAMETERS)
+    forms, fetch = Known(), Fetch(PARAMETERS)
     form, is_new = forms.form("app", fetch, anew=False)
     assert (names(form), is_new, fetch.count) == (["city"], True, 1)
     clock.now += 59
@@ -60,7 +60,7 @@ def test_a_form_is_believed_for_a_minute(clock: Clock) -> None:
 
 
 def test_a_form_is_fetched_anew_when_asked() -> None:
-    forms, fetch = KnownForms(), Fetch(PARAMETERS, {"user_input_form": []})
+    forms, fetch = Known(), Fetch(PARAMETERS, {"user_input_form": []})
     forms.form("app", fetch, anew=False)
     form, is_new = forms.form("app", fetch, anew=True)
     assert (names(form), is_new) == ([], True)
@@ -68,7 +68,7 @@ def test_a_form_is_fetched_anew_when_asked() -> None:
 
 
 def test_a_form_that_cannot_be_had_is_not_asked_for_again_within_the_minute(clock: Clock) -> None:
-    forms, fetch = KnownForms(), Fetch(FAILURE, PARAMETERS)
+    forms, fetch = Known(), Fetch(FAILURE, PARAMETERS)
     assert forms.form("app", fetch, anew=False) == (None, True)
     clock.now += 59
     assert forms.form("app", fetch, anew=False) == (None, False)
@@ -78,7 +78,7 @@ def test_a_form_that_cannot_be_had_is_not_asked_for_again_within_the_minute(cloc
 
 
 def test_who_asks_for_the_parameters_themselves_is_told_the_truth_of_now() -> None:
-    forms, fetch = KnownForms(), Fetch(FAILURE, FAILURE, PARAMETERS)
+    forms, fetch = Known(), Fetch(FAILURE, FAILURE, PARAMETERS)
     forms.form("app", fetch, anew=False)
     with pytest.raises(DuckError, match="hung"):
         forms.parameters("app", fetch)
@@ -87,14 +87,14 @@ def test_who_asks_for_the_parameters_themselves_is_told_the_truth_of_now() -> No
 
 
 def test_a_failure_after_a_success_forgets_what_was_known() -> None:
-    forms, fetch = KnownForms(), Fetch(PARAMETERS, FAILURE)
+    forms, fetch = Known(), Fetch(PARAMETERS, FAILURE)
     forms.form("app", fetch, anew=False)
     assert forms.form("app", fetch, anew=True) == (None, True)
     assert forms.form("app", fetch, anew=False) == (None, False)
 
 
 def test_a_form_that_cannot_be_understood_still_has_parameters() -> None:
-    forms, fetch = KnownForms(), Fetch({"odd": True})
+    forms, fetch = Known(), Fetch({"odd": True})
     assert forms.form("app", fetch, anew=False) == (None, True)
     assert forms.parameters("app", fetch) == {"odd": True}
     assert fetch.count == 1
@@ -102,14 +102,14 @@ def test_a_form_that_cannot_be_understood_still_has_parameters() -> None:
 
 def test_each_key_has_its_own_and_the_oldest_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "MAX_FORMS", 2)
-    forms, fetch = KnownForms(), Fetch(PARAMETERS)
+    forms, fetch = Known(), Fetch(PARAMETERS)
     for key in ("a", "b", "a", "c", "b", "a"):
         forms.form(key, fetch, anew=False)
     assert fetch.count == 4, "a and b, then c in place of a, then a again"
 
 
 def test_who_comes_while_a_form_is_fetched_waits_for_it() -> None:
-    forms, begun, go_on, count = KnownForms(), threading.Event(), threading.Event(), 0
+    forms, begun, go_on, count = Known(), threading.Event(), threading.Event(), 0
 
     def fetch() -> Any:
         nonlocal count
@@ -132,3 +132,10 @@ def test_who_comes_while_a_form_is_fetched_waits_for_it() -> None:
     for thread in threads:
         thread.join(10)
     assert (results, count) == ([["city"]] * 3, 1)
+
+
+def test_what_could_not_be_had_is_not_asked_for_again_for_a_minute(clock: Clock) -> None:
+    known, fetch = Known(), Fetch(FAILURE, PARAMETERS)
+    assert (known.told("app", fetch), known.told("app", fetch), fetch.count) == (None, None, 1)
+    clock.now += 60
+    assert (known.told("app", fetch), known.told("app", fetch), fetch.count) == (PARAMETERS, PARAMETERS, 2)

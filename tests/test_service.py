@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from duck import gateway, limits, service, web
-from duck.known import KnownForms
+from duck.known import Known
 from tests.support import APP, BROWSER, KEY, Dify, body_of, call, json_of, make_request, page_of, recorded, sample
 
 URL, SECRET = "https://api.example:8443/v1", "app-one-two"
@@ -82,7 +82,7 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
     api = Api()
     with httpx.Client(transport=httpx.MockTransport(api)) as client:
         monkeypatch.setattr(service, "client", lambda: client)
-        monkeypatch.setattr(service, "_INFOS", KnownForms())
+        monkeypatch.setattr(service, "_INFOS", Known())
         yield api
 
 
@@ -294,10 +294,14 @@ def test_what_cannot_be_stopped(api: Api, settings: dict[str, Any], body: dict[s
     assert api.requests == []
 
 
-def test_an_app_that_does_not_tell_its_kind_cannot_be_stopped(api: Api) -> None:
-    api.answers["/info"] = refused(500, "unknown", "")
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [(refused(500, "unknown", ""), "completion_request_error"), (httpx.Response(200, json={"name": "x"}), "app_unavailable")],
+)
+def test_an_app_that_does_not_tell_its_kind_cannot_be_stopped(api: Api, answer: Any, code: str) -> None:
+    api.answers["/info"] = answer
     response = web.stop(make_request(path=f"/stop/{APP}", json={"task_id": "t"}), APP, SETTINGS, Dify().gateway())
-    assert (response.status_code, json_of(response)["code"]) == (502, "app_unavailable")
+    assert (response.status_code, json_of(response)["code"]) == (502, code)
 
 
 # Failures

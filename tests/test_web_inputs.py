@@ -13,7 +13,7 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.test import encode_multipart
 
 from duck import gateway, web
-from duck.known import KnownForms
+from duck.known import Known
 from tests.support import APP, KEY, SETTINGS, Dify, blocking_sample, body_of, call, http_error, json_of, make_request, sample
 
 CHAT = sample("chat")
@@ -31,7 +31,7 @@ NOT_OWNED = http_error(400, "invalid_param", "ToolFile 88888888-2222-4333-8444-5
 
 @pytest.fixture(autouse=True)
 def _nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway, "_FORMS", KnownForms())
+    monkeypatch.setattr(gateway, "_FORMS", Known())
 
 
 def post(dify: Dify, inputs: Any, **options: Any) -> Response:
