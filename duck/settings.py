@@ -18,6 +18,8 @@ _PLAIN = re.compile(r"[!-~]+")  # what a URL is made of
 _APP_KEY = re.compile(r"app-[A-Za-z0-9_-]+")
 _PORTS = {"http": 80, "https": 443}
 _SEPARATORS = re.compile(r"[\s,]+")
+_AROUND_EQUALS = re.compile(r"\s*=\s*")
+_SCHEMES = {"bearer", "basic"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,11 +71,11 @@ def parse(values: Mapping[str, Any]) -> Settings:
     reachable = frozenset([*ids, *([default] if default else [])]) if ids else None
     origins = _words(values, "allowed_origins")
     service_url = _service_url(_text(values, "service_api_url").strip())
-    app_keys = _app_keys(_words(values, "app_keys"), names, reachable)
+    app_keys = _app_keys(_split(_AROUND_EQUALS.sub("=", _text(values, "app_keys"))), names, reachable)
     if app_keys and not service_url:
         raise _invalid("service_api_url", f"needed for what is in {setting('app_keys')}")
     return Settings(
-        keys=tuple(_words(values, "api_key")),
+        keys=_keys(_words(values, "api_key")),
         names=names,
         reachable=reachable,
         presets=_presets(values.get("default_app")),
@@ -94,7 +96,19 @@ def _text(values: Mapping[str, Any], name: str) -> str:
 
 
 def _words(values: Mapping[str, Any], name: str) -> list[str]:
-    return [word for word in _SEPARATORS.split(_text(values, name)) if word]
+    return _split(_text(values, name))
+
+
+def _split(text: str) -> list[str]:
+    return [word for word in _SEPARATORS.split(text) if word]
+
+
+def _keys(words: Iterable[str]) -> tuple[str, ...]:
+    """The keys; a header's value is none, since each of its words would be one."""
+    keys = tuple(words)
+    if any(key.lower() in _SCHEMES for key in keys):
+        raise _invalid("api_key", "the key alone, without Bearer or Basic before it")
+    return keys
 
 
 def _public(words: Iterable[str], names: Mapping[str, str], reachable: frozenset[str] | None) -> frozenset[str]:
@@ -124,7 +138,7 @@ def _origin(text: str, number: int) -> str:
         raise _no_origin(number) from None
     name = f"[{host}]" if ":" in (host or "") else host
     origin = f"{parts.scheme}://{name}" + ("" if port is None else f":{port}")
-    if not host or parts.scheme not in _PORTS or origin != text.removesuffix("/").lower():  # a path, a user, …
+    if not host or "*" in host or parts.scheme not in _PORTS or origin != text.removesuffix("/").lower():  # a path, a user, …
         raise _no_origin(number)
     return origin.removesuffix(f":{_PORTS[parts.scheme]}")
 
@@ -178,7 +192,9 @@ def _apps(text: str) -> tuple[dict[str, str], list[str]]:
         alias, equals, app = (part.strip() for part in entry.rpartition("="))
         app_id = canonical(app)
         if not app_id:
-            raise _invalid("apps", f"entry {number} must be an app's id, as in its address in Dify, or alias=id")
+            raise _invalid(
+                "apps", f"entry {number} must be an app's id, as in its address in Dify, or alias=id; commas separate them"
+            )
         if equals:
             if not _ALIAS.fullmatch(alias) or canonical(alias) or alias == DEFAULT:
                 rule = 'must be 1 to 64 letters, digits, ".", "_" or "-", and no id or "default"'

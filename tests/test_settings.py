@@ -227,6 +227,8 @@ def test_public_apps_are_named_by_alias_or_id(values: dict[str, Any], public: se
         {"apps": A, "public_apps": f"{A}, junk"},
         {"public_apps": ["x"]},
         {"public_apps": "*"},
+        {"api_key": "Bearer abc"},
+        {"api_key": "one, basic two"},
         {"public_rate": "0"},
         {"public_rate": "-1"},
         {"public_rate": "1.5"},
@@ -242,6 +244,7 @@ def test_public_apps_are_named_by_alias_or_id(values: dict[str, Any], public: se
         {"allowed_origins": "https://me@example.com"},
         {"allowed_origins": "https://example.com:port"},
         {"allowed_origins": "https://*.example.com:99999"},
+        {"allowed_origins": "https://*.example.com"},
         {"allowed_origins": "https://["},
         {"allowed_origins": "null"},
         {"allowed_origins": "https://example.com, javascript:alert(1)"},
@@ -322,7 +325,12 @@ def test_what_is_no_address_of_a_service_api(url: str) -> None:
 def test_each_app_has_its_own_key() -> None:
     apps = {"apps": f"one={A}, {B}", "default_app": {"app_id": B}, "service_api_url": "https://x.example"}
     keys = {A: "app-a_1-x", B: "app-b"}
-    for text in (f"one=app-a_1-x,{B}=app-b", "one=app-a_1-x default=app-b", f" {A.upper()}=app-a_1-x\n, {B}=app-b,"):
+    for text in (
+        f"one=app-a_1-x,{B}=app-b",
+        "one=app-a_1-x default=app-b",
+        "one = app-a_1-x, default= app-b",
+        f" {A.upper()}=app-a_1-x\n, {B}=app-b,",
+    ):
         assert settings.parse({**apps, "app_keys": text}).app_keys == keys
     assert settings.parse({"app_keys": "", "service_api_url": None}).app_keys == {}
     assert NEEDLE not in repr(settings.parse({**apps, "app_keys": f"one=app-{NEEDLE}"}))
