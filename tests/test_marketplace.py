@@ -112,6 +112,22 @@ def test_privacy_is_told() -> None:
         assert subject in policy
 
 
+@pytest.mark.parametrize("name", [name for name in PACKAGED if name.endswith((".py", ".js", ".html"))])
+def test_the_code_keeps_nothing_as_privacy_says(name: str) -> None:
+    """No files, cookies or storage, of the browser's or of Dify's; and no HTTP but by the one client that the Service API has."""
+    ways = (
+        "(?<![\\w.])(?<!def )open\\(",
+        "write_text",
+        "cookie",
+        "localStorage",
+        "session.storage",
+        "urlopen",
+        "import requests",
+    )
+    assert [way for way in ways if re.search(way, text(name))] == []
+    assert ("httpx" in text(name)) == (name in {"main.py", "duck/sdk.py", "duck/service.py"})
+
+
 @pytest.mark.parametrize("name", [name for name in PACKAGED if name.endswith(".md")])
 def test_no_link_in_the_package_is_dead(name: str) -> None:
     targets = re.findall(r"\]\(([^)#\s]+)", FENCED.sub("", text(name)))
