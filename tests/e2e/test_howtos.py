@@ -8,11 +8,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.documents import Block, blocks
 from tests.e2e.conftest import ROOT
 
-SOURCE = "https://github.com/example/duck"
+SOURCE: str = yaml.safe_load((ROOT / "manifest.yaml").read_text("utf-8"))["repo"]
 PORT = "8001"
 STEP_S = 300  # for the longest of them, the conformance suite
 
