@@ -32,15 +32,16 @@ SUSTAINED_S = 0.1  # what p99 may be
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How much is done: `rounds` of each measure, and for how many seconds where a load is paced."""
+    """How much is done: `rounds` of each measure, and for how many seconds where a load is paced; all else by a `share` of it."""
 
     rounds: int = 3
     seconds: float = 5.0
     requests: int = 200
     soak_s: float = 20.0
+    share: int = 1
 
 
-SHORT = Effort(rounds=1, seconds=2.0, requests=50, soak_s=5.0)
+SHORT = Effort(rounds=1, seconds=1.0, requests=40, soak_s=2.0, share=4)
 
 
 @dataclass(slots=True)
@@ -81,7 +82,8 @@ def saturated(bench: Bench) -> None:
     names = ("null", "original", "duck-stock", "duck")
     table = bench.report.table("CPU an event, µs (times `null`)", "streams", *names)
     for count, events, times in SATURATED:
-        found = bench.rounds(names, partial(cost, bench, Plan(events=events), count, times=times))
+        plan = Plan(events=events // bench.effort.share)
+        found = bench.rounds(names, partial(cost, bench, plan, count, times=times))
         table.row(str(count), *(f"{spread(found[name])} ({ratio(found, name):.2f})" for name in names))
         if count == 1:
             bench.report.goal("one saturated stream, CPU an event, × `null`, stock transport", 0.8, ratio(found, "duck-stock"))
@@ -94,7 +96,7 @@ def formats(bench: Bench) -> None:
     """CPU an event of the other formats, next to NDJSON's."""
     styles = ("ndjson", "sse", "html", "text")
     plan = Plan(events=1_000)  # a long answer
-    found = bench.rounds(styles, lambda style: cost(bench, plan, 1, "duck", style, times=30))
+    found = bench.rounds(styles, lambda style: cost(bench, plan, 1, "duck", style, times=32 // bench.effort.share))
     table = bench.report.table("Formats: CPU an event, µs (times NDJSON)", *styles)
     table.row(*(f"{spread(found[style])} ({ratio(found, style, 'ndjson'):.2f})" for style in styles))
     for style in ("html", "sse"):
@@ -126,7 +128,7 @@ def capacity(bench: Bench) -> None:
     table = bench.report.table(f"Streams sustained at p99 ≤ {ms(SUSTAINED_S)} ms", "plugin", "streams", "p99, ms", "of a core")
     for name, counts in CAPACITIES.items():
         best = 0
-        for count in counts:
+        for count in counts[:: bench.effort.share]:
             outcome = sustained(bench, name, count)
             if quantile(outcome.late, 0.99) > SUSTAINED_S:  # once more, in case it was the machine that stalled
                 outcome = sustained(bench, name, count)
@@ -174,7 +176,7 @@ def sizes(bench: Bench) -> None:
     texts = {"100 kB": ("x" * 100_000, 400), "1 MB": ("x" * 1_000_000, 60), "360 characters of Chinese": (CHINESE, 5_000)}
     table = bench.report.table("Large events and other scripts: CPU an event, µs (times `null`)", "text", "null", "duck")
     for label, (text, events) in texts.items():
-        plan = Plan(events=events, text=text)
+        plan = Plan(events=events // bench.effort.share, text=text)
         found = bench.rounds(("null", "duck"), partial(cost, bench, plan, 1))
         table.row(label, spread(found["null"]), f"{spread(found['duck'])} ({ratio(found, 'duck'):.2f})")
 
@@ -250,7 +252,9 @@ def at_work() -> Iterator[dict[str, Driver]]:
 def main() -> int:
     """Exit status 1 where a goal is missed."""
     parser = argparse.ArgumentParser(prog="python -m bench.speed", description=__doc__)
-    parser.add_argument("--short", action="store_true", help="takes a minute, and keeps its results to itself")
+    parser.add_argument(
+        "--short", action="store_true", help="a rough look of little more than a minute, whose results are not kept"
+    )
     parser.add_argument(
         "names", nargs="*", metavar="name", help=f"of {', '.join(each.__name__ for each in MEASURES)} (default: all)"
     )
