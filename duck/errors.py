@@ -23,8 +23,8 @@ LOG_CHARACTERS = 8_000  # the daemon kills a plugin that logs a line of 5 MiB; t
 MAX_QUOTED = 4_000  # characters of a message about a request: a whole form's faults, but no megabytes of invented names
 # The settings that messages speak of, as the console calls them (group/duck.yaml).
 LABELS = {
-    "default_app": "Default app",
     "api_key": "API key",
+    "default_app": "Default app",
     "apps": "Apps",
     "public_apps": "Public apps",
     "public_rate": "Public runs a minute",
