@@ -1,10 +1,7 @@
 """Pages of other origins, stored passwords and `EventSource`: what Chromium really sends decides."""
 
 import contextlib
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -12,7 +9,7 @@ from playwright.sync_api import Browser, Page
 
 from devhost import App
 from tests.devhost.test_limits import eventually
-from tests.e2e.conftest import Duck
+from tests.e2e.conftest import Duck, site
 from tests.support import KEY, blocking_sample, sample
 
 PUBLIC, PRIVATE = "0b9a8c7d-1111-4222-8333-4444555566a1", "0b9a8c7d-1111-4222-8333-4444555566a2"
@@ -37,24 +34,9 @@ LISTEN = """(url) => new Promise((resolve) => {
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    """Where every host of this machine's serves empty pages: `shop.localhost` is another site than `127.0.0.1`."""
-
-    class Blank(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html")
-            self.end_headers()
-            self.wfile.write(b"<!doctype html><title>A page of another origin</title>")
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Blank) as server:
-        serving = threading.Thread(target=server.serve_forever)
-        serving.start()
-        yield server.server_port
-        server.shutdown()
-        serving.join()
+    """Where other sites have an empty page."""
+    with site("") as port:
+        yield port
 
 
 @pytest.fixture

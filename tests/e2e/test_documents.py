@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -20,9 +19,10 @@ import pytest
 from playwright.sync_api import Page
 
 from devhost import App, Devhost, demo
+from devhost.serverless import free_port
 from tests.devhost.test_limits import eventually
 from tests.documents import Block, blocks
-from tests.e2e.conftest import AUTHORIZED, DEADLINE_S, ROOT, Duck
+from tests.e2e.conftest import AUTHORIZED, DEADLINE_S, ROOT, Duck, site
 from tests.support import KEY, sample
 
 ADDRESS = "127.0.0.1:8000"  # where `make demo` serves
@@ -40,28 +40,6 @@ def demonstration() -> Iterator[Devhost]:
         yield host
 
 
-@contextlib.contextmanager
-def served(html: str) -> Iterator[str]:
-    """A page of another site's; gives its origin."""
-
-    class Site(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html; charset=utf-8")
-            self.end_headers()
-            self.wfile.write(f"<!doctype html><title>A site</title>{html}".encode())
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Site) as server:
-        serving = threading.Thread(target=server.serve_forever)
-        serving.start()
-        yield f"http://shop.localhost:{server.server_port}"
-        server.shutdown()
-        serving.join()
-
-
 def run(command: list[str], text: str) -> str:
     """What a program says that gets the text to read; it must not fail, nor get an error from Duck."""
     ended = subprocess.run(command, input=text, cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
@@ -70,8 +48,8 @@ def run(command: list[str], text: str) -> str:
 
 
 def shown(page: Page, html: str, host: Devhost) -> str:
-    with served(html) as origin, patch.dict(host.settings, allowed_origins=origin):
-        page.goto(origin)
+    with site(html) as port, patch.dict(host.settings, allowed_origins=f"http://shop.localhost:{port}"):
+        page.goto(f"http://shop.localhost:{port}")
         page.wait_for_function("() => !document.querySelector('#answer') || document.querySelector('#answer').textContent")
         page.wait_for_load_state("networkidle")
         return "\n".join(
@@ -167,8 +145,7 @@ def test_the_proxy_of_the_recipe_lets_streams_through_and_uploads(local: Duck, t
     [block] = [block for block in RECIPES if block.language == "nginx"]
     program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin:{ROOT}/.nginx/usr/sbin")
     assert program, "nginx is missing: install it"
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    port = free_port()
     places = "".join(f"{name}_temp_path {tmp_path}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
     (tmp_path / "nginx.conf").write_text(
         f"daemon off; master_process off; pid {tmp_path}/pid; error_log {tmp_path}/log;"

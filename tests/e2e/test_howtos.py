@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from devhost.serverless import free_port
 from tests.documents import Block, blocks
 from tests.e2e.conftest import ROOT
 
@@ -49,7 +49,7 @@ def follow(steps: list[Block], folder: Path) -> None:
     """Does what each of them says in the folder, and compares what comes of it."""
     installed(folder)
     environment = os.environ | {"PATH": f"{os.environ['PATH']}:{ROOT}/.uv/bin"}
-    port = free_port()
+    port = str(free_port())
     with ExitStack() as at_the_end:
         for step in steps:
             script = step.text.replace(PORT, port)
@@ -76,8 +76,3 @@ def installed(folder: Path) -> None:
     python.write_text(f'#!/bin/sh\nexec "{ROOT}/.venv/bin/python" "$@"\n')
     python.chmod(0o755)
     (folder / ".venv/ready").touch()
-
-
-def free_port() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return str(taken.getsockname()[1])
