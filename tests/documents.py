@@ -1,8 +1,8 @@
-"""The documents' code blocks, as a reader would copy them."""
+"""The documents: their code blocks, as a reader would copy them, and where they lead."""
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,11 @@ import yaml
 from markdown_it import MarkdownIt
 
 ROOT = Path(__file__).parents[1]
+DOCUMENTS = sorted(
+    path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.md") if not re.search(r"/\.", f"/{path.relative_to(ROOT)}")
+)
+TRANSLATIONS = [f"readme/README_{language}.md" for language in ("zh_Hans", "ja_JP", "pt_BR")]
+FENCED = re.compile(r"```.*?```", re.DOTALL)
 ANYTHING = "…"  # in what a command says
 
 
@@ -39,12 +44,9 @@ class Block:
 
 def blocks(document: str) -> list[Block]:
     """All code blocks of a document that are more than text."""
-    return list(_blocks(document))
-
-
-def _blocks(document: str) -> Iterator[Block]:
+    found: list[Block] = []
     settings: dict[str, Any] = {}
-    found: Block | None = None
+    is_heard = False  # whether a text would be what the last of them says
     for token in MarkdownIt().parse((ROOT / document).read_text("utf-8")):
         if token.type == "heading_open":
             settings = {}
@@ -52,17 +54,21 @@ def _blocks(document: str) -> Iterator[Block]:
             continue
         language, *words = token.info.split() or [""]
         if language in {"", "text"}:
-            if found:
-                yield Block(found.document, found.line, found.language, found.words, found.text, token.content, found.settings)
-            found = None
-            continue
-        if found:
-            yield found
-        found = None
-        if words == ["settings"]:
-            settings |= yaml.safe_load(token.content)
+            if is_heard:
+                found[-1] = replace(found[-1], says=token.content)
+            is_heard = False
+        elif words == ["settings"]:
+            settings = settings | yaml.safe_load(token.content)
+            is_heard = False
         else:
             assert token.map
-            found = Block(document, token.map[0] + 1, language, tuple(words), token.content, None, settings.copy())
-    if found:
-        yield found
+            found.append(Block(document, token.map[0] + 1, language, tuple(words), token.content, settings=settings))
+            is_heard = True
+    return found
+
+
+def links(document: str) -> list[Path]:
+    """The files that a document links to."""
+    prose = FENCED.sub("", (ROOT / document).read_text("utf-8"))
+    targets = [target for target in re.findall(r"\]\(([^)\s]+)", prose) if not re.match("https?://", target)]
+    return [((ROOT / document).parent / target.partition("#")[0]).resolve() for target in targets]

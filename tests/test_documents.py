@@ -6,13 +6,7 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from tests.documents import ROOT, blocks
-
-DOCUMENTS = sorted(
-    path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.md") if not re.search(r"/\.", f"/{path.relative_to(ROOT)}")
-)
-TRANSLATIONS = [f"readme/README_{language}.md" for language in ("zh_Hans", "ja_JP", "pt_BR")]
-FENCED = re.compile(r"```.*?```", re.DOTALL)
+from tests.documents import DOCUMENTS, ROOT, TRANSLATIONS, blocks, links
 
 
 def parsed(document: str) -> list[Token]:
@@ -39,9 +33,7 @@ def test_a_translation_has_all_that_readme_has(document: str) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_link_leads_somewhere(document: str) -> None:
-    text = FENCED.sub("", (ROOT / document).read_text("utf-8"))
-    targets = [target for target in re.findall(r"\]\(([^)\s]+)", text) if not re.match("https?://", target)]
-    assert [target for target in targets if not ((ROOT / document).parent / target.partition("#")[0]).exists()] == []
+    assert [target for target in links(document) if not target.exists()] == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

@@ -6,22 +6,18 @@ https://docs.dify.ai/en/develop-plugin/publishing/marketplace-listing/submit-plu
 import re
 import struct
 from pathlib import Path
-from typing import Any
 from zipfile import ZipFile
 
 import pytest
-import yaml
 
 from devhost.declaration import Declaration
 from devhost.package import MAX_SIZE, files, pack
+from tests.documents import DOCUMENTS, FENCED, ROOT, TRANSLATIONS, links
+from tests.test_package import LANGUAGES, MANIFEST
 
-ROOT = Path(__file__).parents[1]
-MANIFEST: dict[str, Any] = yaml.safe_load((ROOT / "manifest.yaml").read_text("utf-8"))
-LANGUAGES = {"en_US", "zh_Hans", "ja_JP", "pt_BR"}
 # What whoever publishes Duck puts in their place.
 PLACEHOLDERS = {"author": "example", "repo": "https://github.com/example/duck", "contact": "duck@example.com"}
 CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
-FENCED = re.compile(r"```.*?```", re.DOTALL)
 # Keys of known makers, a private key, and a long literal that is given a secret's name.
 SECRETS = re.compile(
     r"sk-[A-Za-z0-9_-]{20}|gh[pousr]_\w{20}|xox[baprs]-[A-Za-z0-9-]{10}|AKIA[0-9A-Z]{16}|eyJ[\w-]{8,}\.[\w-]{8,}\."
@@ -30,7 +26,6 @@ SECRETS = re.compile(
 )
 EXECUTABLES = (b"\x7fELF", b"MZ", b"\xca\xfe\xba\xbe", b"\xcf\xfa\xed\xfe", b"\xfe\xed\xfa\xcf", b"#!")
 PACKAGED = files(ROOT)
-DOCUMENTS = [path.relative_to(ROOT).as_posix() for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*"), *ROOT.glob("readme/*"))]
 TEXTS = [name for name in PACKAGED if not name.endswith(".png")]
 
 
@@ -60,8 +55,8 @@ def test_placeholders_are_all_there_or_none_and_contributing_says_where() -> Non
 
 def test_the_documents_name_the_source_as_the_manifest_does() -> None:
     leading = {name: re.findall(r"https://github\.com/[^\s)]+", text(name)) for name in DOCUMENTS}
-    others = {"README.md", "docs/copy-me.md", *(f"readme/README_{language}.md" for language in LANGUAGES - {"en_US"})}
-    assert {name: found for name, found in leading.items() if found} == {name: [MANIFEST["repo"]] for name in others}
+    naming = ["README.md", "docs/copy-me.md", *TRANSLATIONS]
+    assert {name: found for name, found in leading.items() if found} == {name: [MANIFEST["repo"]] for name in naming}
 
 
 @pytest.mark.parametrize("field", ["label", "description"])
@@ -130,13 +125,7 @@ def test_the_code_keeps_nothing_as_privacy_says(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in PACKAGED if name.endswith(".md")])
 def test_no_link_in_the_package_is_dead(name: str) -> None:
-    targets = re.findall(r"\]\(([^)#\s]+)", FENCED.sub("", text(name)))
-    relative = [target for target in targets if not re.match(r"https?://", target)]
-    assert [
-        target
-        for target in relative
-        if (ROOT / name).parent.joinpath(target).resolve().relative_to(ROOT).as_posix() not in PACKAGED
-    ] == []
+    assert [target for target in links(name) if target.relative_to(ROOT).as_posix() not in PACKAGED] == []
 
 
 # What is in it

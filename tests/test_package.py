@@ -14,6 +14,7 @@ from devhost.package import files
 from duck import errors, limits, web
 from duck.formats import MIMETYPES
 from duck.formats.html.words import WORDS
+from tests.documents import TRANSLATIONS
 
 ROOT = Path(__file__).parents[1]
 MANIFEST: dict[str, Any] = yaml.safe_load((ROOT / "manifest.yaml").read_text("utf-8"))
@@ -150,5 +151,4 @@ def test_the_package_holds_what_runs_what_explains_it_and_nothing_else() -> None
         ".env.example",
         ".difyignore",
     }
-    documents |= {f"readme/README_{language}.md" for language in LANGUAGES - {"en_US"}}
-    assert set(files(ROOT)) == runtime | documents
+    assert set(files(ROOT)) == runtime | documents | set(TRANSLATIONS)

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[1]
+from tests.test_package import MANIFEST, ROOT
+
 WORKFLOWS = {path.stem: path.read_text("utf-8") for path in (ROOT / ".github/workflows").glob("*.yml")}
 
 
@@ -55,14 +56,13 @@ def test_only_a_tag_of_the_manifests_version_without_placeholders_is_released(
     tmp_path: Path, tag: str, published: bool, is_released: bool
 ) -> None:
     manifest = (ROOT / "manifest.yaml").read_text("utf-8")
-    version = yaml.safe_load(manifest)["version"]
     if published:
         manifest = re.sub(r"^(author|repo|contact): .*$", r"\1: someone", manifest, flags=re.MULTILINE)
     else:
         manifest = re.sub(r"^contact: .*$", "contact: duck@example.com", manifest, flags=re.MULTILINE)
     (tmp_path / "manifest.yaml").write_text(manifest)
     [script] = [script for script in scripts("release", "release") if "manifest.yaml" in script]
-    assert passes(script, tmp_path, tag.format(version=version)) == is_released
+    assert passes(script, tmp_path, tag.format(version=MANIFEST["version"])) == is_released
 
 
 def test_the_notes_are_what_the_changelog_tells_of_the_version(tmp_path: Path) -> None:
@@ -98,11 +98,10 @@ def test_the_marketplace_gets_the_package_on_a_branch_and_a_draft(tmp_path: Path
     subprocess.run(["bash", "-ec", begin], cwd=tmp_path, env=environment | who, check=True)
     [script] = [script for script in scripts("release", "marketplace") if "gh pr create" in script]
     subprocess.run(["bash", "-eo", "pipefail", "-c", script], cwd=work, env=environment, check=True)
-    manifest = yaml.safe_load((ROOT / "manifest.yaml").read_text("utf-8"))
-    author, name, version = manifest["author"], manifest["name"], manifest["version"]
+    author, name, version = MANIFEST["author"], MANIFEST["name"], MANIFEST["version"]
     show = ["git", "-C", str(fork), "show", f"{name}-{version}:{author}/{name}/{name}-{version}.difypkg"]
     assert subprocess.run(show, capture_output=True, text=True, check=True).stdout == "package"
     told = calls.read_text("utf-8")
     assert f"gh pr create --draft --repo langgenius/dify-plugins --base main --head {author}:{name}-{version} " in told
-    assert f"- **Source repository**: {manifest['repo']}\n- **Contact**: {manifest['contact']}\n" in told
+    assert f"- **Source repository**: {MANIFEST['repo']}\n- **Contact**: {MANIFEST['contact']}\n" in told
     assert re.findall(r"{\w+}", told) == []

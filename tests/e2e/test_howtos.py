@@ -7,13 +7,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-import yaml
 
 from devhost.serverless import free_port
 from tests.documents import Block, blocks
 from tests.e2e.conftest import ROOT
+from tests.test_package import MANIFEST
 
-SOURCE: str = yaml.safe_load((ROOT / "manifest.yaml").read_text("utf-8"))["repo"]
+SOURCE: str = MANIFEST["repo"]
 PORT = "8001"
 STEP_S = 300  # for the longest of them, the conformance suite
 
