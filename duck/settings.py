@@ -71,11 +71,11 @@ def parse(values: Mapping[str, Any]) -> Settings:
     reachable = frozenset([*ids, *([default] if default else [])]) if ids else None
     origins = _words(values, "allowed_origins")
     service_url = _service_url(_text(values, "service_api_url").strip())
-    app_keys = _app_keys(_split(_AROUND_EQUALS.sub("=", _text(values, "app_keys"))), names, reachable)
+    app_keys = _app_keys(_text(values, "app_keys"), names, reachable)
     if app_keys and not service_url:
         raise _invalid("service_api_url", f"needed for what is in {setting('app_keys')}")
     return Settings(
-        keys=_keys(_words(values, "api_key")),
+        keys=_keys(_text(values, "api_key")),
         names=names,
         reachable=reachable,
         presets=_presets(values.get("default_app")),
@@ -103,9 +103,9 @@ def _split(text: str) -> list[str]:
     return [word for word in _SEPARATORS.split(text) if word]
 
 
-def _keys(words: Iterable[str]) -> tuple[str, ...]:
+def _keys(text: str) -> tuple[str, ...]:
     """The keys; a header's value is none, since each of its words would be one."""
-    keys = tuple(words)
+    keys = tuple(_split(text))
     if any(key.lower() in _SCHEMES for key in keys):
         raise _invalid("api_key", "the key alone, without Bearer or Basic before it")
     return keys
@@ -169,9 +169,9 @@ def _service_url(text: str) -> str:
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/') or '/v1'}"
 
 
-def _app_keys(words: Iterable[str], names: Mapping[str, str], reachable: frozenset[str] | None) -> dict[str, str]:
+def _app_keys(text: str, names: Mapping[str, str], reachable: frozenset[str] | None) -> dict[str, str]:
     keys: dict[str, str] = {}
-    for number, word in enumerate(words, start=1):
+    for number, word in enumerate(_split(_AROUND_EQUALS.sub("=", text)), start=1):
         name, _, key = word.rpartition("=")
         app_id = names.get(name) or canonical(name)
         if not _APP_KEY.fullmatch(key) or not app_id or (reachable is not None and app_id not in reachable):
