@@ -51,7 +51,7 @@ class Host:
         while not answer.exists():
             if time.monotonic() > give_up_at:
                 raise TimeoutError("the plugin did not answer the probe")
-            time.sleep(0.01)
+            time.sleep(0.01)  # another process writes it, and nothing tells when
         held: dict[str, Any] = json.loads(answer.read_text())
         return held
 

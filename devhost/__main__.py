@@ -100,7 +100,7 @@ def _welcome(host: Devhost, *, demo_settings: bool) -> list[str]:
     return [*lines, *demo.hints(url), "Ctrl-C stops it."] if known and demo_settings else lines
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - what `signal` calls it with
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 

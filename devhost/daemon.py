@@ -80,7 +80,7 @@ class Daemon:
             if answering.done():
                 answering.result()
 
-    async def _page(self, request: Request) -> Response:  # noqa: ARG002 - what Starlette calls it with
+    async def _page(self, _request: Request) -> Response:
         return HTMLResponse(page.render(self.runtime.declaration, self.url, self.settings, self.dify.apps))
 
     def _refusal(self, request: Request) -> Response | None:
@@ -208,5 +208,5 @@ def _redirect(request: Request) -> Response:
     return Response(body, 301, {"content-type": "text/html; charset=utf-8", "location": target})
 
 
-async def _no_route(request: Request, error: Exception) -> Response:  # noqa: ARG001 - what Starlette calls it with
+async def _no_route(_request: Request, _error: Exception) -> Response:
     return Response('{"code":"not_found","message":"route not found"}', 404, {"content-type": "application/json; charset=utf-8"})

@@ -10,6 +10,7 @@ import runpy
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import NoReturn
 
 GAVE_UP = 3  # the exit status of a plugin that found no server, or none that takes its key
@@ -62,7 +63,7 @@ def main() -> None:
     log.addHandler(Plain())
     log.setLevel(logging.INFO)
     log.propagate = False
-    sys.path.insert(0, os.getcwd())  # noqa: PTH109 - as `python -m main` has it
+    sys.path.insert(0, str(Path.cwd()))  # as `python -m main` has it
     from dify_plugin.config.logger_format import plugin_logger_handler  # noqa: PLC0415 - see the module's docstring
 
     threading.Thread(target=_watch_parent, args=(os.getppid(),), daemon=True).start()

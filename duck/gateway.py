@@ -1,6 +1,6 @@
 """The way to Dify: the only module that touches the plugin's session.
 
-Whatever goes wrong on it is a `DuckError` when it leaves this module.
+Whatever goes wrong on it is a `DuckError` when it leaves this module; the SDK (0.10) raises nothing finer than `Exception`.
 """
 
 from __future__ import annotations

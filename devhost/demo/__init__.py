@@ -87,7 +87,7 @@ def load(path: Path) -> dict[str, App]:
     """
     try:
         found = runpy.run_path(str(path)).get("APPS")
-    except Exception as error:
+    except Exception as error:  # whatever is in somebody's file
         raise StartError(f"cannot load apps from {path}: {type(error).__name__}: {error}") from error
     if isinstance(found, dict) and found and all(isinstance(name, str) and isinstance(app, App) for name, app in found.items()):
         return found
