@@ -9,7 +9,7 @@ import contextlib
 import logging
 import threading
 import uuid
-from collections.abc import Callable, Coroutine, Generator, Mapping
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -166,33 +166,40 @@ class Run:
     def _work(self) -> None:
         with contextlib.suppress(RuntimeError):  # the event loop is gone, and with it whom to answer
             try:
-                self._step()
+                closing = self._stream()
             except Exception as error:  # a script is a test's own code; a stream that breaks in Dify looks like this
                 if self._cancelled.is_set():
                     return
                 logger.warning("an app's script failed", exc_info=True)
-                self._put(Reply("error", f"read app failed: request failed: {error}"))
-            self._put(END)
+                closing = [Reply("error", f"read app failed: request failed: {error}")]
+            # Together: for the plugin the answer or the error is enough, and with its session over no `end` would be sent.
+            self._put(*closing, END)
 
-    def _step(self) -> None:
+    def _stream(self) -> list[Reply]:
+        """Hands on the events of a stream; gives what else there is, the answer or an error."""
+        closing: list[Reply] = []
         with contextlib.closing(self._replies):  # so that the `finally` of a script runs now, not some time
             for count, reply in enumerate(self._replies, start=1):
                 if isinstance(reply, Pause):
                     self._cancelled.wait(reply.seconds)
                     self._paused_s += reply.seconds
-                else:
+                elif reply.message == "stream":
                     self._put(reply)
+                else:
+                    closing.append(reply)
                 if self._cancelled.is_set():
-                    return
+                    break
                 if count % REPLIES_AHEAD == 0:
                     asyncio.run_coroutine_threadsafe(self._drain(), self._loop).result()
+        return closing
 
-    def _put(self, reply: Reply) -> None:
-        self._loop.call_soon_threadsafe(self._hand_on, reply, self._paused_s)
+    def _put(self, *replies: Reply) -> None:
+        self._loop.call_soon_threadsafe(self._hand_on, replies, self._paused_s)
 
-    def _hand_on(self, reply: Reply, paused_s: float) -> None:
-        if not self._cancelled.is_set():
-            self._send(reply, paused_s)
+    def _hand_on(self, replies: Sequence[Reply], paused_s: float) -> None:
+        for reply in replies:
+            if not self._cancelled.is_set():
+                self._send(reply, paused_s)
 
 
 def _read_call(request: Mapping[str, Any]) -> Call:

@@ -1,7 +1,9 @@
 """What comes of backwards calls."""
 
+import asyncio
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,11 +13,12 @@ import pytest
 
 from devhost import App, Call, Devhost, Failure
 from devhost.apps import Event, Mode, Step, fold, say
-from devhost.dify import Dify
-from devhost.wire import Reply
+from devhost.dify import Dify, Replies, Run
+from devhost.wire import END, Reply
 
 HERE = Path(__file__).parent
 APP = "00000000-0000-4000-8000-0000000000aa"
+FAILED = Reply("error", "read app failed: gone")
 NEW = "3f1d0c7a-5b2e-4a90-8c61-7e4f2b9d1a55"
 INTERNAL = Failure.http(500, "unknown", "Internal Server Error").text
 
@@ -189,7 +192,7 @@ def test_a_plugin_stores_only_so_much() -> None:
 
 def test_a_failure_in_the_middle_ends_the_call() -> None:
     app = App(mode="chat", script=[{"event": "message"}, Failure("read app failed: gone"), {"event": "message_end"}])
-    assert replies(app) == [Reply("response", "stream", {"event": "message"}), Reply("error", "read app failed: gone")]
+    assert replies(app) == [Reply("response", "stream", {"event": "message"}), FAILED]
 
 
 def test_calls_are_kept_as_dify_sees_them_and_an_id_may_be_spelled_in_capitals() -> None:
@@ -218,6 +221,35 @@ def test_a_script_that_raises_is_a_stream_that_breaks(served: Devhost) -> None:
     answer = httpx.get(f"{served.url}/chat?app={NEW}", timeout=30)
     assert answer.text == '{"event": "message"}\nException: read app failed: request failed: boom\n'
     assert served.calls[-1].app_id == NEW
+
+
+def test_the_end_of_a_call_comes_although_its_error_has_ended_the_session() -> None:
+    def slow_to_close() -> Replies:
+        try:
+            yield FAILED
+        finally:
+            time.sleep(0.1)
+
+    async def run() -> list[Reply]:
+        sent: list[Reply] = []
+        over = asyncio.Event()
+
+        def send(reply: Reply, _paused_s: float) -> None:
+            sent.append(reply)
+            asyncio.get_running_loop().call_soon(end)
+
+        def end() -> None:
+            call.cancel()
+            over.set()
+
+        async def drain() -> None:
+            raise AssertionError("one reply is not too much for the plugin")
+
+        call = Run(slow_to_close(), send, drain)
+        await over.wait()
+        return sent
+
+    assert asyncio.run(run()) == [FAILED, END]
 
 
 def test_a_manifest_without_the_permission_is_enforced(witness: Path, tmp_path: Path) -> None:
