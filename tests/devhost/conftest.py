@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from devhost import App, Devhost, Failure
+from devhost.limits import Limits
 
+RACE_S = 1.0  # a race window for what has to happen within it, however busy the machine is
 HERE = Path(__file__).parent
 SAMPLES = HERE.parent / "samples"
 
@@ -29,4 +31,11 @@ def served(witness: Path) -> Iterator[Devhost]:
         "00000000-0000-4000-8000-00000000000d": App(mode="chat", blocking=broken),
     }
     with Devhost(witness, apps=apps, settings={"secret": "s3cret"}) as host:
+        yield host
+
+
+@pytest.fixture(scope="session")
+def patient(witness: Path) -> Iterator[Devhost]:
+    """The witness behind a daemon with a long race window."""
+    with Devhost(witness, limits=Limits(race_s=RACE_S)) as host:
         yield host
