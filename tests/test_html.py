@@ -108,7 +108,7 @@ def test_a_page_that_breaks_off_ends_flawless_with_its_error(name: str) -> None:
     stream = sample(name)
     for cut in range(len(stream)):
         body = written([*stream[:cut], ERROR], view_of(name))
-        assert text_of(slots(body, "alert")) == "Something went wrongToo slow."
+        assert text_of(slots(body, "alert")) == "This took too longToo slow."
         assert text_of(slots(body, "done")) in {"Failed", "Finished in 3.2 s · 1,057 tokens"} or cut == len(stream)
 
 
@@ -641,6 +641,7 @@ def test_the_landing_page_says_what_to_set_where_nothing_is() -> None:
 # The page's own words
 
 
+DUCK = Path(__file__).parents[1] / "duck"
 SOURCES = [path for path in Path("duck/formats/html").rglob("*") if path.suffix in {".py", ".html"} and path.name != "words.py"]
 
 
@@ -660,4 +661,36 @@ def test_every_word_is_there_and_used() -> None:
         for name in pair
     }
     kinds = {"chat", "workflow", "completion"}
-    assert (used | kinds) - {"", "py", "items", "format"} == WORDS["en"].keys()
+    told = {name for name in WORDS["en"] if name.startswith("error.")}
+    assert (used | kinds | told) - {"", "py", "items", "format", "get"} == WORDS["en"].keys()
+
+
+# What happened, by the code of the error, in the language of the page
+
+
+CODES = [name.removeprefix("error.") for name in WORDS["en"] if name.startswith("error.") and name != "error.other_kind"]
+
+
+@pytest.mark.parametrize("language", WORDS)
+@pytest.mark.parametrize("code", CODES)
+def test_an_error_says_in_the_language_of_the_page_what_happened(code: str, language: str) -> None:
+    assert any(f'"{code}"' in path.read_text("utf-8") for path in DUCK.glob("*.py"))  # one that can be
+    error, view = DuckError(502, code, "See above."), View(kind="chat", name="x", language=language)
+    told = f"{WORDS[language][f'error.{code}']}See above."
+    for page in (error_page(error, language=language), error_page(error, view)):
+        assert [text_of([alert]) for alert in parsed(page).findall(".//*[@role='alert']")] == [told]
+    assert text_of(slots(written([*sample("chat")[:2], error.as_event()], view), "alert")) == told
+
+
+@pytest.mark.parametrize("language", WORDS)
+def test_an_app_of_another_kind_is_told_of_and_linked(language: str) -> None:
+    error = DuckError(400, "not_chat_app", "See below.", right_kind="workflow")
+    [alert] = parsed(error_page(error, View(kind="chat", name="x", language=language))).findall(".//*[@role='alert']")
+    words = WORDS[language]
+    assert text_of([alert]) == f"{words['error.other_kind']}See below.{words['workflow']}: x"
+
+
+@pytest.mark.parametrize("code", ["copy", "", "provider_quota_exceeded", None, ["timeout"]])
+def test_an_error_without_a_title_has_a_common_one(code: Any) -> None:
+    body = written([{"event": "error", "code": code, "message": "Gone."}], View(kind="chat", language="pt"))
+    assert text_of(slots(body, "alert")) == "Algo deu erradoGone."

@@ -58,7 +58,7 @@ def test_messages_call_the_settings_what_the_console_calls_them() -> None:
 def test_the_landing_page_calls_the_setting_for_names_what_the_console_calls_it(language: str) -> None:
     [apps] = [setting["label"] for setting in GROUP["settings"] if setting["name"] == "apps"]
     [label] = [text for code, text in apps.items() if code.startswith(language)]
-    assert re.search(rf"[“「]{label}[”」] ?\(<code>apps</code>\)", WORDS[language]["nothing"])
+    assert re.search(rf"[“「]{label}[”」] ?[(\uff08]<code>apps</code>[)\uff09]", WORDS[language]["nothing"])
 
 
 def test_a_key_is_a_secret() -> None:

@@ -99,14 +99,18 @@ def error_page(error: DuckError, view: View | None = None, *, language: str = EN
     """
     if view is None:
         page = View(language=language)
-        return _encoded(_top(page, home=home) + live.failure(WORDS[language], error.message) + _bottom(page))
+        return _encoded(_top(page, home=home) + live.failure(WORDS[language], error.code, error.message) + _bottom(page))
     if view.faults:
         return form_page(view)
     turn = _render("turn.html", view, query=view.query if view.is_chat else "")
     words = WORDS[view.language]
     link = Markup('<p><a href="../{0}/{1}">{2}: {1}</a></p>')
     way_out = link.format(error.right_kind, view.name, words[error.right_kind]) if error.right_kind else ""
-    failed = turn + live.failure(words, error.message, way_out) + "</div>\n</article>\n"
+    failed = (
+        turn
+        + live.failure(words, "other_kind" if error.right_kind else error.code, error.message, way_out)
+        + "</div>\n</article>\n"
+    )
     form = _form(view, query=view.query)
     parts = [failed, form] if view.is_chat or view.part else [form, failed]
     return _encoded(_top(view) + _turns(view) + "".join(parts) + _bottom(view))

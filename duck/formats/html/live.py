@@ -222,7 +222,7 @@ class Live:
     def _workflow_ends(self, event: Event) -> Iterator[str]:
         data = events.data_of(event)
         if data.get("status") in {"failed", "stopped"}:
-            yield from self._failure(str(data.get("error") or data["status"]))
+            yield from self._failure("", str(data.get("error") or data["status"]))
         elif not self._has_messages:
             yield from self._outputs(data.get("outputs"))
             yield from self._finished(data)
@@ -255,11 +255,12 @@ class Live:
         yield from self._done(self._words["ended"])
 
     def _error(self, event: Event) -> Iterator[str]:
-        yield from self._failure(str(event.get("message") or event.get("code") or ""))
+        code = str(event.get("code") or "")
+        yield from self._failure(code, str(event.get("message") or code))
 
-    def _failure(self, message: str) -> Iterator[str]:
+    def _failure(self, code: str, message: str) -> Iterator[str]:
         self.failed = True
-        yield failure(self._words, message)
+        yield failure(self._words, code, message)
         yield from self._done(self._words["failed"])
 
 
@@ -278,10 +279,11 @@ _PARTS: Mapping[str, Callable[[Live, Event], Iterator[str]]] = {
 }
 
 
-def failure(words: Mapping[str, str], message: str, way_out: str = "") -> str:
+def failure(words: Mapping[str, str], code: str, message: str, way_out: str = "") -> str:
     """The part that tells of an error; `way_out` is markup, and leads on."""
+    title = words.get(f"error.{code}", words["error"])
     alert = Markup('<div slot="alert" role="alert"><strong>{}</strong><p dir="auto">{}</p>{}</div>')
-    return str(alert.format(words["error"], message, Markup(way_out)))  # noqa: S704 - a text: else it would escape its surroundings
+    return str(alert.format(title, message, Markup(way_out)))  # noqa: S704 - a text: else it would escape its surroundings
 
 
 def _id(data: Mapping[str, Any]) -> str:
