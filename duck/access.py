@@ -12,6 +12,7 @@ from duck.settings import Settings, canonical
 
 PREFLIGHT_S = 600  # for which a browser may believe a preflight: Chromium takes no more than two hours, Safari ten minutes
 METHODS = "GET, HEAD, POST, OPTIONS"
+_READERS = {"document", "iframe", "frame", "empty"}  # of Sec-Fetch-Dest: a person, or a script
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +36,8 @@ def identify(request: Request, settings: Settings) -> Caller:
     Raises `DuckError` 401 for one who brings none but wrong ones.
     """
     key, authorization = request.headers.get("X-API-Key"), request.authorization
-    bearer = authorization.token if authorization and authorization.type == "bearer" else None
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    bearer = token.strip() if scheme.lower() == "bearer" else None  # Werkzeug would read one with "=" in it as parameters
     password = authorization.password if authorization and authorization.type == "basic" else None
     for given, explicit in ((key, True), (bearer, True), (password, False)):
         if given and _right(given, settings):
@@ -70,10 +72,14 @@ def refuse_other_sites(request: Request, settings: Settings, caller: Caller) -> 
     Browsers send a stored Basic password along with other sites' form posts and links, and to a public app anything.
     `Sec-Fetch-Site` tells; over plain http there is none, and `Origin` on POST alone.
 
-    Raises `DuckError` 403.
+    Nor does one run that a page embeds, of whatever site. Raises `DuckError` 403.
     """
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
-    if caller.explicit or settings.lists(origin):
+    if caller.explicit:
+        return
+    if _is_embedded(request):
+        raise DuckError(403, "forbidden", "What a page embeds, like a picture, runs no app without a key of its own.")
+    if settings.lists(origin):
         return
     if caller.guest and settings.any_origin and origin is not None and _hostname(origin):
         return
@@ -94,8 +100,12 @@ def refuse_other_sites(request: Request, settings: Settings, caller: Caller) -> 
 
 
 def asks_from_here(request: Request, caller: Caller) -> bool:
-    """Whether a GET comes from somebody who means it: with a key to show, from the address bar, or from a page of this origin."""
-    return caller.explicit or request.headers.get("Sec-Fetch-Site") in {"same-origin", "none"}
+    """Whether a GET comes from somebody who means it: with a key to show, from the address bar, or from a page of this origin.
+
+    What such a page embeds means nothing: an app's answer may hold the address of a picture.
+    """
+    is_from_here = request.headers.get("Sec-Fetch-Site") in {"same-origin", "none"}
+    return caller.explicit or (is_from_here and not _is_embedded(request))
 
 
 def cors(request: Request, settings: Settings, *, public: bool) -> dict[str, str]:
@@ -136,6 +146,11 @@ def unauthorized(settings: Settings) -> DuckError:
         "unauthorized",
         "Send a right API key: as Authorization: Bearer, as X-API-Key, or as the password of Basic authentication.",
     )
+
+
+def _is_embedded(request: Request) -> bool:
+    """Whether a browser asks for something to put into a page: a picture, a script, a font, ..."""
+    return request.headers.get("Sec-Fetch-Dest", "empty") not in _READERS
 
 
 def _named(name: str, settings: Settings) -> str | None:

@@ -75,7 +75,7 @@ def parse(request: Request, kind: Kind, app_id: str) -> Asked:
         run=Run(kind=kind, app_id=app_id, inputs=inputs, mode=mode, user=user, **chat),
         others=frozenset(fields) - _FIELDS[kind] - _SHARED_FIELDS,
         files=None if fields.get("files") in (None, [], "") else fields["files"],
-        turns=_text(fields, _TURNS, faults),
+        turns=_text(fields, _TURNS, faults) if request.method == "POST" else "",  # a link could make them up
         faults=tuple(faults),
     )
 

@@ -71,6 +71,13 @@ def test_one_right_key_lets_in_from_anywhere(headers: dict[str, str], elsewhere:
     assert refusal(headers | elsewhere, method=method) is None
 
 
+@pytest.mark.parametrize("key", ["a=b", "=", "YWJj==", 'a="b"'])
+def test_a_key_may_look_like_parameters(key: str) -> None:
+    owner = settings.parse({"api_key": key})
+    assert refusal(bearer(key), owner) is None
+    assert refusal(bearer(key + "="), owner) == (401, "unauthorized")
+
+
 @pytest.mark.parametrize("user", ["me", "", "wrong"])
 def test_a_right_key_as_the_password_lets_in_whoever_the_user_is(user: str) -> None:
     assert refusal(basic(KEY, user)) is None
@@ -220,6 +227,25 @@ def test_no_origin_is_that_of_a_host_without_a_name(host: str) -> None:
 @pytest.mark.parametrize("headers", [{}, {"Origin": f"https://{HOST}"}], ids=["without Origin", "with Origin"])
 def test_a_get_that_would_run_an_app_by_a_stored_password_needs_the_browsers_word(headers: dict[str, str]) -> None:
     assert refusal(basic(KEY) | headers, method="GET") == FORBIDDEN
+
+
+EMBEDDED = ["image", "script", "style", "font", "audio", "video", "object", "embed", "track", "manifest", "of-tomorrow"]
+
+
+@pytest.mark.parametrize("site", ["same-origin", "none", "cross-site"])
+@pytest.mark.parametrize("destination", EMBEDDED)
+def test_what_a_page_embeds_runs_nothing_by_a_stored_password_nor_for_a_guest(destination: str, site: str) -> None:
+    headers = {"Sec-Fetch-Dest": destination, "Sec-Fetch-Site": site}
+    owner = settings.parse({**SETTINGS, "public_apps": APP, "allowed_origins": "https://a.example"})
+    for sent in ({}, {"Origin": "https://a.example"}, {"Origin": f"https://{HOST}"}):
+        assert refusal(basic(KEY) | headers | sent, owner, "GET") == (403, "forbidden")
+        assert refusal(headers | sent, owner, "GET") == (403, "forbidden")
+    assert refusal(bearer(KEY) | headers, owner, "GET") is None
+
+
+@pytest.mark.parametrize("destination", ["document", "iframe", "frame", "empty"])
+def test_a_person_and_a_script_of_this_origin_may_run_an_app(destination: str) -> None:
+    assert refusal(basic(KEY) | {"Sec-Fetch-Dest": destination, "Sec-Fetch-Site": "same-origin"}, method="GET") is None
 
 
 def test_a_wrong_key_does_not_make_a_stored_password_explicit() -> None:

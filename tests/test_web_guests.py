@@ -2,6 +2,7 @@
 
 import json
 import threading
+from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -281,9 +282,21 @@ def test_an_image_of_another_site_runs_nothing() -> None:
     assert dify.calls == []
 
 
+@pytest.mark.parametrize(
+    "who", [GUEST, {"key": None, "headers": {"Authorization": "Basic " + b64encode(f"x:{KEY}".encode()).decode()}}]
+)
+@pytest.mark.parametrize(("accept", "query", "status"), [(IMAGE, "", 200), (IMAGE, "&format=json", 403), ("image/*", "", 406)])
+def test_an_image_of_this_site_runs_nothing_either(who: dict[str, Any], accept: str, query: str, status: int) -> None:
+    dify = Dify(stream=CHAT, blocking=blocking_sample("chat"))
+    headers = {"Accept": accept, "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Dest": "image", **who.get("headers", {})}
+    response = call(dify, method="GET", path=f"/chat/{APP}?query=hi{query}", **{**who, "headers": headers})
+    assert (response.status_code, dify.calls) == (status, [])
+
+
 def test_the_page_asks_for_the_message_that_a_chat_needs() -> None:
-    form = {"user_input_form": [{"text-input": {"variable": "city", "label": "City"}}]}
-    path = f"/chat/{APP}?city=Oslo&inputs.state=x&query="
+    hidden = {"variable": "state", "hide": True}
+    form = {"user_input_form": [{"text-input": {"variable": "city", "label": "City"}}, {"text-input": hidden}]}
+    path = f"/chat/{APP}?city=Oslo&inputs.state=x&utm_source=mail&query="
     page = page_of(call(Dify(form=form), method="GET", path=path, headers={"Accept": BROWSER}, **GUEST))
     assert {field.get("name"): field.get("value") for field in page.iter("input")} == {
         "inputs.city": "Oslo",
