@@ -281,7 +281,7 @@ _DIFY = (
 
 _NO_REASON = "Dify failed, and gave no reason. Try again."
 _ANSWER = re.compile(r"^\w+ app failed: request failed with status code: (\d+) and respond with: (.*)$", re.DOTALL)
-_REQUESTS_FAULTS = {"invalid_param", "bad_request", "conversation_completed"}  # as the Service API tells them
+_REQUESTS_FAULTS = {"bad_request", "conversation_completed"}  # as the Service API tells them; `invalid_param` is anything
 _SAYS_NOTHING = {"", "invalid_param", "bad_request", "unknown", "internal_server_error"}
 
 

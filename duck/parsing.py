@@ -1,6 +1,7 @@
-"""JSON from outside, of which nothing is taken for granted. Pure."""
+"""JSON and lines from outside, of which nothing is taken for granted. Pure."""
 
 import re
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import orjson
@@ -30,6 +31,17 @@ def json(text: bytes | str) -> Any:
     if data.count(b"[") + data.count(b"{") > MAX_DEPTH and _is_deep(value):
         raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
     return value
+
+
+def lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """The lines that blocks of bytes add up to, each without its end; what has none at the end is left out."""
+    parts: list[bytes] = []  # of a line whose end is still to come
+    for block in blocks:
+        first, *more = block.split(b"\n")
+        parts.append(first)
+        for line in more:
+            yield b"".join(parts)
+            parts = [line]
 
 
 def _is_deep(value: Any) -> bool:

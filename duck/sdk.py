@@ -15,6 +15,8 @@ from dify_plugin.core.server.tcp import request_reader as tcp
 from pydantic import TypeAdapter
 from werkzeug.routing import PathConverter
 
+from duck import parsing
+
 
 def mend() -> None:
     """Mends the SDK of this process."""
@@ -40,7 +42,4 @@ class _Client(httpx.Client):
 
 
 def _lines(response: httpx.Response) -> Iterator[str]:
-    rest = b""
-    for block in response.iter_bytes():
-        *lines, rest = (rest + block).split(b"\n")
-        yield from (line.decode() for line in lines)
+    return (line.decode() for line in parsing.lines(response.iter_bytes()))

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import httpx
 from pydantic_core import from_json
 
-from duck import errors, events, limits
+from duck import errors, events, limits, parsing
 from duck.errors import DuckError
 from duck.events import Kind
 from duck.files import File, Upload
@@ -146,8 +146,10 @@ class ServiceGateway(AppGateway):
         answer = answer if isinstance(answer, dict) else {}
         log.warning("Dify's Service API answered %d %.*s", response.status_code, LOG_CHARACTERS, answer.get("code") or "")
         kind = run.kind if run else ""
-        if run and answer.get("code") == f"not_{kind}_app" and (actual := kind_in(self.info())):
-            return errors.wrong_route(kind, actual)
+        if run and answer.get("code") in {f"not_{kind}_app", "app_unavailable"}:  # for /completion-messages it is the latter
+            actual = kind_in(self.info())
+            if actual and actual != kind:
+                return errors.wrong_route(kind, actual)
         return errors.from_service(response.status_code, answer, kind=kind, conversation_id=run.conversation_id if run else "")
 
 
@@ -169,12 +171,9 @@ def _failure(error: Exception) -> DuckError:
 
 def _data(blocks: Iterable[bytes]) -> Iterator[Any]:
     """The values of a stream of server-sent events, each of which Dify writes as one line of JSON."""
-    rest = b""
-    for block in blocks:
-        *lines, rest = (rest + block).split(b"\n")
-        for line in lines:
-            if line.startswith(b"data:"):
-                yield _json(line[5:])
+    for line in parsing.lines(blocks):
+        if line.startswith(b"data:"):
+            yield _json(line[5:])
 
 
 def _object(response: httpx.Response) -> dict[str, Any]:

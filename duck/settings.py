@@ -155,6 +155,7 @@ def _service_url(text: str) -> str:
     try:
         parts = urlsplit(text)
         host, _ = parts.hostname, parts.port
+        (host or "").encode("idna")  # as whoever looks it up does
     except ValueError:
         raise wrong from None
     if (

@@ -80,5 +80,11 @@ def test_bytes_must_be_utf_8(data: bytes) -> None:
         parsing.json(data)
 
 
+@given(st.binary(), st.integers(1, 5))
+def test_lines_are_the_same_however_the_bytes_come(data: bytes, size: int) -> None:
+    blocks = [data[start : start + size] for start in range(0, len(data), size)]
+    assert list(parsing.lines(blocks)) == data.split(b"\n")[:-1]
+
+
 def test_of_a_name_that_is_there_twice_the_last_counts() -> None:
     assert parsing.json('{"a":1,"a":2}') == {"a": 2}

@@ -312,7 +312,9 @@ FAILURES: list[tuple[Any, int, str, str]] = [
     (refused(403, "forbidden", "API is disabled"), 502, "app_unavailable", "app_keys"),
     (refused(404, "not_found", "Conversation Not Exists."), 400, "invalid_param", "no such conversation"),
     (refused(413, "file_too_large", "File size exceeded."), 413, "file_too_large", "File size"),
-    (refused(400, "invalid_param", "query is required"), 400, "invalid_param", "query is required"),
+    (refused(400, "invalid_param", "Run failed: no host db"), 502, "completion_request_error", "Run failed: no host db"),
+    (refused(400, "bad_request", "Not this version."), 400, "bad_request", "Not this version."),
+    (refused(400, "app_unavailable", "App unavailable"), 400, "not_chat_app", "call /workflow/"),
     (refused(400, "conversation_completed", "It has ended."), 400, "conversation_completed", "It has ended."),
     (refused(400, "invalid_param", "city is required in input form"), 400, "invalid_param", "city is required"),
     (refused(400, "completion_request_error", "the model is gone"), 502, "completion_request_error", "the model is gone"),
@@ -367,6 +369,20 @@ def test_guests_read_nothing_of_settings(api: Api) -> None:
     api.answers["/chat-messages"] = httpx.ConnectError("api.example")
     error = json_of(ask(key=None, settings={**SETTINGS, "public_apps": APP}))
     assert (error["code"], "service_api_url" in error["message"]) == ("app_unavailable", False)
+
+
+@pytest.mark.parametrize("mode", ["blocking", "streaming"])
+def test_guests_do_not_read_why_a_run_has_failed(api: Api, mode: str) -> None:
+    api.answers["/chat-messages"] = refused(400, "invalid_param", "Run failed: a secret of the app's")
+    response = ask(key=None, settings={**SETTINGS, "public_apps": APP}, json={"query": "hi", "response_mode": mode})
+    assert (response.status_code, json_of(response)["code"]) == (502, "completion_request_error")
+    assert "secret" not in json_of(response)["message"]
+
+
+def test_an_app_that_is_not_available_on_its_own_route(api: Api) -> None:
+    api.answers["/chat-messages"] = refused(400, "app_unavailable", "App unavailable")
+    response = ask()
+    assert (response.status_code, json_of(response)["code"]) == (502, "app_unavailable")
 
 
 def test_an_app_of_another_kind_that_does_not_tell_which(api: Api) -> None:

@@ -314,6 +314,8 @@ def test_the_address_of_the_service_api(url: str, base: str) -> None:
         "https://[",
         "http://x:y/",
         "http://a b",
+        "http://a..b/v1",
+        f"http://{'a' * 64}.example/v1",
     ],
 )
 def test_what_is_no_address_of_a_service_api(url: str) -> None:
