@@ -1,6 +1,6 @@
 """What Dify has told of apps within the last minute: their forms, and what they are. A cache: it may vanish at any time."""
 
-import contextlib
+import math
 import threading
 import time
 from collections.abc import Callable, Hashable, Mapping
@@ -17,58 +17,70 @@ type Fetch = Callable[[], Parameters]
 
 @dataclass(slots=True)
 class _Told:
-    """What was told of one app; `parameters` are None where that could not be had. Who holds the lock is fetching it."""
+    """What was told of one app: its parameters, or why they could not be had. `began` is when it was asked for.
+
+    Who holds the lock is fetching it.
+    """
 
     lock: threading.Lock = field(default_factory=threading.Lock)
+    began: float = -math.inf
     until: float = 0.0
-    parameters: Parameters | None = None
+    told: Parameters | DuckError = field(default_factory=dict)
     form: Form | None = None
 
-    def fetch(self, fetch: Fetch) -> Parameters:
-        """Fetches it, and keeps what comes of it, be it a failure."""
-        self.parameters = self.form = None
-        try:
-            self.parameters = fetch()
-            self.form = forms.read(self.parameters)
-        finally:
-            self.until = time.monotonic() + limits.FORM_S
-        return self.parameters
+    @property
+    def is_fresh(self) -> bool:
+        """Whether that was within the last minute."""
+        return time.monotonic() < self.until
 
-    def try_to_fetch(self, fetch: Fetch) -> None:
-        """The same, without a word where it fails: the app can be run all the same, and what is wrong is in the log."""
-        with contextlib.suppress(DuckError):
-            self.fetch(fetch)
+    def fetch(self, fetch: Fetch) -> None:
+        """Fetches it, and keeps what comes of it, be it a failure."""
+        began = time.monotonic()
+        try:
+            self.told = fetch()
+        except DuckError as error:
+            self.told = error
+        self.form = forms.read(self.told)
+        self.began, self.until = began, time.monotonic() + limits.FORM_S
 
 
 class Known:
-    """What was told, by a key. Who asks for what is being fetched waits for it, rather than fetch it, too."""
+    """What was told, by a key.
+
+    Who asks for what is being fetched waits for it, rather than fetch it, too; and of many who want it anew one fetches it for
+    all: it must only have been asked for after they did.
+    """
 
     def __init__(self) -> None:
         self._told: dict[Hashable, _Told] = {}
 
     def parameters(self, key: Hashable, fetch: Fetch) -> Parameters:
         """What `fetch` gave within the last minute, or gives now. Raises what it raises."""
-        known = self._of(key)
-        with known.lock:
-            is_fresh = known.parameters is not None and time.monotonic() < known.until
-            return known.parameters if is_fresh and known.parameters is not None else known.fetch(fetch)
+        known, _ = self._ask(key, fetch, lambda known: known.is_fresh and not isinstance(known.told, DuckError))
+        if isinstance(known.told, DuckError):
+            raise known.told.with_traceback(None)
+        return known.told
 
     def form(self, key: Hashable, fetch: Fetch, *, anew: bool) -> tuple[Form | None, bool]:
         """The form, None where it could not be had within the last minute; and whether it was fetched now, as it is if `anew`."""
-        known = self._of(key)
-        with known.lock:
-            is_new = anew or time.monotonic() >= known.until
-            if is_new:
-                known.try_to_fetch(fetch)
-            return known.form, is_new
+        known, is_new = self._ask(key, fetch, lambda known: known.is_fresh and not anew)
+        return known.form, is_new
 
     def told(self, key: Hashable, fetch: Fetch) -> Parameters | None:
         """What `fetch` gave, None where it failed; all of that within the last minute, or now."""
-        known = self._of(key)
+        known, _ = self._ask(key, fetch, lambda known: known.is_fresh)
+        return None if isinstance(known.told, DuckError) else known.told
+
+    def _ask(self, key: Hashable, fetch: Fetch, suffices: Callable[[_Told], bool]) -> tuple[_Told, bool]:
+        """What is known, fetched where that does not suffice; whether it was fetched since it was asked for."""
+        asked, known = time.monotonic(), self._of(key)
+        if suffices(known):
+            return known, False
         with known.lock:
-            if time.monotonic() >= known.until:
-                known.try_to_fetch(fetch)
-            return known.parameters
+            if known.began <= asked and not suffices(known):
+                known.fetch(fetch)
+                return known, True
+            return known, known.began > asked
 
     def _of(self, key: Hashable) -> _Told:
         if key not in self._told and len(self._told) >= limits.MAX_FORMS:

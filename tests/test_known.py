@@ -134,6 +134,67 @@ def test_who_comes_while_a_form_is_fetched_waits_for_it() -> None:
     assert (results, count) == ([["city"]] * 3, 1)
 
 
+class Held(Fetch):
+    """Lets the test say when a result is given."""
+
+    def __init__(self, *results: Any) -> None:
+        super().__init__(*results)
+        self.begun, self.go_on = threading.Semaphore(0), threading.Semaphore(0)
+
+    def __call__(self) -> Any:
+        self.begun.release()
+        assert self.go_on.acquire(timeout=10)
+        return super().__call__()
+
+
+@pytest.mark.parametrize("what", ["form", "parameters"])
+def test_of_many_who_want_it_anew_one_fetches_it_for_all(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asking: set[int] = set()
+
+    def now() -> float:
+        asking.add(threading.get_ident())
+        return time.perf_counter()
+
+    monkeypatch.setattr(time, "monotonic", now)
+    known, fetch = Known(), Held(FAILURE)
+    results: list[Any] = []
+
+    def ask() -> None:
+        try:
+            results.append(known.form("app", fetch, anew=True) if what == "form" else known.parameters("app", fetch))
+        except DuckError as error:
+            results.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(10)]
+    threads[0].start()
+    assert fetch.begun.acquire(timeout=10)
+    for thread in threads[1:]:
+        thread.start()
+    while len(asking) < len(threads):
+        threading.Event().wait(0.01)
+    fetch.go_on.release(2)
+    for thread in threads:
+        thread.join(10)
+    assert fetch.count == 2, "one that had begun before the others came, and one for all of them"
+    assert len(results) == 10
+    assert all(result in [(None, True), FAILURE] for result in results)
+
+
+def test_who_is_content_with_what_is_known_waits_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "monotonic", time.perf_counter)
+    known, fetch = Known(), Held(PARAMETERS)
+    fetch.go_on.release()
+    known.form("app", fetch, anew=False)
+    asking = threading.Thread(target=lambda: known.form("app", fetch, anew=True))
+    asking.start()
+    assert fetch.begun.acquire(timeout=10)
+    assert fetch.begun.acquire(timeout=10)
+    assert names(known.form("app", fetch, anew=False)[0]) == ["city"]
+    assert known.parameters("app", fetch) == PARAMETERS
+    fetch.go_on.release()
+    asking.join(10)
+
+
 def test_what_could_not_be_had_is_not_asked_for_again_for_a_minute(clock: Clock) -> None:
     known, fetch = Known(), Fetch(FAILURE, PARAMETERS)
     assert (known.told("app", fetch), known.told("app", fetch), fetch.count) == (None, None, 1)
