@@ -63,13 +63,12 @@ _VARIABLE: Shown = {
 _PARAMETERS: Shown = dict.fromkeys(("opening_statement", "suggested_questions", "file_upload", "system_parameters"))
 
 
-def events(source: Generator[Event]) -> Generator[Event]:
-    """What of a run's events guests see. An error that ends them is one for guests, too."""
+def events(source: Generator[Event]) -> Generator[Event | None]:
+    """What of each of a run's events guests see, None where that is nothing. An error that ends them is one for guests, too."""
     with closing(source):
         try:
             for event in source:
-                if (shown := event_for_guest(event)) is not None:
-                    yield shown
+                yield event_for_guest(event)
         except DuckError as error:
             raise error.for_guest() from error
 

@@ -90,11 +90,17 @@ class Inbox(Protocol):
 class Reader:
     """An inbox that a thread of its own fills from a blocking iterator, so that the pump can wait for an event and give up.
 
-    `entry` gets to know how many they were.
+    None is a sign of life, and no more. `entry` gets to know how many they were.
     """
 
     def __init__(
-        self, source: Generator[Event], entry: Entry, *, blocking: bool, guest: bool = False, silence_s: float = limits.SILENCE_S
+        self,
+        source: Generator[Event | None],
+        entry: Entry,
+        *,
+        blocking: bool,
+        guest: bool = False,
+        silence_s: float = limits.SILENCE_S,
     ) -> None:
         self.began = self.heard = CLOCK.now()
         self.blocking = blocking
@@ -128,7 +134,12 @@ class Reader:
         self.close()
 
     def close(self) -> None:
-        """See `Inbox`. A greenlet is killed at once, since a silent one would cost; a plain thread ends at its next event."""
+        """See `Inbox`. A greenlet is killed at once, since a silent one would cost; a plain thread ends at its next event.
+
+        And once: it may have something to do at its end, which a second time would interrupt.
+        """
+        if self._closed:
+            return
         self._closed = True
         if isinstance(self._thread, gevent.Greenlet):
             self._thread.kill(block=False)
@@ -146,7 +157,8 @@ class Reader:
                         break
                     self.heard = CLOCK.now()
                     self._entry.events += 1
-                    self._queue.put(event)
+                    if event is not None:
+                        self._queue.put(event)
         except DuckError as error:
             return End(error)
         except Exception as error:  # noqa: BLE001 - nothing else would hear of it

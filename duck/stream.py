@@ -21,7 +21,7 @@ from duck.reader import CLOCK, Clock, End, Inbox, Reader
 
 
 def relay(
-    source: Generator[Event],
+    source: Generator[Event | None],
     style: StreamFormat,
     entry: Entry,
     *,
@@ -38,7 +38,7 @@ def relay(
 
 
 def gather(
-    source: Generator[Event], entry: Entry, *, blocking: bool, guest: bool = False, silence_s: float = limits.SILENCE_S
+    source: Generator[Event | None], entry: Entry, *, blocking: bool, guest: bool = False, silence_s: float = limits.SILENCE_S
 ) -> list[Event]:
     """All events of a run, once it is over.
 

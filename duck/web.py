@@ -290,8 +290,9 @@ def _asking(dify: Gateway, run: Run) -> Generator[Mapping[str, Any]]:
 def _fold(dify: Gateway, run: Run, exchange: Exchange) -> Mapping[str, Any]:
     """The same from a streaming run."""
     guest, source = exchange.caller.guest, dify.stream(run)
-    source = guests.events(source) if guest else source
-    seen = stream.gather(source, exchange.entry, blocking=False, guest=guest, silence_s=dify.silence_s)
+    seen = stream.gather(
+        guests.events(source) if guest else source, exchange.entry, blocking=False, guest=guest, silence_s=dify.silence_s
+    )
     return events.fold(seen, run.kind)
 
 
@@ -338,8 +339,13 @@ def _view(request: Request, name: str, wanted: Asked, dify: Gateway) -> View:
         conversation_id=wanted.run.conversation_id,
         turns=read_turns(wanted.turns),
         origin=address and address.partition("/e/")[0],
-        part="X-Duck-Part" in request.headers,
+        part=_wants_part(request),
     )
+
+
+def _wants_part(request: Request) -> bool:
+    """Whether the page's script asks, for what it is to add to the page."""
+    return "X-Duck-Part" in request.headers
 
 
 def _page_headers(exchange: Exchange) -> Mapping[str, str]:
@@ -350,7 +356,8 @@ def _error_page(exchange: Exchange, error: DuckError) -> bytes:
     depth = exchange.request.path.count("/") - 1
     has_list = exchange.owner is not None and (exchange.owner.public or not exchange.caller.guest)
     home = "../" * depth if has_list else ""
-    return html.error_page(error, exchange.view, language=negotiation.language(exchange.request), home=home)
+    language, part = negotiation.language(exchange.request), _wants_part(exchange.request)
+    return html.error_page(error, exchange.view, language=language, home=home, part=part)
 
 
 def _document(value: Any, status: int = 200) -> Response:

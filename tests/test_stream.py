@@ -424,6 +424,24 @@ def test_a_source_makes_way_for_another(monkeypatch: pytest.MonkeyPatch) -> None
     go_on.set()
 
 
+def test_none_is_a_sign_of_life_and_no_event() -> None:
+    taken, go_on = threading.Event(), threading.Event()
+
+    def hidden() -> Generator[Event | None]:
+        yield None
+        taken.set()
+        go_on.wait(DEADLINE_S)
+
+    entry = Entry(method="GET", route="/")
+    inbox = reader.Reader(hidden(), entry, blocking=False)
+    inbox.heard = -math.inf
+    inbox.open()
+    assert taken.wait(DEADLINE_S)
+    assert (inbox.heard >= inbox.began, entry.events, inbox.ready()) == (True, 1, [])
+    go_on.set()
+    assert inbox.get(DEADLINE_S) == End()
+
+
 def test_in_gevents_world_a_silent_source_is_ended_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("_thread.start_new_thread", gevent.thread.start_new_thread)  # as the SDK's import makes it
     monkeypatch.setattr(reader, "SimpleQueue", gevent.queue.SimpleQueue)
@@ -442,3 +460,25 @@ def test_in_gevents_world_a_silent_source_is_ended_at_once(monkeypatch: pytest.M
     assert not closed.is_set()
     body.close()
     assert closed.wait(0.1)
+
+
+def test_in_gevents_world_a_source_that_makes_way_comes_to_its_own_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("_thread.start_new_thread", gevent.thread.start_new_thread)
+    monkeypatch.setattr(reader, "SimpleQueue", gevent.queue.SimpleQueue)
+    stopped = gevent.event.Event()
+
+    def stoppable() -> Generator[Event]:
+        try:
+            yield event()
+            gevent.sleep(DEADLINE_S)
+        finally:
+            gevent.sleep(0.01)  # as one who tells Dify to stop a run
+            stopped.set()
+
+    inbox = reader.Reader(stoppable(), Entry(method="GET", route="/"), blocking=False)
+    inbox.open()
+    assert inbox.get(DEADLINE_S) == event()
+    inbox.give_up(DuckError(503, "overloaded", "Make way."))
+    gevent.sleep(0)
+    inbox.close()
+    assert stopped.wait(DEADLINE_S)
