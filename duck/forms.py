@@ -62,8 +62,8 @@ class Form:
 
     @property
     def file_names(self) -> list[str]:
-        """The names of the variables that take files."""
-        return [variable.name for variable in self.variables if variable.takes_files]
+        """The names of the variables that take files, and are not hidden."""
+        return [variable.name for variable in self.variables if variable.takes_files and not variable.hidden]
 
 
 def read(parameters: Any) -> Form | None:

@@ -92,7 +92,7 @@ def _is_upload(value: Any) -> bool:
 def _known(form: Form, name: str) -> Variable:
     if variable := form.find(name):
         return variable
-    names = ", ".join(variable.name for variable in form.variables)
+    names = ", ".join(variable.name for variable in form.variables if not variable.hidden)
     raise InputError(f"no such input; this app takes {names or 'none'}")
 
 
@@ -155,11 +155,11 @@ def _number(value: Any) -> float:
     """A number as Dify reads it from a text: `12`, `1.5`, but no `1e5`."""
     try:
         number = float(value) if "." in value else int(value)
-    except (TypeError, ValueError):
-        raise InputError("must be a number") from None
-    if not math.isfinite(number):
-        raise InputError("must be a number")
-    return number
+        if math.isfinite(number):
+            return number
+    except (TypeError, ValueError, OverflowError):
+        pass  # beyond a float, as which the daemon reads numbers, there is none
+    raise InputError("must be a number")
 
 
 def _flag(_: Variable, value: Any) -> Any:

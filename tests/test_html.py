@@ -14,7 +14,7 @@ from duck import errors, forms
 from duck.errors import DuckError
 from duck.events import Event
 from duck.formats.html import Html, error_page, form_page, headers, landing_page, markdown
-from duck.formats.html.view import MAX_TURNS, View, by_field, read_turns
+from duck.formats.html.view import MAX_COUNT, MAX_TURNS, View, by_field, read_turns
 from duck.formats.html.words import WORDS
 from duck.inputs import Texts
 from tests.support import STREAMS as SAMPLES
@@ -395,7 +395,7 @@ def test_as_many_turns_are_kept_as_there_is_room_for() -> None:
     assert kept[-1] == ("new", "y")
     assert kept[:-1] == turns[-len(kept) + 1 :]
     assert 20 < len(kept) < 30
-    assert len(View(turns=turns).turns_with(("new", "y"))) < MAX_TURNS * 1.1
+    assert len(View(turns=turns).turns_with(("new", "y"))) <= MAX_TURNS
     assert View().turns_with(("", "")) == "[]"
 
 
@@ -424,6 +424,15 @@ CORPUS = {
     "![](https://evil.example/b)": ">https://evil.example/b</a>",
     f"![a<b]({ORIGIN}/files/a.png)": f'<img src="{ORIGIN}/files/a.png" alt="a&lt;b">',
     f"![a]({ORIGIN}.evil.example/a.png)": "<a href",
+    f"![a]({ORIGIN}/e/duck/chat/x?query=y)": "<a href",
+    f"![a]({ORIGIN}//e/duck/chat/x)": "<a href",
+    f"![a]({ORIGIN}/%65/duck/chat/x)": "<a href",
+    f"![a]({ORIGIN}/files/../e/duck)": "<a href",
+    f"![a]({ORIGIN}/files/%2e%2E/e/duck)": "<a href",
+    f"![a]({ORIGIN}/./e/duck)": "<a href",
+    f"![a](<{ORIGIN}\\\\e/duck>)": "<a href",
+    f"![a]({ORIGIN}/e)": "<a href",
+    f"![a]({ORIGIN}/files/e/x.png?a=/e/)": "<img src",
     "# Title": "<h3>Title</h3>",
     "###### Deep": "<h6>Deep</h6>",
     "|a|b|\n|-|-|\n|1|2|": '<div class="wide" tabindex="0"><table>',
@@ -443,13 +452,34 @@ def test_markdown_does_no_harm(text: str, part: str) -> None:
     assert not [name for element in page.iter() for name in element.attrib if name.startswith("on")]
 
 
-@pytest.mark.parametrize("mark", ["[", "![", "*a ", "`x ", "[x](", "~~a", "*_", "|a\n|-\n|", "<", "&#", "\\"])
+TABLE = "|" + "a|" * 120 + "\n|" + "-|" * 120 + "\n" + "a\n" * 150
+
+
+@pytest.mark.parametrize(
+    "mark",
+    ["[", "![", "*a ", "`x ", "[x](", "~~a", "*_", "|a\n|-\n|", "<", "&#", "\\", "a\n\n", "1. a\n", "############", ">=" * 6],
+)
 def test_what_would_take_long_to_render_stays_as_it_is(mark: str) -> None:
-    text = mark * (markdown.MAX_MARKS + 1)
+    text = mark * (markdown.MAX_PIECES + 1)
     assert str(markdown.render(text)).startswith('<pre tabindex="0">')
     turns = tuple((str(number), mark * 5000) for number in range(6))
     page = parsed(form_page(View(kind="chat", turns=turns)))
     assert len(page.findall(".//article//pre")) == len(turns)
+
+
+@pytest.mark.parametrize("prefix", ["", "> ", "1. ", "- > "])
+def test_a_table_counts_by_its_cells_however_few_of_them_hold_anything(prefix: str) -> None:
+    assert markdown.is_heavy("".join(f"{prefix}{line}\n" for line in TABLE.splitlines()))
+    assert not markdown.is_heavy("| a | b |\n|---|---|\n" + "| 1 | 2 |\n" * 1000)
+    assert not markdown.is_heavy("-1\n---\n" * 1000)
+
+
+def test_a_page_with_more_turns_than_it_could_have_kept_has_none() -> None:
+    assert read_turns('[["",""]]') == (("", ""),)
+    assert read_turns(f"[{','.join(['["",""]'] * (MAX_COUNT + 1))}]") == ()
+    assert read_turns(f'[["", "{"x" * MAX_TURNS}"]]') == ()
+    turns = (("a", "b"),) * (2 * MAX_COUNT)
+    assert len(read_turns(View(turns=turns).turns_with(("new", "y")))) == MAX_COUNT
 
 
 # The form
@@ -572,9 +602,9 @@ def test_two_faults_of_one_field_are_both_told() -> None:
     assert by_field(["a: x", "a: y", "z"]) == {"a": "x; y", "": "z"}
 
 
-def test_what_the_form_does_not_ask_for_is_sent_along() -> None:
-    form = forms.read({"user_input_form": [{"text-input": {"variable": "a", "hide": True}}]})
-    page = parsed(form_page(View(form=form, inputs={"a": Texts(("x",)), "b": True, "c": None})))
+def test_what_is_hidden_is_sent_along_and_what_there_is_not_is_not() -> None:
+    form = forms.read({"user_input_form": [{"text-input": {"variable": name, "hide": True}} for name in "abc"]})
+    page = parsed(form_page(View(form=form, inputs={"a": Texts(("x",)), "b": True, "c": None, "d": Texts(("y",))})))
     fields = {field.get("name"): field.get("value") for field in page.findall(".//input")}
     assert fields == {"inputs.a": "x", "inputs.b": "true"}
 
@@ -595,6 +625,12 @@ def test_a_chat_opens_with_its_statement_and_suggestions_until_it_has_begun() ->
         ("duck.say", "How?"),
     ]
     assert not parsed(form_page(View(kind="chat", form=form, turns=(("a", "b"),)))).findall(".//div[@class='opening']")
+
+
+def test_enter_in_an_input_sends_no_suggestion() -> None:
+    form = forms.read({"user_input_form": [{"text-input": {"variable": "city"}}], "suggested_questions": ["Why?"]})
+    first = parsed(form_page(View(kind="chat", form=form))).find(".//form//button")
+    assert (first.get("name"), first.get("formnovalidate"), first.get("type"), first.get("tabindex")) == (None, None, None, "-1")
 
 
 # Other pages

@@ -175,6 +175,17 @@ def test_all_faults_are_told_at_once_and_unknown_names_with_those_that_there_are
     assert inputs.check(form(), {"a": 1})[1] == ["inputs.a: no such input; this app takes none"]
 
 
+def test_what_is_hidden_is_not_named_to_who_does_not_know_it() -> None:
+    what = form(
+        {"text-input": {"variable": "city"}},
+        {"text-input": {"variable": "tier", "hide": True}},
+        {"file": {"variable": "contract", "hide": True}},
+    )
+    assert inputs.check(what, {"a": 1})[1] == ["inputs.a: no such input; this app takes city"]
+    assert "contract" not in str(inputs.check(what, {"city": sent("a.pdf")})[1])
+    assert inputs.check(what, {"tier": "gold"}) == ({"tier": "gold"}, [])
+
+
 def sent(*names: str, size: int = 10) -> Files:
     return Files(File.received(name, "", b"x" * size) for name in names)
 

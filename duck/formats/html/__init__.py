@@ -73,8 +73,8 @@ class Html:
 
     def event(self, event: Event) -> bytes:
         """The part of the page that the event adds, often none."""
-        if not self._conversation and isinstance(conversation := event.get("conversation_id"), str):
-            self._conversation = conversation
+        if isinstance(conversation := event.get("conversation_id"), str):
+            self._conversation = conversation  # it may be new: Dify starts one in place of one that a chatflow does not know
         return _encoded(self._live.fragments(event))
 
     def tail(self) -> bytes:
@@ -92,13 +92,15 @@ def form_page(view: View) -> bytes:
     return _encoded(_top(view) + _turns(view) + _form(view, query=view.query) + _bottom(view))
 
 
-def error_page(error: DuckError, view: View | None = None, *, language: str = ENGLISH, home: str = "") -> bytes:
+def error_page(
+    error: DuckError, view: View | None = None, *, language: str = ENGLISH, home: str = "", part: bool = False
+) -> bytes:
     """A page that tells of an error: where the request was for an app's run, the app's page with all that was filled in.
 
-    Without one, `home` leads to the list of apps, if it is not empty.
+    Without one, `home` leads to the list of apps, if it is not empty; or there is no more of it than a `part`.
     """
     if view is None:
-        page = View(language=language)
+        page = View(language=language, part=part)
         return _encoded(_top(page, home=home) + live.failure(WORDS[language], error.code, error.message) + _bottom(page))
     if view.faults:
         return form_page(view)
@@ -153,7 +155,7 @@ def _top(view: View, *, home: str = "../", title: str = "") -> str:
 def _turns(view: View) -> str:
     if view.part:
         return ""
-    is_heavy = markdown.is_heavy("".join(answer for _, answer in view.turns))  # a page sends them, and could send anything
+    is_heavy = markdown.is_heavy("\n".join(answer for _, answer in view.turns))  # a page sends them, and could send anything
     return _render("turns.html", view, turns=view.turns, is_heavy=is_heavy)
 
 

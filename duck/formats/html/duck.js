@@ -12,6 +12,7 @@ function mend(part) {
 }
 
 function copyable(root) {
+  if (!navigator.clipboard) return; // over plain http there is none
   for (const pre of root.querySelectorAll("pre:not(:has(.copy)):has(> code)")) {
     const button = Object.assign(document.createElement("button"), {type: "button", className: "copy", textContent: words.copy});
     button.onclick = async () => {

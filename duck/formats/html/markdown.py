@@ -5,19 +5,22 @@ origin: a picture that an answer makes the browser fetch can carry off what the 
 """
 
 import functools
+import re
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import unquote
 
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markupsafe import Markup
 
-# What is longer, or holds more of the characters that may be markup, stays as it is. To render it would take seconds, in which
-# nothing else of the process goes on.
+# What is longer, or holds more lines, cells of tables, and characters that may be markup, stays as it is. To render it would take
+# seconds, in which nothing else of the process goes on.
 MAX_LENGTH = 400_000
-MAX_MARKS = 15_000
+MAX_PIECES = 15_000
 _MARKS = "[*_`~<|!&\\"
+_STOPS = "$%+-:=>@]^{}#"  # where the parser looks, too: ten of them take as long as a mark
 _SCHEMES = ("https://", "http://", "mailto:")
 
 
@@ -30,7 +33,22 @@ def render(text: str, origin: str | None = None) -> Markup:
 
 def is_heavy(text: str) -> bool:
     """Whether it would take too long to render."""
-    return len(text) > MAX_LENGTH or sum(map(text.count, _MARKS)) > MAX_MARKS
+    if len(text) > MAX_LENGTH:
+        return True
+    marks, stops = (sum(map(text.count, characters)) for characters in (_MARKS, _STOPS))
+    return marks + stops // 10 + _lines_and_cells(text) > MAX_PIECES
+
+
+def _lines_and_cells(text: str) -> int:
+    """How many lines there are, and cells at most: each row is as wide as the table's head, however little it holds."""
+    cells = below = 0
+    lines = text.splitlines()
+    for line in reversed(lines):
+        first, *columns = line.split("|")  # `first` may also say that it is part of a quotation or a list
+        if columns and "-" in line and not "".join(columns).strip("-: \t"):
+            cells += (len(columns) + bool(first.strip())) * below
+        below = below + 1 if line.strip() else 0
+    return len(lines) + cells
 
 
 def is_link(url: object) -> bool:
@@ -39,8 +57,15 @@ def is_link(url: object) -> bool:
 
 
 def is_own(url: object, origin: str | None) -> bool:
-    """Whether it is an address on the page's own origin."""
-    return isinstance(url, str) and origin is not None and url.startswith(f"{origin}/")
+    """Whether it is an address on the page's own origin, and none of an endpoint's: to fetch that would do something there.
+
+    Browsers take a backslash for a slash and leave out line breaks; Dify's proxy decodes the path, and takes two slashes for one.
+    """
+    if not isinstance(url, str) or origin is None or not url.startswith(f"{origin}/"):
+        return False
+    path = unquote(re.split("[?#]", url.removeprefix(origin))[0]).replace("\\", "/")
+    names = [name for name in re.sub("[\t\r\n]", "", path).split("/") if name]
+    return not {".", ".."} & {*names} and names[:1] != ["e"]
 
 
 class _Renderer(RendererHTML):

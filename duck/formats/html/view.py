@@ -12,6 +12,7 @@ from duck.forms import Form, Variable
 from duck.inputs import Files, Texts
 
 MAX_TURNS = 256 * 1024  # bytes of earlier turns that travel with each new one; the oldest stay behind
+MAX_COUNT = 500  # of them
 
 # A question and its answer, in Markdown.
 type Turn = tuple[str, str]
@@ -61,9 +62,9 @@ class View:
 
     @property
     def unasked(self) -> Mapping[str, str]:
-        """Inputs that were given, and that the page does not ask for: they are sent along as they came."""
-        asked = {variable.name for variable in self.variables}
-        return {name: _text(value) for name, value in self.inputs.items() if name not in asked and _text(value)}
+        """What was given for inputs that the page does not ask for, since they are hidden: it is sent along as it came."""
+        hidden = {variable.name for variable in self.form.variables if variable.hidden} if self.form else set()
+        return {name: _text(value) for name, value in self.inputs.items() if name in hidden and _text(value)}
 
     @property
     def inputs_as_json(self) -> str:
@@ -93,8 +94,8 @@ class View:
         kept: list[Turn] = []
         room = MAX_TURNS
         for each in reversed((*self.turns, turn) if any(turn) else self.turns):
-            room -= len(json.encode(each))
-            if room < 0:
+            room -= len(json.encode(each)) + 1  # and what stands between them
+            if room <= 0 or len(kept) == MAX_COUNT:
                 break
             kept.insert(0, each)
         return json.encode(kept).decode()
@@ -103,12 +104,12 @@ class View:
 def read_turns(text: str) -> tuple[Turn, ...]:
     """The turns that a form has kept; none where it is not as it was."""
     try:
-        turns = parsing.json(text or "[]")
+        turns = parsing.json(text or "[]") if len(text) <= MAX_TURNS else None
     except ValueError:
         return ()
-    sound = isinstance(turns, list) and all(
-        isinstance(turn, list) and len(turn) == 2 and all(isinstance(text, str) for text in turn) for turn in turns
-    )
+    if not isinstance(turns, list) or len(turns) > MAX_COUNT:
+        return ()
+    sound = all(isinstance(turn, list) and len(turn) == 2 and all(isinstance(text, str) for text in turn) for turn in turns)
     return tuple((query, answer) for query, answer in turns) if sound else ()
 
 
