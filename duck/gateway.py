@@ -38,11 +38,12 @@ class Gateway(Protocol):
     """A way to run apps, for one request.
 
     `skipped` counts what came among the events and was none; `endpoint_id` is Dify's. `silence_s` is for how long a streaming run
-    may be silent. `takes_files` tells whether chats take files besides their inputs.
+    may be silent. `takes_files` tells whether chats take files besides their inputs, and `can_stop` whether runs can be ended.
     """
 
     silence_s: float
     takes_files: bool
+    can_stop: bool
     skipped: int
     endpoint_id: str
 
@@ -83,7 +84,7 @@ class AppGateway(ABC):
     """What all ways to an app have in common: what Dify sends is held against what a run of its kind is like."""
 
     silence_s: float = limits.SILENCE_S
-    takes_files = False
+    takes_files = can_stop = False
 
     def __init__(self, endpoint_id: str) -> None:
         self.endpoint_id = endpoint_id

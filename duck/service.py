@@ -52,7 +52,7 @@ class ServiceGateway(AppGateway):
     """Runs one app by its `key`, for one `user`; `url` is the API's base."""
 
     silence_s = limits.LIFE_S  # of events; whether Dify is still there its pings tell
-    takes_files = True
+    takes_files = can_stop = True
 
     def __init__(self, url: str, key: str, *, endpoint_id: str, user: str) -> None:
         super().__init__(endpoint_id)

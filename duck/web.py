@@ -333,6 +333,7 @@ def _view(request: Request, name: str, wanted: Asked, dify: Gateway) -> View:
         title=str(info.get("name") or ""),
         description=str(info.get("description") or ""),
         takes_files=dify.takes_files and wanted.run.kind != "workflow",
+        can_stop=dify.can_stop,
         action=f"../workflow/{quote(name, safe='')}" if _route(request) == "/duck/<app_id>" else "?",
         query=wanted.run.query,
         inputs=wanted.run.inputs,

@@ -121,6 +121,9 @@ def test_a_part_is_the_turn_alone_and_fits_into_the_page(name: str) -> None:
     assert len(page.findall(".//article")) == 1
     assert len(page.findall(".//form")) == (view.is_chat is True)
     assert b"shadowrootmode" not in body, "a parser that ignores it would complain"
+    first = sample(name)[0]
+    [run] = page.findall(".//x-run")
+    assert (run.get("data-task"), run.get("data-conversation")) == (first["task_id"], first.get("conversation_id", ""))
     assert shown(body) == shown(written(sample(name), view))
 
 

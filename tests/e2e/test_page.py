@@ -13,7 +13,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
-from devhost import App, Call, demo
+from devhost import App, Call, Pause, demo
 from devhost.demo.forms import basic, form
 from tests.devhost.test_limits import eventually
 from tests.e2e.conftest import DEADLINE_S, Duck
@@ -22,6 +22,7 @@ from tests.test_formats import HOSTILE
 
 CHAT, FLOW = sample("chat"), sample("advanced-chat")
 GATED, PLAIN, BROKEN, ASKING, HOSTILE_APP = (f"0b9a8c7d-1111-4222-8333-4444555577a{number}" for number in range(1, 6))
+OWN_KEY = "app-gated"
 EITHER = pytest.mark.parametrize("scripts", [False, True], ids=["without a script", "with its script"])
 
 
@@ -207,7 +208,34 @@ def test_stop_stops_reading_and_gives_the_question_back(visit: Visit, duck: Duck
     expect(page.get_by_role("alert")).to_have_text("You have stopped reading. The run goes on in Dify.")
     expect(page.get_by_role("textbox", name="Message")).to_have_value("Why?")
     expect(page.get_by_role("button", name="Send")).to_be_visible()
+    expect(last(page, "[slot=done]")).to_have_text("Ended")
     gate.open()
+    ask(page, "And now?")
+    gate.open(2)
+    expect(page.get_by_role("button", name="Send")).to_be_visible()
+    assert duck.host.calls[-1].conversation_id == CHAT[0]["conversation_id"], "what was stopped has begun one"
+
+
+def test_stop_stops_the_run_where_the_app_has_a_key_of_its_own(visit: Visit, duck: Duck) -> None:
+    closed = threading.Event()
+
+    def script(_: Call) -> Iterator[dict[str, Any] | Pause]:
+        try:
+            yield said("One")
+            while True:
+                yield Pause(0.05)
+        finally:
+            closed.set()
+
+    duck.host.apps[GATED] = App(mode="chat", script=script)
+    keys = {"app_keys": f"gated={OWN_KEY}", "service_api_url": duck.host.api_url}
+    with patch.dict(duck.host.app_keys, {OWN_KEY: GATED}), patch.dict(duck.host.settings, keys):
+        page = visit("/chat/gated").page
+        ask(page, "Why?")
+        expect(last(page, "x-t")).to_have_text("One")
+        page.get_by_role("button", name="Stop").click()
+        expect(page.get_by_role("alert")).to_have_text("You have stopped this run.")
+        assert closed.wait(DEADLINE_S)
 
 
 def test_a_question_shows_before_there_is_an_answer_and_can_be_stopped(visit: Visit, duck: Duck) -> None:
@@ -320,6 +348,20 @@ def test_mistakes_come_back_at_their_field_with_all_else_kept(visit: Visit, duck
     expect(city).to_have_value("Reykjavik")
     expect(city).to_have_attribute("aria-invalid", "true")
     expect(page.get_by_label("Count")).to_have_value("3")
+
+
+def test_without_a_script_a_result_is_where_the_reader_looks(visit: Visit) -> None:
+    page = visit("/workflow/workflow?text=Rain", scripts=False).page
+    page.get_by_role("button", name="Run").click()
+    expect(last(page, "[slot=final] dd").first).to_be_in_viewport()
+    expect(page.get_by_label("Text")).to_have_value("Rain")
+
+
+def test_a_mistake_has_the_focus(visit: Visit, duck: Duck) -> None:
+    page = visit("/workflow/workflow?text=Rain&words=12").page
+    page.get_by_label("Meta").fill("{")
+    page.get_by_role("button", name="Run").click()
+    expect(page.get_by_label("Meta")).to_be_focused()
 
 
 @EITHER

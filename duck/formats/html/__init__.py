@@ -63,27 +63,34 @@ class Html:
         words = WORDS[self._view.language]
         self._live = live.Live(words, origin=self._view.origin, has_messages=self._view.kind != "workflow")
         self._conversation = self._view.conversation_id
+        self._is_begun = False  # whether the page's script knows which run it is, so that it can stop it and ask on
 
     def head(self) -> bytes:
-        """The page up to the answer's first word; the form of an app that holds no conversation stands above it."""
+        """The page up to the answer's first word."""
         view = self._view
-        before = "" if view.is_chat or view.part else _form(view)
         turn = _render("turn.html", view, query=view.query if view.is_chat else "")
-        return _encoded(_top(view) + ("" if view.part else _LEAD) + before + _turns(view) + turn)
+        return _encoded(_top(view) + ("" if view.part else _LEAD) + _turns(view) + turn)
 
     def event(self, event: Event) -> bytes:
         """The part of the page that the event adds, often none."""
         if isinstance(conversation := event.get("conversation_id"), str):
             self._conversation = conversation  # it may be new: Dify starts one in place of one that a chatflow does not know
-        return _encoded(self._live.fragments(event))
+        fragments = self._live.fragments(event)
+        if self._view.part and not self._is_begun and (task := event.get("task_id")):
+            self._is_begun = True
+            about = Markup('<x-run data-task="{}" data-conversation="{}"></x-run>').format(task, self._conversation)
+            fragments = f"{about}{fragments}"
+        return _encoded(fragments)
 
     def tail(self) -> bytes:
-        """The end of the page: for a conversation, the form for the next question, or for this one once more."""
+        """The end of the page, with its form: for a conversation, for the next question, or for this one once more."""
         view, live_ = self._view, self._live
         end = live_.end() + "</div>\n</article>\n"
         if view.is_chat:
             turns = view.turns_with(("", "") if live_.failed else (view.query, live_.answer))
             end += _form(view, turns=turns, conversation=self._conversation, query=view.query if live_.failed else "")
+        elif not view.part:
+            end += _form(view)
         return _encoded(end + _bottom(view))
 
 
@@ -108,14 +115,9 @@ def error_page(
     words = WORDS[view.language]
     link = Markup('<p><a href="../{0}/{1}">{2}: {1}</a></p>')
     way_out = link.format(error.right_kind, view.name, words[error.right_kind]) if error.right_kind else ""
-    failed = (
-        turn
-        + live.failure(words, "other_kind" if error.right_kind else error.code, error.message, way_out)
-        + "</div>\n</article>\n"
-    )
-    form = _form(view, query=view.query)
-    parts = [failed, form] if view.is_chat or view.part else [form, failed]
-    return _encoded(_top(view) + _turns(view) + "".join(parts) + _bottom(view))
+    code = "other_kind" if error.right_kind else error.code
+    turn += live.failure(words, code, error.message, way_out) + live.done(words["failed"]) + "</div>\n</article>\n"
+    return _encoded(_top(view) + _turns(view) + turn + _form(view, query=view.query) + _bottom(view))
 
 
 def landing_page(index: Mapping[str, Any], *, language: str) -> bytes:

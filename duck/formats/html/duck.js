@@ -30,6 +30,12 @@ function say(part, text) {
   part.append(alert);
 }
 
+// The next question belongs to the conversation that this one has begun.
+function carry(form, conversation) {
+  const field = form.querySelector("[name=conversation_id]") ?? document.createElement("input");
+  form.append(Object.assign(field, {type: "hidden", name: "conversation_id", value: conversation}));
+}
+
 // What is shown until the server has something to say: it waits for the app's first word, so that it can tell whether there is one.
 function waiting(question) {
   const article = document.createElement("article"), status = document.createElement("p");
@@ -66,8 +72,12 @@ async function run(form, submitter) {
     }
     hidden.close();
   } catch (error) {
+    const about = part.querySelector("x-run")?.dataset ?? {}, isHalted = error.name === "AbortError" && form.dataset.stop && about.task;
+    if (isHalted) fetch(form.dataset.stop, {method: "POST", body: new URLSearchParams({task_id: about.task})});
     first.querySelector(".status").remove();
-    say(part, error.name === "AbortError" ? words.stopped : words.broken);
+    part.querySelector(".answer")?.append(Object.assign(document.createElement("span"), {slot: "done", textContent: words.ended}));
+    if (about.conversation) carry(form, about.conversation);
+    say(part, isHalted ? words.halted : error.name === "AbortError" ? words.stopped : words.broken);
   }
   copyable(part);
   form.stop = null;
@@ -75,7 +85,9 @@ async function run(form, submitter) {
   if (next) {
     form.remove();
     part.after(next);
-    if (question) next.querySelector("[name=query]").focus({preventScroll: true});
+    const wrong = next.querySelector("[aria-invalid]");
+    if (wrong) wrong.focus();
+    else if (question) next.querySelector("[name=query]").focus({preventScroll: true});
   } else {
     go.textContent = label;
     go.formNoValidate = false;

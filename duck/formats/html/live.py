@@ -57,8 +57,11 @@ class Live:
     def _more(self, text: str) -> str:
         if not text:
             return ""
+        start = "" if self._is_open else '<x-t slot="text">'
+        if not self._text and not self._running:
+            start = f'{self._block(self._now())}<x-t slot="text">'
         self._text.append(text)
-        start, self._is_open = "" if self._is_open else '<x-t slot="text">', True
+        self._is_open = True
         return start + str(escape(text))
 
     def _block(self, markup: str) -> str:
@@ -77,7 +80,7 @@ class Live:
     def _now(self) -> str:
         titles = ", ".join(filter(None, self._running.values()))
         text = self._words["running"].format(steps=titles) if titles else self._words["live"]
-        return Markup('<x-now slot="now">{}</x-now>').format(text)
+        return str(Markup('<x-now slot="now">{}</x-now>').format(text))  # a text, as below
 
     def _next_round(self, event: Event) -> Iterator[str]:
         data = events.data_of(event)
@@ -217,7 +220,7 @@ class Live:
         if self._is_done:
             return
         self._is_done = True
-        yield Markup('<span slot="done">{}</span>').format(text)
+        yield done(text)
 
     def _workflow_ends(self, event: Event) -> Iterator[str]:
         data = events.data_of(event)
@@ -252,7 +255,7 @@ class Live:
     def _paused(self, _: Event) -> Iterator[str]:
         yield Markup('<p slot="alert" class="note">{}</p>').format(self._words["paused"])
         yield from self._rendered()
-        yield from self._done(self._words["ended"])
+        yield from self._done(self._words["waits"])
 
     def _error(self, event: Event) -> Iterator[str]:
         code = str(event.get("code") or "")
@@ -279,11 +282,16 @@ _PARTS: Mapping[str, Callable[[Live, Event], Iterator[str]]] = {
 }
 
 
+def done(text: str) -> str:
+    """The part that tells how a run has ended."""
+    return str(Markup('<span slot="done">{}</span>').format(text))  # a text: else it would escape its surroundings
+
+
 def failure(words: Mapping[str, str], code: str, message: str, way_out: str = "") -> str:
     """The part that tells of an error; `way_out` is markup, and leads on."""
     title = words.get(f"error.{code}", words["error"])
     alert = Markup('<div slot="alert" role="alert"><strong>{}</strong><p dir="auto">{}</p>{}</div>')
-    return str(alert.format(title, message, Markup(way_out)))  # noqa: S704 - a text: else it would escape its surroundings
+    return str(alert.format(title, message, Markup(way_out)))  # noqa: S704 - the same
 
 
 def _id(data: Mapping[str, Any]) -> str:

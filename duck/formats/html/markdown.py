@@ -1,7 +1,7 @@
 """Markdown that nobody vouches for, as HTML that does no harm. Pure.
 
-Raw HTML in it is shown as text. Links go to the web or to a mailbox. Pictures are links, unless they are on the page's own
-origin: a picture that an answer makes the browser fetch can carry off what the answer says.
+Raw HTML in it is shown as text, and lines end where they do, as in Dify's own chat. Links go to the web or to a mailbox. Pictures
+are links, unless they are on the page's own origin: a picture that an answer makes the browser fetch can carry off what it says.
 """
 
 import functools
@@ -113,7 +113,7 @@ def _level(token: Token) -> int:
 
 @functools.lru_cache(maxsize=16)
 def _parser(origin: str | None) -> MarkdownIt:
-    parser = MarkdownIt("commonmark", {"html": False}, renderer_cls=_Renderer).enable(["table", "strikethrough"])
+    parser = MarkdownIt("commonmark", {"html": False, "breaks": True}, renderer_cls=_Renderer).enable(["table", "strikethrough"])
     parser.options["origin"] = origin  # the renderer is given the options
     parser.validateLink = is_link  # type: ignore[method-assign] # relative ones would lead into Dify's console
     return parser

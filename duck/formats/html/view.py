@@ -26,7 +26,8 @@ class View:
     form posts to. `form` is None where it cannot be had. `query`, `inputs` and `conversation_id` are what the request says,
     `turns` the conversation so far as the page has kept it: for show, and for nothing else. `faults` are what is wrong with the
     request, by the names of its fields. Pictures on `origin` are shown; others would tell their host who reads. With
-    `takes_files` files may be sent besides the inputs. A page that stays where it is asks for the `part` that is new alone.
+    `takes_files` files may be sent besides the inputs, and with `can_stop` runs can be ended. A page that stays where it is asks
+    for the `part` that is new alone.
     """
 
     language: str = ENGLISH
@@ -35,6 +36,7 @@ class View:
     title: str = ""
     description: str = ""
     takes_files: bool = False
+    can_stop: bool = False
     action: str = "?"
     form: Form | None = None
     query: str = ""

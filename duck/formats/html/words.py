@@ -41,6 +41,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "finished": "Finished",
         "finished_in": "Finished in {seconds} s",
         "formless": "The app's form could not be fetched from Dify just now. Its inputs can be given as JSON.",
+        "halted": "You have stopped this run.",
         "inputs": "Inputs",
         "json": "JSON",
         "key": "Send an API key as <code>Authorization: Bearer</code> or as <code>X-API-Key</code>; "
@@ -69,6 +70,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "tokens": "{count} tokens",
         "tool": "Used {name}",
         "waiting": "Waiting …",
+        "waits": "Paused",
         "workflow": "Workflow",
     },
     "zh": {
@@ -103,6 +105,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "finished": "已完成",
         "finished_in": "用时 {seconds} 秒完成",
         "formless": "暂时无法从 Dify 获取该应用的表单。可以用 JSON 填写输入。",
+        "halted": "您已停止此次运行。",
         "inputs": "输入",
         "json": "JSON",
         "key": "请以 <code>Authorization: Bearer</code> 或 <code>X-API-Key</code> 发送 API 密钥；浏览器会以密码形式询问。",
@@ -130,6 +133,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "tokens": "{count} 个 token",
         "tool": "使用了 {name}",
         "waiting": "请稍候…",
+        "waits": "已暂停",
         "workflow": "工作流",
     },
     "ja": {
@@ -164,6 +168,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "finished": "完了",
         "finished_in": "{seconds} 秒で完了",
         "formless": "アプリのフォームを Dify から取得できませんでした。入力は JSON で指定できます。",
+        "halted": "この実行を停止しました。",
         "inputs": "入力",
         "json": "JSON",
         "key": "API キーは <code>Authorization: Bearer</code> または <code>X-API-Key</code> で送ります。"
@@ -193,6 +198,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "tokens": "{count} トークン",
         "tool": "{name} を使用",
         "waiting": "お待ちください…",
+        "waits": "一時停止中",
         "workflow": "ワークフロー",
     },
     "pt": {
@@ -227,6 +233,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "finished": "Concluído",
         "finished_in": "Concluído em {seconds} s",
         "formless": "Não foi possível obter o formulário do app no Dify agora. As entradas podem ser dadas em JSON.",
+        "halted": "Você parou esta execução.",
         "inputs": "Entradas",
         "json": "JSON",
         "key": "Envie a chave de API como <code>Authorization: Bearer</code> ou <code>X-API-Key</code>; "
@@ -256,6 +263,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "tokens": "{count} tokens",
         "tool": "Usou {name}",
         "waiting": "Aguardando …",
+        "waits": "Pausado",
         "workflow": "Workflow",
     },
 }
