@@ -357,7 +357,7 @@ def test_without_a_script_a_result_is_where_the_reader_looks(visit: Visit) -> No
     expect(page.get_by_label("Text")).to_have_value("Rain")
 
 
-def test_a_mistake_has_the_focus(visit: Visit, duck: Duck) -> None:
+def test_a_mistake_has_the_focus(visit: Visit) -> None:
     page = visit("/workflow/workflow?text=Rain&words=12").page
     page.get_by_label("Meta").fill("{")
     page.get_by_role("button", name="Run").click()
