@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 from werkzeug import Request
 
-from duck.errors import DuckError, app_not_found, setting
-from duck.settings import Settings, canonical
+from duck.errors import DuckError, app_not_found, no_default, setting
+from duck.settings import DEFAULT, Settings, canonical
 
 PREFLIGHT_S = 600  # for which a browser may believe a preflight: Chromium takes no more than two hours, Safari ten minutes
 METHODS = "GET, HEAD, POST, OPTIONS"
@@ -56,6 +56,8 @@ def resolve(name: str, settings: Settings, caller: Caller) -> str:
     app_id = _named(name, settings)
     if caller.guest and app_id not in settings.public:
         raise unauthorized(settings)
+    if not app_id and name == DEFAULT:
+        raise no_default()
     if not app_id or (settings.reachable is not None and app_id not in settings.reachable):
         raise app_not_found()
     return app_id
@@ -86,7 +88,12 @@ def refuse_other_sites(request: Request, settings: Settings, caller: Caller) -> 
     if site is not None:
         allowed = site in {"same-origin", "none"}
     elif not caller.guest and request.method != "POST":
-        allowed = False
+        raise DuckError(
+            403,
+            "forbidden",
+            "A GET with a password runs nothing, unless a browser tells where it comes from: send the key as X-API-Key or as "
+            "Authorization: Bearer, or use POST.",
+        )
     else:
         host = _hostname(f"//{request.headers.get('Host', '')}")
         allowed = origin is None or (_hostname(origin) or "null") == host
@@ -95,7 +102,7 @@ def refuse_other_sites(request: Request, settings: Settings, caller: Caller) -> 
             403,
             "forbidden",
             f"Another site's page may not run this app, unless its origin is in the setting {setting('allowed_origins')}, or it "
-            "sends a key as Authorization: Bearer.",
+            "sends a key as Authorization: Bearer or X-API-Key.",
         )
 
 

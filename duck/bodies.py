@@ -1,6 +1,7 @@
 """What a request says, field by field: as JSON, as a form, as multipart with files, or in its query string."""
 
 import codecs
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from io import BytesIO
 from typing import Any
@@ -22,6 +23,7 @@ MAX_FIELDS = 1000  # of one request, inputs included: as many as Werkzeug allows
 SAYS, OFF = "duck.say", "duck.off"
 EMPTY_BODY = b"0\r\n\r\n"  # what a POST without a body arrives as: the daemon sends a chunked one that the SDK does not decode
 
+_FORM = re.compile(rb"[\w.%+-]+=")
 _TYPES = "Send application/json, application/x-www-form-urlencoded or multipart/form-data."
 
 
@@ -33,7 +35,12 @@ def read(request: Request, known: Collection[str]) -> dict[str, Any]:
 
     Raises `DuckError`: 400 for what cannot be read, 413 for a body that the daemon has cut, 415 for another type.
     """
-    fields = _query_fields(request, known) if request.method in {"GET", "HEAD"} else _body_fields(request, known)
+    if request.method in {"GET", "HEAD"}:
+        fields = _query_fields(request, known)
+    else:
+        if stray := [name for name in query(request) if name in known or name.startswith("inputs.")]:
+            raise invalid("; ".join(f"{name}: goes into the body, not into the URL of a POST" for name in stray))
+        fields = _body_fields(request, known)
     inputs = fields.get("inputs")
     if len(fields) + (len(inputs) if isinstance(inputs, dict) else 0) > MAX_FIELDS:
         raise _too_many()
@@ -75,7 +82,11 @@ def _body_fields(request: Request, known: Collection[str]) -> dict[str, Any]:
 
 
 def _json_object(body: bytes) -> dict[str, Any]:
-    value = _json(body.removeprefix(codecs.BOM_UTF8), "the body")
+    try:
+        value = parsing.json(body.removeprefix(codecs.BOM_UTF8))
+    except ValueError as error:
+        hint = " It looks like a form: leave the Content-Type to the client." if _FORM.match(body) else ""
+        raise invalid(f"the body: {error}.{hint}" if hint else f"the body: {error}") from error
     if not isinstance(value, dict):
         raise invalid('The body must be a JSON object, like {"inputs": {}}.')
     return value

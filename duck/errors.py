@@ -101,6 +101,11 @@ def invalid(message: str) -> DuckError:
     return DuckError(400, "invalid_param", message if len(message) <= MAX_QUOTED else message[:MAX_QUOTED] + " …")
 
 
+def no_default() -> DuckError:
+    """The default app, where none has been chosen."""
+    return DuckError(404, "app_not_found", f"No app is chosen in the setting {setting('default_app')}.")
+
+
 def app_not_found() -> DuckError:
     """No such app, or none that may be reached: the two are told apart for nobody."""
     return DuckError(404, "app_not_found", "No such app here. Check its id or alias, and that it has been published in Dify.")
@@ -191,12 +196,8 @@ def no_conversation() -> DuckError:
 
 def wrong_route(asked: str, actual: str) -> DuckError:
     """An app of kind `actual` called as one of kind `asked`."""
-    return DuckError(
-        400,
-        f"not_{asked}_app",
-        f"This app is of another kind: call /{actual}/<app_id> instead of /{asked}/<app_id>.",
-        right_kind=actual,
-    )
+    message = f"This app is of another kind: call /{actual}/<app_id>."
+    return DuckError(400, f"not_{asked}_app", message, right_kind=actual)
 
 
 def defect(error: BaseException) -> DuckError:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from dify_plugin.core.runtime import Session
 
-    from duck.events import Event
+    from duck.events import Event, Kind
     from duck.files import File
     from duck.forms import Form
     from duck.runs import Mode, Run
@@ -31,7 +31,13 @@ log = logging.getLogger("duck")
 LOG_CHARACTERS = 1_000
 
 _FORMS = Known()
+_kinds: dict[str, Kind] = {}  # of apps by their ids, as their runs have shown
 _streams_only: set[str] = set()  # ids of apps that refused blocking mode: agents; it saves them a refusal each time
+
+
+def seen_kind(app_id: str) -> Kind | None:
+    """The kind of an app, where a run has shown it."""
+    return _kinds.get(app_id)
 
 
 class Gateway(Protocol):
@@ -261,6 +267,8 @@ def _check_first(event: Event, run: Run) -> None:
 def _check_kind(answer: Mapping[str, Any], run: Run) -> None:
     """Dify runs an app by its own kind, whatever the call: only what comes back tells."""
     kind = events.kind_of(answer)
+    if kind:
+        _kinds[run.app_id] = kind
     if kind and kind != run.kind:
         raise errors.wrong_route(run.kind, kind)
 

@@ -92,6 +92,8 @@ def _is_upload(value: Any) -> bool:
 def _known(form: Form, name: str) -> Variable:
     if variable := form.find(name):
         return variable
+    if name == "format":
+        raise InputError("no such input; what is to come back goes into the URL, as ?format=")
     names = ", ".join(variable.name for variable in form.variables if not variable.hidden)
     raise InputError(f"no such input; this app takes {names or 'none'}")
 
@@ -122,7 +124,9 @@ def _from_text(variable: Variable, text: str) -> Any:
         case "number":
             return _number(text)
         case "checkbox":
-            return _BOOLEANS.get(text.strip().lower(), text)
+            if text.strip().lower() not in _BOOLEANS:
+                raise InputError("must be true or false")
+            return _BOOLEANS[text.strip().lower()]
         case "json_object":
             return _object(variable, _parsed(text))
     return _from_json(variable, text)

@@ -11,13 +11,13 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from types import GeneratorType
-from typing import Any, Concatenate
+from typing import Any, Concatenate, get_args
 from urllib.parse import quote
 
 from werkzeug import Request, Response
 
 import duck
-from duck import access, errors, events, guests, negotiation, runs, service, settings, stream
+from duck import access, bodies, errors, events, gateway, guests, negotiation, runs, service, settings, stream
 from duck.access import Caller
 from duck.errors import DuckError
 from duck.events import Event, Kind
@@ -43,11 +43,14 @@ METHODS: Mapping[str, tuple[str, ...]] = {
     "/stop/<app_id>": ("POST",),
 }
 
+_KINDS = [kind for kind in get_args(Kind) if f"/{kind}/<app_id>" in METHODS]
+
 _HEADERS = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
     "Vary": "Accept, Accept-Language, Authorization, X-API-Key, Origin, Sec-Fetch-Site",
 }
+SIGN_IN = "sign-in"  # in the query string of the index
 _ASKED_AT_ONCE = 4  # apps, for what they are called
 _NOT_BUFFERED = {"X-Accel-Buffering": "no"}  # nginx would hold a stream back
 
@@ -168,15 +171,18 @@ def stop(exchange: Exchange, name: str, values: Mapping[str, Any], dify: Gateway
 
 @answering
 def index(exchange: Exchange, values: Mapping[str, Any]) -> Response:
-    """What this endpoint offers, for those who may use it: guests get to know of public apps alone."""
+    """What this endpoint offers, for those who may use it: guests get to know of public apps alone.
+
+    A guest who wants to sign in is asked for a password here, since a browser sends it along to all that is below.
+    """
     owner = exchange.enter(values)
     seen = owner.public if exchange.caller.guest else owner.public | set(owner.names.values()) | (owner.reachable or frozenset())
-    if exchange.caller.guest and not seen:
+    if exchange.caller.guest and (not seen or SIGN_IN in bodies.query(exchange.request)):
         raise access.unauthorized(owner)
     names = {name: app_id for name, app_id in owner.names.items() if app_id in seen}
     apps = [*names.items(), *((app_id, app_id) for app_id in sorted(seen - set(names.values())))]
     told = _told(owner, seen)
-    document = {
+    document: dict[str, Any] = {
         "name": "duck",
         "version": duck.__version__,
         "url": _public_url(exchange.request),
@@ -184,7 +190,10 @@ def index(exchange: Exchange, values: Mapping[str, Any]) -> Response:
         "formats": list(MIMETYPES),
     }
     if negotiation.asked_format(exchange.request) == "html":
-        page = html.landing_page(document, language=negotiation.language(exchange.request))
+        language = negotiation.language(exchange.request)
+        sign_in = f"?{SIGN_IN}" if exchange.caller.guest else ""
+        shown = [{"kind": gateway.seen_kind(app_id), **app} for app, (_, app_id) in zip(document["apps"], apps, strict=True)]
+        page = html.landing_page({**document, "apps": shown}, language=language, kinds=_KINDS, sign_in=sign_in)
         return Response(stream.whole(page), headers=_page_headers(exchange))
     return _document(document)
 
@@ -224,10 +233,9 @@ def unknown(exchange: Exchange, values: Mapping[str, Any]) -> Response:
     _let_read(exchange, values)
     methods = METHODS.get(exchange.entry.route)
     if not methods:
+        routes = " and ".join(f"/{kind}/<app_id>" for kind in _KINDS)
         raise DuckError(
-            404,
-            "not_found",
-            "No such route. Apps are run at /chat/<app_id>, /workflow/<app_id> and /completion/<app_id>; GET / lists them.",
+            404, "not_found", f"No such route. Apps are run at {routes}, without a slash at the end; GET / lists them."
         )
     allow = ", ".join(
         [*(["GET", "HEAD"] if "GET" in methods else []), "OPTIONS", *(method for method in methods if method != "GET")]
@@ -245,9 +253,9 @@ def _let_read(exchange: Exchange, values: Mapping[str, Any]) -> None:
 
 def _route(request: Request) -> str:
     """The pattern of the route that a request is for, `/?` if there is none."""
-    first, *rest = request.path.strip("/").split("/")
+    first, *rest = request.path.removeprefix("/").split("/")
     route = f"/{first}{'/<app_id>' * len(rest)}"
-    return route if route in METHODS else "/?"
+    return route if route in METHODS and all(rest) else "/?"
 
 
 def _way(exchange: Exchange, owner: Settings, dify: Gateway, user: str = "") -> Gateway:
@@ -272,8 +280,16 @@ def _held(wanted: Asked, exchange: Exchange, owner: Settings, dify: Gateway) -> 
     if exchange.view:
         exchange.view = replace(exchange.view, form=form, faults=by_field(faults))
     if faults:
+        _check_kind(dify, wanted.run.kind)
         raise errors.invalid("; ".join(faults))
     return run
+
+
+def _check_kind(dify: Gateway, kind: Kind) -> None:
+    """Raises `DuckError` 400 for an app that is known to be of another kind: what else is wrong follows from that."""
+    actual = service.kind_in(dify.info())
+    if actual and actual != kind:
+        raise errors.wrong_route(kind, actual)
 
 
 def _answer(dify: Gateway, run: Run, exchange: Exchange) -> Mapping[str, Any]:
@@ -319,7 +335,8 @@ def _closing_events(dify: Gateway, run: Run) -> Generator[Event]:
 def _form_page(exchange: Exchange, name: str, wanted: Asked, dify: Gateway) -> Response:
     """The app's page, from which a person runs it."""
     form, _ = dify.form(wanted.run.app_id)
-    view = replace(_view(exchange.request, name, wanted, dify), form=form)
+    exchange.view = view = replace(_view(exchange.request, name, wanted, dify), form=form)
+    _check_kind(dify, wanted.run.kind)
     return Response(stream.whole(html.form_page(view)), headers=_page_headers(exchange))
 
 

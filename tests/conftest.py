@@ -11,6 +11,8 @@ from typing import Any
 import hypothesis
 import pytest
 
+from duck import gateway
+
 hypothesis.settings.register_profile("test", deadline=None, derandomize=True)
 hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=20_000)
 hypothesis.settings.load_profile("test")
@@ -26,3 +28,8 @@ def _coverage_sees_all_threads() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("_thread.start_new_thread", start)
         yield
+
+
+@pytest.fixture(autouse=True)
+def _no_run_has_shown_the_kind_of_an_app(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gateway, "_kinds", {})

@@ -248,6 +248,13 @@ def test_a_person_and_a_script_of_this_origin_may_run_an_app(destination: str) -
     assert refusal(basic(KEY) | {"Sec-Fetch-Dest": destination, "Sec-Fetch-Site": "same-origin"}, method="GET") is None
 
 
+def test_a_program_that_sends_a_password_with_a_get_is_told_what_to_do() -> None:
+    caller = Caller(guest=False, explicit=False, user="key-1")
+    with pytest.raises(DuckError, match=r"GET with a password runs nothing.+X-API-Key") as caught:
+        access.refuse_other_sites(make_request("GET", "/chat/x", key=None), OPEN, caller)
+    assert (caught.value.status, caught.value.code) == (403, "forbidden")
+
+
 def test_a_wrong_key_does_not_make_a_stored_password_explicit() -> None:
     assert refusal(basic(KEY) | {"X-API-Key": "wrong", "Sec-Fetch-Site": "cross-site"}) == FORBIDDEN
 

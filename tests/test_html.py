@@ -658,20 +658,18 @@ INDEX = {"url": f"{ORIGIN}/e/h/", "formats": ["json", "sse"], "apps": []}
 
 
 def test_the_landing_page_links_each_app_and_tells_how_to_call_it() -> None:
-    apps = [{"alias": "support", "public": True}, {"alias": "default", "public": False}]
-    page = parsed(landing_page({**INDEX, "apps": apps}, language="en"))
-    assert [link.get("href") for link in page.findall(".//li//a")][:3] == [
-        "chat/support",
-        "workflow/support",
-        "completion/support",
-    ]
+    apps = [{"alias": "support", "public": True}, {"alias": "default", "public": False, "kind": "chat"}]
+    page = parsed(landing_page({**INDEX, "apps": apps}, language="en", kinds=["chat", "workflow"], sign_in="?in"))
+    links = [link.get("href") for link in page.findall(".//li//a")]
+    assert links == ["chat/support", "workflow/support", "chat/default"]
+    assert [link.get("href") for link in page.findall(".//main/p/a")] == ["?in"]
     code = text_of(page.findall(".//pre/code"))
     assert f"'{ORIGIN}/e/h/chat/support?format=sse'" in code
-    assert "apps" not in text_of(page.findall(".//main/p"))
+    assert text_of(page.findall(".//main/p")) == "Sign in"
 
 
 def test_the_landing_page_says_what_to_set_where_nothing_is() -> None:
-    page = parsed(landing_page({**INDEX, "url": None}, language="pt"))
+    page = parsed(landing_page({**INDEX, "url": None}, language="pt", kinds=[]))
     assert page.get("lang") == "pt-BR"
     assert "Nenhum app tem nome ainda" in text_of(page.findall(".//main/p"))
     assert "https://<dify>/e/<hook>/chat/<app_id>" in text_of(page.findall(".//pre/code"))

@@ -211,11 +211,22 @@ def test_a_file_may_be_a_link(api: Api, options: dict[str, Any], files: list[tup
     ],
 )
 def test_files_that_the_app_does_not_take_are_refused(api: Api, kind: Any, form: Any, files: Any, fault: str) -> None:
-    api.answers["/parameters"] = form
+    api.answers |= {"/parameters": form, "/info": {"mode": kind}}
     response = ask(kind, json={"query": "hi", "files": files} if kind == "chat" else {"files": files})
     assert response.status_code == 400
     assert fault in json_of(response)["message"]
-    assert set(api.paths()) == {"/parameters"}
+    assert set(api.paths()) == {"/parameters", "/info"}
+
+
+@pytest.mark.parametrize("kind", ["workflow", "completion"])
+def test_an_app_that_is_known_to_be_of_another_kind_is_not_asked_what_does_not_fit_it(api: Api, kind: Any) -> None:
+    api.answers["/parameters"] = FORM
+    error = json_of(ask(kind, json={"inputs": {"nothing": 1}}))
+    assert (error["code"], error["message"]) == (f"not_{kind}_app", "This app is of another kind: call /chat/<app_id>.")
+    response = ask(kind, method="GET", path=f"/{kind}/{APP}", headers={"Accept": BROWSER})
+    assert response.status_code == 400
+    assert f"../chat/{APP}" in [link.get("href") for link in page_of(response).iter("a")]
+    assert f"/{kind}" not in "".join(api.paths())
 
 
 def test_the_pictures_of_old_and_an_app_whose_form_is_not_to_be_had(api: Api) -> None:

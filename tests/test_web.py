@@ -599,3 +599,41 @@ def test_a_chatbot_workflow_or_agent_folds_to_json_when_streamed(name: str) -> N
     response = call(Dify(stream=sample(name)), kind_of_sample(name), path="/x?format=json", json=body)
     assert response.status_code == 200
     assert json_of(response)["task_id"] == sample(name)[0]["task_id"]
+
+
+@pytest.mark.parametrize("path", ["/chat/x/", "/workflow/x/", "/parameters/x/", "/stop/x/", "/chat//x", "/duck/"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_slash_too_many_is_no_wrong_method(path: str, method: str) -> None:
+    response = web.unknown(make_request(method, path), SETTINGS)
+    assert error_of(response) == (404, "not_found")
+    assert "without a slash at the end" in json_of(response)["message"]
+
+
+@pytest.mark.parametrize("name", ["query", "conversation_id", "response_mode", "user", "inputs", "inputs.city"])
+def test_what_belongs_into_the_body_of_a_post_is_not_lost_in_its_url(name: str) -> None:
+    dify = Dify(blocking=blocking_sample("chat"))
+    response = call(dify, path=f"/x?{name}=streaming")
+    assert (error_of(response), dify.calls) == ((400, "invalid_param"), [])
+    assert json_of(response)["message"] == f"{name}: goes into the body, not into the URL of a POST"
+    assert call(dify, path="/x?utm_source=mail&city=Oslo").status_code == 200
+
+
+def test_a_form_that_is_sent_as_json_is_told_so() -> None:
+    def told(body: str) -> str:
+        response = call(Dify(), data=body, headers={"Content-Type": "application/json"})
+        assert error_of(response) == (400, "invalid_param")
+        return str(json_of(response)["message"])
+
+    assert told("query=hi").endswith("It looks like a form: leave the Content-Type to the client.")
+    assert "form" not in told('{"query": "a=b"')
+
+
+def test_a_format_in_a_form_is_told_where_it_goes() -> None:
+    response = call(Dify(form={"user_input_form": []}), data={"query": "hi", "format": "text"})
+    assert json_of(response)["message"] == "inputs.format: no such input; what is to come back goes into the URL, as ?format="
+
+
+def test_the_default_app_where_there_is_none() -> None:
+    response = call(Dify(), app="default")
+    assert error_of(response) == (404, "app_not_found")
+    assert json_of(response)["message"] == "No app is chosen in the setting Default app (default_app)."

@@ -1,6 +1,7 @@
 """Whole requests of browsers: what they get to see, and what a page's form sends."""
 
 import json
+from base64 import b64encode
 from typing import Any
 from urllib.parse import quote
 
@@ -171,3 +172,33 @@ def test_pictures_are_shown_from_the_address_that_the_page_is_read_at() -> None:
     assert page.find(".//img").get("src") == url
     page = page_of(submit(Dify(stream=[file, CHAT[-1]], form=FORM), {"query": "hi"}))
     assert page.find(".//img") is None
+
+
+def test_a_guest_can_sign_in_where_a_password_holds_for_all_pages() -> None:
+    settings = {**SETTINGS, "apps": f"open={APP}, closed=0b9a8c7d-1111-4222-8333-444455556666", "public_apps": "open"}
+
+    def index(path: str, key: str | None) -> Response:
+        headers = {"Accept": BROWSER}
+        if key:
+            headers["Authorization"] = "Basic " + b64encode(f"x:{key}".encode()).decode()
+        return web.index(make_request("GET", path, key=None, headers=headers), settings)
+
+    links = [link.get("href") for link in page_of(index("/", None)).iter("a")]
+    assert "?sign-in" in links
+    assert not any("closed" in link for link in links)
+    asked = index("/?sign-in", None)
+    assert (asked.status_code, asked.headers["WWW-Authenticate"].startswith("Basic ")) == (401, True)
+    links = [link.get("href") for link in page_of(index("/?sign-in", KEY)).iter("a")]
+    assert ("?sign-in" in links, "chat/closed" in links) == (False, True)
+
+
+def test_the_index_links_an_app_that_has_run_by_its_kind_alone() -> None:
+    settings = {**SETTINGS, "apps": f"desk={APP}"}
+
+    def links() -> list[str]:
+        page = page_of(web.index(make_request("GET", "/", headers={"Accept": BROWSER}), settings))
+        return [link.get("href") for link in page.findall(".//li//a")]
+
+    assert links() == ["chat/desk", "workflow/desk", "completion/desk"]
+    call(Dify(stream=CHAT, form=FORM), "workflow", json={"response_mode": "streaming"})
+    assert links() == ["chat/desk"]

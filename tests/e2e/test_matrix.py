@@ -202,10 +202,8 @@ CELLS: dict[str, tuple[int, Any]] = {
             "user_input_form": [],
         },
     ),
-    "no-chat": error(400, "not_chat_app", "This app is of another kind: call /workflow/<app_id> instead of /chat/<app_id>."),
-    "no-text": error(
-        400, "not_completion_app", "This app is of another kind: call /workflow/<app_id> instead of /completion/<app_id>."
-    ),
+    "no-chat": error(400, "not_chat_app", "This app is of another kind: call /workflow/<app_id>."),
+    "no-text": error(400, "not_completion_app", "This app is of another kind: call /workflow/<app_id>."),
     "401": error(
         401,
         "unauthorized",

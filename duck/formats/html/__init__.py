@@ -12,7 +12,7 @@ escaped, and the policy lets nothing run but `duck.js`.
 
 import base64
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -120,8 +120,11 @@ def error_page(
     return _encoded(_top(view) + _turns(view) + turn + _form(view, query=view.query) + _bottom(view))
 
 
-def landing_page(index: Mapping[str, Any], *, language: str) -> bytes:
-    """A list of apps, and how programs call them; `index` is what programs get."""
+def landing_page(index: Mapping[str, Any], *, language: str, kinds: Sequence[str], sign_in: str = "") -> bytes:
+    """A list of apps, and how programs call them; `index` is what programs get.
+
+    `kinds` are those that there are routes for, and `sign_in` is where a guest can become more, if anywhere.
+    """
     view, url = View(language=language), index["url"] or "https://<dify>/e/<hook>/"
     names = [app["alias"] for app in index["apps"]]
     curl = """curl -N -H 'Authorization: Bearer <key>' -H 'Content-Type: application/json' -d '{"query": "Hello"}'"""
@@ -129,6 +132,8 @@ def landing_page(index: Mapping[str, Any], *, language: str) -> bytes:
         "landing.html",
         view,
         apps=index["apps"],
+        kinds=kinds,
+        sign_in=sign_in,
         named=[name for name in names if name != "default"],
         formats=index["formats"],
         url=url,
