@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import re
 import signal
 import sys
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from devhost.remote import PORT
 from devhost.trace import describe
 
 EXIT_CANNOT_START = 2
+MAX_PORT = 65_535
 
 
 def main() -> int:
@@ -44,8 +46,8 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m devhost", description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, default=Path(), help="the plugin's folder (default: this one)")
-    parser.add_argument("--port", type=int, default=8000, help="on 127.0.0.1 (default: 8000; 0: a free one)")
-    parser.add_argument("--hook", default="duck", help="the hook id in the URL (default: duck)")
+    parser.add_argument("--port", type=_port, default=8000, help="on 127.0.0.1 (default: 8000; 0: a free one)")
+    parser.add_argument("--hook", type=_hook, default="duck", help="the hook id in the URL (default: duck)")
     for name, default, what in (
         ("--race-ms", Limits().race_s * 1000, "a stream that ends within this after its first chunk is cut to it"),
         ("--absolute-timeout", Limits().absolute_s, "seconds after which a streaming run of an app is cut"),
@@ -56,13 +58,25 @@ def _options() -> argparse.Namespace:
     how.add_argument("--remote", action="store_true", help="wait for a plugin that is debugged to connect")
     how.add_argument("--serverless", action="store_true", help="run the plugin as serverless functions")
     parser.add_argument("--python", default=sys.executable, metavar="FILE", help="what runs the plugin (default: devhost's own)")
-    parser.add_argument("--debug-port", type=int, default=PORT, metavar="N", help=f"for --remote (default: {PORT})")
+    parser.add_argument("--debug-port", type=_port, default=PORT, metavar="N", help=f"for --remote (default: {PORT})")
     parser.add_argument("--debug-key", default="devhost", metavar="KEY", help="for --remote (default: devhost)")
     parser.add_argument("--trace", action="store_true", help="show every message between daemon and plugin")
     settings, apps = "the endpoint's settings, JSON or YAML", "a Python file with APPS, by alias"
     parser.add_argument("--settings", type=Path, metavar="FILE", help=f"{settings} (default: the demo's)")
     parser.add_argument("--apps", type=Path, metavar="FILE", help=f"{apps} (default: the demo's)")
     return parser.parse_args()
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > MAX_PORT:
+        raise argparse.ArgumentTypeError(f"a number up to {MAX_PORT} is needed")
+    return int(text)
+
+
+def _hook(text: str) -> str:
+    if not re.fullmatch(r"[\w-]+", text, re.ASCII):
+        raise argparse.ArgumentTypeError("letters and digits are needed")
+    return text
 
 
 def _devhost(options: argparse.Namespace) -> Devhost:

@@ -44,19 +44,25 @@ class Process:
 
     @classmethod
     async def start(cls, python: str | Path, folder: Path, entrypoint: str, environment: Mapping[str, str]) -> Self:
-        """Starts the plugin in the folder. The `environment` is added to devhost's own; it beats a .env file."""
-        process = await asyncio.create_subprocess_exec(
-            python,
-            "-m",
-            entrypoint,
-            cwd=folder,
-            env=os.environ | environment,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            limit=MAX_LINE,
-            start_new_session=True,  # so that a Ctrl-C in the terminal reaches the plugin through devhost only
-        )
+        """Starts the plugin in the folder. The `environment` is added to devhost's own; it beats a .env file.
+
+        Raises `StartError` where the system does not run it.
+        """
+        try:
+            process = await asyncio.create_subprocess_exec(
+                python,
+                "-m",
+                entrypoint,
+                cwd=folder,
+                env=os.environ | environment,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                limit=MAX_LINE,
+                start_new_session=True,  # so that a Ctrl-C in the terminal reaches the plugin through devhost only
+            )
+        except OSError as error:
+            raise StartError(f"{python} cannot be run: {error.strerror}") from error
         return cls(process)
 
     @property

@@ -51,7 +51,7 @@ class Service:
         """To be mounted at the server's root."""
         posts: dict[str, Answer] = {
             "/chat-messages": self._running(CHAT_MODES, "not_chat_app"),
-            "/completion-messages": self._running({"completion"}, "not_completion_app"),
+            "/completion-messages": self._running({"completion"}, "app_unavailable"),
             "/workflows/run": self._running({"workflow"}, "not_workflow_app"),
             "/chat-messages/{task_id}/stop": self._stop,
             "/completion-messages/{task_id}/stop": self._stop,

@@ -108,7 +108,7 @@ def test_parameters_and_info(client: httpx.Client) -> None:
         (key("of-nobody"), "/chat-messages", {}, 401, "unauthorized"),
         (key("demo-workflow"), "/chat-messages", {"user": "a"}, 400, "not_chat_app"),
         (key("demo-chatbot"), "/workflows/run", {"user": "a"}, 400, "not_workflow_app"),
-        (key("demo-chatbot"), "/completion-messages", {"user": "a"}, 400, "not_completion_app"),
+        (key("demo-chatbot"), "/completion-messages", {"user": "a"}, 400, "app_unavailable"),
         (key("demo-chatbot"), "/chat-messages", {"query": "hi", "inputs": {}}, 400, "invalid_param"),
         (key("demo-chatbot"), "/chat-messages", {"query": "", "inputs": {}, "user": "a"}, 400, "invalid_param"),
         (key("demo-chatbot"), "/chat-messages", [], 400, "invalid_param"),

@@ -104,6 +104,23 @@ def test_a_folder_without_a_plugin_is_one_clear_line(tmp_path: Path, name: str, 
     assert line.startswith(message.format(folder=folder))
 
 
+@pytest.mark.parametrize(
+    ("options", "end"),
+    [
+        (["--port", "99999"], "argument --port: a number up to 65535 is needed"),
+        (["--port", "-1"], "argument --port: a number up to 65535 is needed"),
+        (["--debug-port", "x"], "argument --debug-port: a number up to 65535 is needed"),
+        (["--hook", "a/b"], "argument --hook: letters and digits are needed"),
+        (["--python", "/nowhere/python"], "devhost: /nowhere/python cannot be run: No such file or directory"),
+    ],
+)
+def test_an_option_that_cannot_be_is_one_clear_line(witness: Path, options: list[str], end: str) -> None:
+    ended = devhost(witness, *options)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.splitlines()[-1].endswith(end)
+    assert "Traceback" not in ended.stderr
+
+
 def test_a_taken_port_is_one_clear_line(witness: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
