@@ -373,7 +373,7 @@ def _page_headers(exchange: Exchange) -> Mapping[str, str]:
 def _error_page(exchange: Exchange, error: DuckError) -> bytes:
     depth = exchange.request.path.count("/") - 1
     has_list = exchange.owner is not None and (exchange.owner.public or not exchange.caller.guest)
-    home = "../" * depth if has_list else ""
+    home = ("../" * depth or "./") if error.code == "not_found" else "../" * depth if has_list else ""
     language, part = negotiation.language(exchange.request), _wants_part(exchange.request)
     return html.error_page(error, exchange.view, language=language, home=home, part=part)
 

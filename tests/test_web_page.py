@@ -202,3 +202,9 @@ def test_the_index_links_an_app_that_has_run_by_its_kind_alone() -> None:
     assert links() == ["chat/desk", "workflow/desk", "completion/desk"]
     call(Dify(stream=CHAT, form=FORM), "workflow", json={"response_mode": "streaming"})
     assert links() == ["chat/desk"]
+
+
+@pytest.mark.parametrize(("path", "home"), [("/nothing", "./"), ("/a/b/c", "../../"), ("/chat/x/", "../../")])
+def test_who_is_lost_is_led_to_the_list(path: str, home: str) -> None:
+    page = page_of(web.unknown(make_request("GET", path, key=None, headers={"Accept": BROWSER}), SETTINGS))
+    assert [link.get("href") for link in page.iter("a")] == [home]
