@@ -85,8 +85,8 @@ def _json_object(body: bytes) -> dict[str, Any]:
     try:
         value = parsing.json(body.removeprefix(codecs.BOM_UTF8))
     except ValueError as error:
-        hint = " It looks like a form: leave the Content-Type to the client." if _FORM.match(body) else ""
-        raise invalid(f"the body: {error}.{hint}" if hint else f"the body: {error}") from error
+        hint = ". It looks like a form: leave the Content-Type to the client." if _FORM.match(body) else ""
+        raise invalid(f"the body: {error}{hint}") from error
     if not isinstance(value, dict):
         raise invalid('The body must be a JSON object, like {"inputs": {}}.')
     return value

@@ -30,6 +30,11 @@ function say(part, text) {
   part.append(alert);
 }
 
+// Whether Dify has ended the run, too: only apps with a key of their own can be told to.
+function halt(url, task) {
+  return fetch(url, {method: "POST", body: new URLSearchParams({task_id: task})}).then((answer) => answer.ok, () => false);
+}
+
 // The next question belongs to the conversation that this one has begun.
 function carry(form, conversation) {
   const field = form.querySelector("[name=conversation_id]") ?? document.createElement("input");
@@ -72,12 +77,12 @@ async function run(form, submitter) {
     }
     hidden.close();
   } catch (error) {
-    const about = part.querySelector("x-run")?.dataset ?? {}, isHalted = error.name === "AbortError" && form.dataset.stop && about.task;
-    if (isHalted) fetch(form.dataset.stop, {method: "POST", body: new URLSearchParams({task_id: about.task})});
+    const about = part.querySelector("x-run")?.dataset ?? {}, isMeant = error.name === "AbortError";
+    const isHalted = isMeant && form.dataset.stop && about.task && await halt(form.dataset.stop, about.task);
     first.querySelector(".status").remove();
     part.querySelector(".answer")?.append(Object.assign(document.createElement("span"), {slot: "done", textContent: words.ended}));
     if (about.conversation) carry(form, about.conversation);
-    say(part, isHalted ? words.halted : error.name === "AbortError" ? words.stopped : words.broken);
+    say(part, isHalted ? words.halted : isMeant ? words.stopped : words.broken);
   }
   copyable(part);
   form.stop = null;
