@@ -278,7 +278,7 @@ def _refusal(variable: Variable, name: str) -> InputError:
     """A file that the variable does not take, by its kind or by what its name ends with."""
     takes = [kind for kind in variable.file_types if kind != "custom"]
     takes += [f".{ending}" for ending in variable.file_extensions if "custom" in variable.file_types]
-    return InputError(f"takes {', '.join(takes) or 'nothing'}; {name or 'the link'} is none of that")
+    return InputError(f"takes {', '.join(takes) or 'no'} files; {name or 'the link'} is none of them")
 
 
 _READERS: Mapping[str, Callable[[Variable, Any], Any]] = {

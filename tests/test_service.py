@@ -202,7 +202,7 @@ def test_a_file_may_be_a_link(api: Api, options: dict[str, Any], files: list[tup
             ["https://x.example/a.png"],
             "this app takes none",
         ),
-        ("chat", FORM, ["https://x.example/a.pdf"], "files: takes image; a.pdf is none of that"),
+        ("chat", FORM, ["https://x.example/a.pdf"], "files: takes image files; a.pdf is none of them"),
         ("chat", FORM, ["https://x.example/a.png"] * 3, "files: takes 2 files, 3 were given"),
         ("chat", FORM, "[", "files: must be a JSON object"),
         ("chat", FORM, {"a": 1}, "files: must be a list of files"),

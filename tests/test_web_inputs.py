@@ -185,7 +185,7 @@ def test_a_file_is_uploaded_and_passed_as_the_apps_parameter(style: str) -> None
     ("files", "needle"),
     [
         ([("a.pdf", b"")], "a.pdf is empty"),
-        ([("a.exe", b"MZ")], "takes document; a.exe is none of that"),
+        ([("a.exe", b"MZ")], "takes document files; a.exe is none of them"),
         ([("a.pdf", b"x" * 1_100_000)], "a.pdf has 1.0 MB, at most 1 are allowed"),
         ([("a.pdf", b"1"), ("b.pdf", b"2")], "takes 1 file, 2 were given"),
     ],

@@ -36,7 +36,7 @@ def _workflow(call: Call) -> Iterator[Step]:
     words = str(inputs.pop("text", "")).split()
     kept = int(inputs.pop("words", len(words)))
     loud = inputs.pop("loud", False) is True
-    summary = f"{' '.join(words[:kept])}{' …' if len(words) > kept else ''} ({len(words)} words in all)"
+    summary = f"{' '.join(words[:kept])}{' …' if len(words) > kept else ''} ({len(words)} word{'s' * (len(words) != 1)} in all)"
     summary = "\n".join([summary.upper() if loud else summary, *(f"{name}: {_shown(value)}" for name, value in inputs.items())])
     outputs = {"summary": summary, "words": len(words)}
     flow = Flow(call)

@@ -101,7 +101,7 @@ def test_a_file_arrives_under_a_name_that_is_safe(duck: Duck, app_id: str, tmp_p
     ("parts", "needle"),
     [
         (["doc=@empty.pdf"], "inputs.doc: empty.pdf is empty"),
-        (["doc=@a.exe"], "inputs.doc: takes document; a.exe is none of that"),
+        (["doc=@a.exe"], "inputs.doc: takes document files; a.exe is none of them"),
         (["doc=@a.pdf", "doc=@a.pdf"], "inputs.doc: takes 1 file, 2 were given"),
         (["pics=@a.png"] * 6, "inputs.pics: takes 5 files, 6 were given"),
         (["city=@a.pdf"], "inputs.city: takes no file; files go to doc, pics"),
