@@ -192,6 +192,23 @@ def test_a_cross_site_link_to_the_original_route_starts_nothing(known: Page, duc
     assert page.get_by_role("button", name="Run").is_visible()
 
 
+EMBED = """(url) => new Promise((done) => {
+    const image = new Image();
+    image.onload = image.onerror = done;
+    image.src = url;
+    document.body.append(image);
+})"""
+
+
+@pytest.mark.parametrize(("query", "status"), [("", 200), ("&format=json", 403), ("&format=html", 200)])
+@pytest.mark.parametrize("app_id", [PRIVATE, PUBLIC])
+def test_a_picture_of_the_same_origin_starts_nothing(known: Page, duck: Duck, query: str, status: int, app_id: str) -> None:
+    with started(duck) as run, known.expect_response("**query=hi*") as answer:
+        known.evaluate(EMBED, f"{duck.host.url}/chat/{app_id}?query=hi{query}")
+    assert (answer.value.status, run) == (status, [])
+    assert answer.value.request.all_headers()["sec-fetch-site"] == "same-origin"
+
+
 # EventSource
 
 
