@@ -4,6 +4,7 @@ import gc
 import logging
 from typing import Literal
 
+import gevent
 from dify_plugin import DifyPluginEnv
 from dify_plugin.config.config import InstallMethod
 from dify_plugin.config.logger_format import plugin_logger_handler
@@ -31,6 +32,7 @@ environment = Environment()
 # With fewer workers there are fewer runs, so that there is still one to say so.
 PLACES.limit = min(environment.MAX_RUNS, max(1, environment.MAX_WORKER * limits.MAX_RUNS // limits.MAX_WORKER))
 sdk.mend()
+gevent.config.track_greenlet_tree = False  # who has started whom: nobody asks, and each stream would keep it
 if environment.INSTALL_METHOD is InstallMethod.Serverless:
     limits.RUN_S = limits.SERVERLESS_RUN_S
 plugin = transport.FastPlugin(environment)
