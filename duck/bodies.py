@@ -82,21 +82,18 @@ def _body_fields(request: Request, known: Collection[str]) -> dict[str, Any]:
 
 
 def _json_object(body: bytes) -> dict[str, Any]:
-    try:
-        value = parsing.json(body.removeprefix(codecs.BOM_UTF8))
-    except ValueError as error:
-        hint = ". It looks like a form: leave the Content-Type to the client." if _FORM.match(body) else ""
-        raise invalid(f"the body: {error}{hint}") from error
+    hint = ". It looks like a form: leave the Content-Type to the client." if _FORM.match(body) else ""
+    value = _json(body.removeprefix(codecs.BOM_UTF8), "the body", hint)
     if not isinstance(value, dict):
         raise invalid('The body must be a JSON object, like {"inputs": {}}.')
     return value
 
 
-def _json(text: bytes | str, where: str) -> Any:
+def _json(text: bytes | str, where: str, hint: str = "") -> Any:
     try:
         return parsing.json(text)
     except ValueError as error:
-        raise invalid(f"{where}: {error}") from error
+        raise invalid(f"{where}: {error}{hint}") from error
 
 
 def _form_fields(request: Request, known: Collection[str]) -> dict[str, Any]:

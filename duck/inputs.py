@@ -124,9 +124,7 @@ def _from_text(variable: Variable, text: str) -> Any:
         case "number":
             return _number(text)
         case "checkbox":
-            if text.strip().lower() not in _BOOLEANS:
-                raise InputError("must be true or false")
-            return _BOOLEANS[text.strip().lower()]
+            return _boolean(text)
         case "json_object":
             return _object(variable, _parsed(text))
     return _from_json(variable, text)
@@ -164,6 +162,13 @@ def _number(value: Any) -> float:
     except (TypeError, ValueError, OverflowError):
         pass  # beyond a float, as which the daemon reads numbers, there is none
     raise InputError("must be a number")
+
+
+def _boolean(text: str) -> bool:
+    flag = _BOOLEANS.get(text.strip().lower())
+    if flag is None:
+        raise InputError("must be true or false")
+    return flag
 
 
 def _flag(_: Variable, value: Any) -> Any:

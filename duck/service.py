@@ -146,16 +146,21 @@ class ServiceGateway(AppGateway):
         answer = answer if isinstance(answer, dict) else {}
         log.warning("Dify's Service API answered %d %.*s", response.status_code, LOG_CHARACTERS, answer.get("code") or "")
         kind = run.kind if run else ""
-        if run and answer.get("code") in {f"not_{kind}_app", "app_unavailable"}:  # for /completion-messages it is the latter
-            actual = kind_in(self.info())
-            if actual and actual != kind:
-                return errors.wrong_route(kind, actual)
+        is_refused = answer.get("code") in {f"not_{kind}_app", "app_unavailable"}  # for /completion-messages it is the latter
+        if run and is_refused and (other := other_kind(self.info(), kind)):
+            return errors.wrong_route(kind, other)
         return errors.from_service(response.status_code, answer, kind=kind, conversation_id=run.conversation_id if run else "")
 
 
 def kind_in(info: Mapping[str, Any]) -> Kind | None:
     """The kind of an app by what Dify tells of it, None where it does not tell."""
     return _KINDS.get(str(info.get("mode")))
+
+
+def other_kind(info: Mapping[str, Any], kind: str) -> Kind | None:
+    """The kind of an app where Dify tells of another one than `kind`, else None."""
+    actual = kind_in(info)
+    return actual if actual != kind else None
 
 
 def _failure(error: Exception) -> DuckError:

@@ -287,9 +287,8 @@ def _held(wanted: Asked, exchange: Exchange, owner: Settings, dify: Gateway) -> 
 
 def _check_kind(dify: Gateway, kind: Kind) -> None:
     """Raises `DuckError` 400 for an app that is known to be of another kind: what else is wrong follows from that."""
-    actual = service.kind_in(dify.info())
-    if actual and actual != kind:
-        raise errors.wrong_route(kind, actual)
+    if other := service.other_kind(dify.info(), kind):
+        raise errors.wrong_route(kind, other)
 
 
 def _answer(dify: Gateway, run: Run, exchange: Exchange) -> Mapping[str, Any]:

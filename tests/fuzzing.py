@@ -3,7 +3,6 @@
 A `Case` is planned, so that what must hold follows from the plan, and from nothing of Duck's own.
 """
 
-import base64
 import json
 import re
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from urllib.parse import quote, unquote_to_bytes
 import html5lib
 from hypothesis import strategies as st
 
-from tests.support import http_error, recorded, sample
+from tests.support import basic, http_error, recorded, sample
 
 KEYS = ("a-right-key", "a-second-key")
 APPS = {
@@ -263,7 +262,7 @@ def credentials(draw: st.DrawFn, headers: list[tuple[str, str]], *, wild: bool) 
     sent = draw(key)
     match how:
         case "Basic":
-            headers.append(("Authorization", "Basic " + base64.b64encode(f"me:{sent}".encode()).decode()))
+            headers += basic(sent).items()
             return [sent, "a header"], []
         case "junk":
             headers.append(("Authorization", draw(st.sampled_from(["Basic", "Basic !", "Bearer", "Digest a=b", "junk"]))))

@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -118,6 +119,11 @@ def http_error(status: int, code: str, message: str) -> Exception:
     """What the SDK raises when Dify answers a call with an HTTP error."""
     body = json.dumps({"code": code, "message": message, "status": status}) + "\n"
     return Exception(f"invoke app failed: request failed with status code: {status} and respond with: {body}")
+
+
+def basic(password: str, user: str = "me") -> dict[str, str]:
+    """The header by which a browser sends a password."""
+    return {"Authorization": "Basic " + b64encode(f"{user}:{password}".encode()).decode()}
 
 
 def make_request(method: str = "POST", path: str = "/", *, key: str | None = KEY, **options: Any) -> Request:

@@ -9,17 +9,13 @@ from duck import access, settings, web
 from duck.access import GUEST, Caller
 from duck.errors import DuckError
 from duck.settings import Settings
-from tests.support import APP, KEY, SETTINGS, Dify, make_request
+from tests.support import APP, KEY, SETTINGS, Dify, basic, make_request
 
 OTHER = "0b9a8c7d-1111-4222-8333-444455556666"
 CLOSED = settings.parse({})
 OPEN = settings.parse(SETTINGS)
 HOST = "dify.example.com"
 HOLDER = Caller(guest=False, explicit=True, user="key-1")
-
-
-def basic(password: str, user: str = "me") -> dict[str, str]:
-    return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
 
 
 def bearer(key: str) -> dict[str, str]:

@@ -442,9 +442,15 @@ def test_none_is_a_sign_of_life_and_no_event() -> None:
     assert inbox.get(DEADLINE_S) == End()
 
 
-def test_in_gevents_world_a_silent_source_is_ended_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("_thread.start_new_thread", gevent.thread.start_new_thread)  # as the SDK's import makes it
+@pytest.fixture
+def _gevents_world(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads and queues as the SDK's import makes them."""
+    monkeypatch.setattr("_thread.start_new_thread", gevent.thread.start_new_thread)
     monkeypatch.setattr(reader, "SimpleQueue", gevent.queue.SimpleQueue)
+
+
+@pytest.mark.usefixtures("_gevents_world")
+def test_in_gevents_world_a_silent_source_is_ended_at_once() -> None:
     closed = gevent.event.Event()
 
     def silent() -> Generator[Event]:
@@ -462,9 +468,8 @@ def test_in_gevents_world_a_silent_source_is_ended_at_once(monkeypatch: pytest.M
     assert closed.wait(0.1)
 
 
-def test_in_gevents_world_a_source_that_makes_way_comes_to_its_own_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("_thread.start_new_thread", gevent.thread.start_new_thread)
-    monkeypatch.setattr(reader, "SimpleQueue", gevent.queue.SimpleQueue)
+@pytest.mark.usefixtures("_gevents_world")
+def test_in_gevents_world_a_source_that_makes_way_comes_to_its_own_end() -> None:
     stopped = gevent.event.Event()
 
     def stoppable() -> Generator[Event]:

@@ -1,6 +1,5 @@
 """Whole requests, from the first header to the body, with a Dify that plays a script."""
 
-import base64
 import json
 import logging
 import re
@@ -21,6 +20,7 @@ from tests.support import (
     KEY,
     SETTINGS,
     Dify,
+    basic,
     blocking_sample,
     body_of,
     call,
@@ -483,9 +483,8 @@ def test_an_app_that_is_not_listed_is_not_found_and_dify_is_not_asked() -> None:
 
 def test_a_stored_password_of_a_browser_does_not_serve_other_sites() -> None:
     dify = Dify(blocking=blocking_sample("chat"))
-    basic = "Basic " + base64.b64encode(f"me:{KEY}".encode()).decode()
     for site, status in (("cross-site", 403), ("same-site", 403), ("same-origin", 200), ("none", 200)):
-        headers = {"Authorization": basic, "Sec-Fetch-Site": site}
+        headers = basic(KEY) | {"Sec-Fetch-Site": site}
         assert call(dify, headers=headers).status_code == status
 
 

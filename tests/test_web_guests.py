@@ -2,7 +2,6 @@
 
 import json
 import threading
-from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +19,7 @@ from tests.support import (
     SETTINGS,
     Dify,
     Step,
+    basic,
     blocking_sample,
     body_of,
     call,
@@ -282,9 +282,7 @@ def test_an_image_of_another_site_runs_nothing() -> None:
     assert dify.calls == []
 
 
-@pytest.mark.parametrize(
-    "who", [GUEST, {"key": None, "headers": {"Authorization": "Basic " + b64encode(f"x:{KEY}".encode()).decode()}}]
-)
+@pytest.mark.parametrize("who", [GUEST, {"key": None, "headers": basic(KEY)}])
 @pytest.mark.parametrize(("accept", "query", "status"), [(IMAGE, "", 200), (IMAGE, "&format=json", 403), ("image/*", "", 406)])
 def test_an_image_of_this_site_runs_nothing_either(who: dict[str, Any], accept: str, query: str, status: int) -> None:
     dify = Dify(stream=CHAT, blocking=blocking_sample("chat"))

@@ -1,7 +1,6 @@
 """Whole requests of browsers: what they get to see, and what a page's form sends."""
 
 import json
-from base64 import b64encode
 from typing import Any
 from urllib.parse import quote
 
@@ -9,7 +8,7 @@ import pytest
 from werkzeug import Response
 
 from duck import web
-from tests.support import APP, BROWSER, KEY, SETTINGS, Dify, body_of, call, http_error, make_request, page_of, sample
+from tests.support import APP, BROWSER, KEY, SETTINGS, Dify, basic, body_of, call, http_error, make_request, page_of, sample
 
 FORM = {
     "opening_statement": "Hello!",
@@ -178,9 +177,7 @@ def test_a_guest_can_sign_in_where_a_password_holds_for_all_pages() -> None:
     settings = {**SETTINGS, "apps": f"open={APP}, closed=0b9a8c7d-1111-4222-8333-444455556666", "public_apps": "open"}
 
     def index(path: str, key: str | None) -> Response:
-        headers = {"Accept": BROWSER}
-        if key:
-            headers["Authorization"] = "Basic " + b64encode(f"x:{key}".encode()).decode()
+        headers = {"Accept": BROWSER, **(basic(key) if key else {})}
         return web.index(make_request("GET", path, key=None, headers=headers), settings)
 
     links = [link.get("href") for link in page_of(index("/", None)).iter("a")]

@@ -291,7 +291,7 @@ def failure(words: Mapping[str, str], code: str, message: str, way_out: str = ""
     """The part that tells of an error; `way_out` is markup, and leads on."""
     title = words.get(f"error.{code}", words["error"])
     alert = Markup('<div slot="alert" role="alert"><strong>{}</strong><p dir="auto">{}</p>{}</div>')
-    return str(alert.format(title, message, Markup(way_out)))  # noqa: S704 - the same
+    return str(alert.format(title, message, Markup(way_out)))  # noqa: S704 - the callers' own; a text, as above
 
 
 def _id(data: Mapping[str, Any]) -> str:
