@@ -233,7 +233,7 @@ def unknown(exchange: Exchange, values: Mapping[str, Any]) -> Response:
     _let_read(exchange, values)
     methods = METHODS.get(exchange.entry.route)
     if not methods:
-        routes = " and ".join(f"/{kind}/<app_id>" for kind in _KINDS)
+        routes = ", ".join(f"/{kind}/<app_id>" for kind in _KINDS)
         raise DuckError(
             404, "not_found", f"No such route. Apps are run at {routes}, without a slash at the end; GET / lists them."
         )
