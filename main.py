@@ -16,6 +16,7 @@ from duck.places import PLACES
 log = logging.getLogger("duck")
 log.setLevel(logging.INFO)
 log.addHandler(plugin_logger_handler)
+plugin_logger_handler.setFormatter(sdk.LogFormatter())
 logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log the address of each request
 log.propagate = False  # the handler writes to stdout, which belongs to the protocol: nothing else may
 
@@ -32,6 +33,7 @@ environment = Environment()
 # With fewer workers there are fewer runs, so that there is still one to say so.
 PLACES.limit = min(environment.MAX_RUNS, max(1, environment.MAX_WORKER * limits.MAX_RUNS // limits.MAX_WORKER))
 sdk.mend()
+sdk.give_memory_back()
 gevent.config.track_greenlet_tree = False  # who has started whom: nobody asks, and each stream would keep it
 if environment.INSTALL_METHOD is InstallMethod.Serverless:
     limits.RUN_S = limits.SERVERLESS_RUN_S

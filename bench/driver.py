@@ -13,7 +13,7 @@ import sys
 import time
 import uuid
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -65,6 +65,7 @@ class Run:
     status: int = 0
     first: float = 0.0
     ended: float = 0.0
+    is_guest: bool = False  # answered at once, and no part of what is measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +122,14 @@ class Driver:
         """What the process holds now."""
         return float(self._watched.memory_info().rss) / 1e6
 
-    def load(self, request: bytes, settings: Mapping[str, Any], plan: Plan, count: int = 1) -> Outcome:
-        """So many of a request at once, until the last of them has ended. Raises `RuntimeError` for an error of the plugin's."""
-        return _Load(self, request, settings, plan, count).outcome()
+    def load(
+        self, request: bytes, settings: Mapping[str, Any], plan: Plan, count: int = 1, between: Sequence[bytes] = ()
+    ) -> Outcome:
+        """So many of a request at once, until the last of them has ended. Raises `RuntimeError` for an error of the plugin's.
+
+        The requests `between` come all together when the warming up is over, and each is answered at once.
+        """
+        return _Load(self, request, settings, plan, count, between).outcome()
 
     @property
     def cpu_s(self) -> float:
@@ -168,7 +174,15 @@ class Driver:
 class _Load:
     """One load at work."""
 
-    def __init__(self, driver: Driver, request: bytes, settings: Mapping[str, Any], plan: Plan, count: int) -> None:
+    def __init__(
+        self,
+        driver: Driver,
+        request: bytes,
+        settings: Mapping[str, Any],
+        plan: Plan,
+        count: int,
+        between: Sequence[bytes],
+    ) -> None:
         self._driver = driver
         self._plan = plan
         self._runs: dict[str, Run] = {}
@@ -180,21 +194,26 @@ class _Load:
         head, _, self._after = orjson.dumps({**MESSAGE, "answer": "@@"}).partition(b"@@")
         self._text = head + b"@%d " + orjson.dumps(plan.text)[1:-1] + self._after
         self._last_word = time.perf_counter()
-        data = {"user_id": "", "type": "endpoint", "action": "invoke_endpoint", "settings": settings}
         for _ in range(count):
             session = str(uuid.uuid4())
             self._runs[session] = Run(asked=time.perf_counter())
-            driver.send(_line(session, "request", {**data, "raw_http_request": request.hex()}))
+            driver.send(_request(session, request, settings))
+        self._between = {session: _request(session, one, settings) for one in between if (session := str(uuid.uuid4()))}
 
     def outcome(self) -> Outcome:
         while self._open:
             self._step()
-        return Outcome([*self._runs.values()], self._driver.cpu_s - (self._before or 0), time.perf_counter() - self._from)
+        runs = [run for run in self._runs.values() if not run.is_guest]
+        return Outcome(runs, self._driver.cpu_s - (self._before or 0), time.perf_counter() - self._from)
 
     def _step(self) -> None:
         now = time.perf_counter()
         if self._before is None and now >= self._from:
             self._before = self._driver.cpu_s
+            for session, line in self._between.items():
+                self._runs[session] = Run(asked=now, is_guest=True)
+                self._open += 1
+                self._driver.send(line)
         while self._paced and self._paced[0][0] <= now:
             at, number, run = heapq.heappop(self._paced)
             if self._send_event(run):
@@ -258,11 +277,20 @@ class _Load:
             self._driver.send(before + answer + b"}}\n" + before.replace(b'"event":"response"', b'"event":"end"') + b"{}}}\n")
             return
         run.before = before
+        if run.is_guest:
+            run.sent = self._plan.events
+            self._send_event(run)
+            return
         if self._plan.interval_s:
             phase_s = len(self._paced) * 0.618034 % 1 * self._plan.interval_s
             heapq.heappush(self._paced, (now + phase_s, id(run), run))
         else:
             self._eager.append(run)
+
+
+def _request(session: str, request: bytes, settings: Mapping[str, Any]) -> bytes:
+    data = {"user_id": "", "type": "endpoint", "action": "invoke_endpoint", "settings": settings}
+    return _line(session, "request", {**data, "raw_http_request": request.hex()})
 
 
 def _line(session: str, event: str, data: Mapping[str, Any]) -> bytes:

@@ -32,7 +32,9 @@ from devhost.service import BASE, Service
 
 LOOPBACK = "127.0.0.1"
 HEADER_LIMIT = 1_048_576  # bytes of request line and headers that Go's server takes
-SOURCES = PythonFilter(extra_extensions=[".yaml", ".yml", ".html", ".css", ".js", ".svg", ".txt"])  # they start the plugin anew
+SOURCES = PythonFilter(
+    extra_extensions=[".yaml", ".yml", ".html", ".css", ".js", ".svg", ".toml", ".txt"]
+)  # they start the plugin anew
 
 logger = logging.getLogger("devhost")
 

@@ -9,7 +9,9 @@ from werkzeug import Request
 
 from duck.errors import DuckError, app_not_found, no_default, setting
 from duck.settings import DEFAULT, Settings, canonical
+from duck.texts import Text
 
+EXPOSED = "Retry-After, Location, X-Request-Id, Request-Id, X-Should-Retry"  # response headers that scripts may read
 PREFLIGHT_S = 600  # for which a browser may believe a preflight: Chromium takes no more than two hours, Safari ten minutes
 METHODS = "GET, HEAD, POST, OPTIONS"
 _READERS = {"document", "iframe", "frame", "empty"}  # of Sec-Fetch-Dest: a person, or a script
@@ -80,30 +82,27 @@ def refuse_other_sites(request: Request, settings: Settings, caller: Caller) -> 
     if caller.explicit:
         return
     if _is_embedded(request):
-        raise DuckError(403, "forbidden", "What a page embeds, like a picture, runs no app without a key of its own.")
-    if settings.lists(origin):
-        return
-    if caller.guest and settings.any_origin and origin is not None and _hostname(origin):
+        raise DuckError(403, "forbidden", Text("What a page embeds, like a picture, runs no app without a key of its own."))
+    if settings.lists(origin) or (caller.guest and settings.any_origin and origin is not None):
         return
     if site is not None:
         allowed = site in {"same-origin", "none"}
     elif not caller.guest and request.method != "POST":
-        raise DuckError(
-            403,
-            "forbidden",
+        message = Text(
             "A GET with a password runs nothing, unless a browser tells where it comes from: send the key as X-API-Key or as "
-            "Authorization: Bearer, or use POST.",
+            "Authorization: Bearer, or use POST."
         )
+        raise DuckError(403, "forbidden", message)
     else:
         host = _hostname(f"//{request.headers.get('Host', '')}")
         allowed = origin is None or (_hostname(origin) or "null") == host
     if not allowed:
-        raise DuckError(
-            403,
-            "forbidden",
-            f"Another site's page may not run this app, unless its origin is in the setting {setting('allowed_origins')}, or it "
-            "sends a key as Authorization: Bearer or X-API-Key.",
+        message = Text(
+            "Another site's page may not run this app, unless its origin is in the setting {setting}, or it sends a key as "
+            "Authorization: Bearer or X-API-Key.",
+            setting=setting("allowed_origins"),
         )
+        raise DuckError(403, "forbidden", message, for_guests=Text("Another site's page may not run this app."))
 
 
 def asks_from_here(request: Request, caller: Caller) -> bool:
@@ -128,7 +127,7 @@ def cors(request: Request, settings: Settings, *, public: bool) -> dict[str, str
     else:
         return {}
     if request.method != "OPTIONS":
-        return {**headers, "Access-Control-Expose-Headers": "Retry-After"}
+        return {**headers, "Access-Control-Expose-Headers": EXPOSED}
     wanted = request.headers.get("Access-Control-Request-Headers", "")
     names = [name.strip() for name in wanted.split(",")]
     allowed = ", ".join(name for name in names if name and name.replace("-", "").isalnum() and name.isascii())
@@ -142,17 +141,14 @@ def cors(request: Request, settings: Settings, *, public: bool) -> dict[str, str
 
 def unauthorized(settings: Settings) -> DuckError:
     """Who has no right key, where one is needed."""
-    if not settings.keys:
-        return DuckError(
-            401,
-            "unauthorized",
-            f"No API key is set, so nobody may call. The endpoint's owner can set one: {setting('api_key')} in its settings.",
-        )
-    return DuckError(
-        401,
-        "unauthorized",
-        "Send a right API key: as Authorization: Bearer, as X-API-Key, or as the password of Basic authentication.",
-    )
+    return DuckError(401, "unauthorized", _NO_RIGHT_KEY if settings.keys else _NO_KEY_AT_ALL)
+
+
+_NO_KEY_AT_ALL = Text(
+    "No API key is set, so nobody may call. The endpoint's owner can set one: {setting} in its settings.",
+    setting=setting("api_key"),
+)
+_NO_RIGHT_KEY = Text("Send a right API key: as Authorization: Bearer, as X-API-Key, or as the password of Basic authentication.")
 
 
 def _is_embedded(request: Request) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from duck import errors
+from duck.texts import Text
 
 Event = Mapping[str, Any]
 Kind = Literal["chat", "workflow", "completion"]
@@ -70,15 +71,52 @@ def replacement_of(event: Event) -> str | None:
     return text if isinstance(text, str) else None
 
 
+class Answer:
+    """The text that a run's events add up to, as it grows.
+
+    An agent's rounds are paragraphs: the text that follows after a tool was used begins with a blank line.
+    """
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+        self._has_used_tool = False  # since the last of the text
+
+    def __str__(self) -> str:
+        """All text so far."""
+        return "".join(self._parts)
+
+    def __bool__(self) -> bool:
+        """Whether there is any."""
+        return bool(self._parts)
+
+    def add(self, event: Event) -> str:
+        """Takes an event in; gives the text that it adds, often none."""
+        if event["event"] == "agent_thought" and event.get("tool"):
+            self._has_used_tool = True
+        text = delta_of(event)
+        if text and self._has_used_tool:
+            self._has_used_tool = False
+            if self._parts and not self._parts[-1][-1].isspace():
+                text = f"\n\n{text}"
+        if text:
+            self._parts.append(text)
+        return text
+
+    def replace(self, text: str) -> None:
+        """Puts this text in the place of all text so far."""
+        self._parts = [text] if text else []
+
+
 def text_of(stream: Iterable[Event]) -> str:
     """All the text that events add up to."""
-    text: list[str] = []
+    answer = Answer()
     for event in stream:
         replacement = replacement_of(event)
-        if replacement is not None:
-            text.clear()
-        text.append(delta_of(event) if replacement is None else replacement)
-    return "".join(text)
+        if replacement is None:
+            answer.add(event)
+        else:
+            answer.replace(replacement)
+    return str(answer)
 
 
 def fold(stream: Iterable[Event], kind: Kind) -> dict[str, Any]:
@@ -113,7 +151,8 @@ def _fold_message(seen: Sequence[Event], kind: Kind) -> dict[str, Any]:
         raise errors.interrupted()
     finished = data_of(_last(seen, "workflow_finished") or {})
     if finished.get("status") == "failed":
-        raise errors.DuckError(502, "completion_request_error", f"Run failed: {finished.get('error')}", private=True)
+        message = Text("Run failed: {error}", error=finished.get("error"))
+        raise errors.DuckError(502, "completion_request_error", message, private=True)
     end = _last(seen, "message_end") or {}
     paused = _last(seen, "workflow_paused") or {}
     ids = next((event for event in reversed(seen) if "message_id" in event), {})

@@ -2,15 +2,20 @@
 
 import mimetypes
 import re
+from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, Literal, cast
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
+
+from duck.texts import Text
 
 Kind = Literal["image", "document", "audio", "video", "custom"]
 
 MAX_NAME = 200  # characters; file systems and databases end at 255 bytes or characters
+BLOB = "blob"  # what a `Blob` in JavaScript's `FormData` is called
+MAX_ABOUT = 1000  # characters of a `data:` URL before its data
 NO_TYPE = "application/octet-stream"  # what clients say who do not know; Dify would take the file for a ".bin"
 
 # What Dify tells a file's kind by, before it looks at its type.
@@ -36,6 +41,15 @@ _TYPES = {
     "m4a": "audio/mp4",
     "amr": "audio/amr",
 }
+# What the files that people paste begin with; "RIFF" may also be a sound.
+_BEGINNINGS = {
+    b"\x89PNG\r\n\x1a\n": "image/png",
+    b"\xff\xd8\xff": "image/jpeg",
+    b"GIF8": "image/gif",
+    b"%PDF-": "application/pdf",
+}
+_DATA = "data:"
+_MIN_BASE64 = 24  # characters: what is shorter, holds no file
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f\"*/:<>?\\|]")
 
 
@@ -60,6 +74,47 @@ class File:
             mimetype = _TYPES.get(extension_of(safe)) or mimetypes.guess_type(safe)[0] or NO_TYPE
         return cls(name=safe, mimetype=mimetype, content=content)
 
+    @classmethod
+    def pasted(cls, text: str) -> "File | None":
+        """The file that a `data:` URL holds (RFC 2397), or base64 whose beginning tells what it is; None for any other text.
+
+        Raises `ValueError` for a `data:` URL that is broken.
+        """
+        if text[: len(_DATA)].lower() == _DATA:
+            return cls._from_url(text[len(_DATA) :])
+        try:
+            content = _from_base64(text) if len(text) >= _MIN_BASE64 else b""
+        except ValueError:
+            return None
+        mimetype = next((kind for beginning, kind in _BEGINNINGS.items() if content.startswith(beginning)), None)
+        return cls._named("", mimetype, content) if mimetype else None
+
+    @classmethod
+    def _from_url(cls, text: str) -> "File":
+        about, comma, data = text.partition(",")
+        mimetype, *parameters = [part.strip() for part in about[:MAX_ABOUT].split(";")]
+        if not comma or len(about) > MAX_ABOUT:
+            raise ValueError(Text("there is no comma before its data"))
+        if "base64" in (parameter.lower() for parameter in parameters):
+            try:
+                content = _from_base64(unquote(data) if "%" in data else data)
+            except ValueError as error:
+                raise ValueError(Text("its data is not base64")) from error
+        else:
+            content = unquote_to_bytes(data)
+        names = [unquote(value) for name, _, value in (parameter.partition("=") for parameter in parameters) if "name" in name]
+        return cls._named(names[0] if names else "", mimetype.lower() or "text/plain", content)
+
+    @classmethod
+    def _named(cls, name: str, mimetype: str, content: bytes) -> "File":
+        ending = mimetypes.guess_extension(mimetype) or ""
+        return cls.received(name or f"file{ending}", mimetype, content)
+
+    @property
+    def is_blob(self) -> bool:
+        """Whether it is called what JavaScript calls a `Blob` in a form: then it may be no file, but a text or JSON."""
+        return self.name == BLOB
+
     @property
     def kind(self) -> Kind:
         """What Dify takes it for."""
@@ -72,6 +127,12 @@ class Upload:
 
     by_id: Mapping[str, Any]
     by_url: Mapping[str, Any] | None
+
+
+def _from_base64(text: str) -> bytes:
+    """What base64 stands for, as browsers read it: line ends in it and a lack of padding do no harm. Raises `ValueError`."""
+    text = "".join(text.replace(" ", "+").split())  # a form that was not escaped has made blanks of plus signs
+    return b64decode(text + "=" * (-len(text) % 4), validate=True)
 
 
 def kind_of(name: str, mimetype: str = "") -> Kind:

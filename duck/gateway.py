@@ -6,14 +6,16 @@ Whatever goes wrong on it is a `DuckError` when it leaves this module; the SDK (
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from duck import errors, events, files, limits
+from duck import errors, events, files, journal, limits
 from duck.errors import DuckError
 from duck.files import Upload
+from duck.formats import json
 from duck.known import Known
 
 if TYPE_CHECKING:
@@ -65,11 +67,14 @@ class Gateway(Protocol):
         """A run's answer in one piece, as Dify's blocking mode gives it. Raises `DuckError`."""
         ...
 
-    def parameters(self, app_id: str) -> Mapping[str, Any]:
-        """An app's form, as Dify's `GET /parameters` gives it; up to a minute old. Raises `DuckError`."""
+    def parameters(self, app_id: str, *, before: Callable[[], None] = ...) -> Mapping[str, Any]:
+        """An app's form, as Dify's `GET /parameters` gives it; up to a minute old. `before` is called before Dify is asked.
+
+        Raises `DuckError`, and what `before` raises.
+        """
         ...
 
-    def form(self, app_id: str, *, anew: bool = False) -> tuple[Form | None, bool]:
+    def form(self, app_id: str, *, anew: bool = False, before: Callable[[], None] = ...) -> tuple[Form | None, bool]:
         """The same, read; None where it cannot be had. Whether it was fetched just now, as it always is if `anew`."""
         ...
 
@@ -120,13 +125,13 @@ class AppGateway(ABC):
                 _streams_only.add(run.app_id)
         return events.fold(self.stream(run), run.kind)
 
-    def parameters(self, app_id: str) -> Mapping[str, Any]:
+    def parameters(self, app_id: str, *, before: Callable[[], None] = lambda: None) -> Mapping[str, Any]:
         """See `Gateway`."""
-        return _FORMS.parameters(self._key(app_id), lambda: self._fetch(app_id))
+        return _FORMS.parameters(self._key(app_id), lambda: self._fetch(app_id), before)
 
-    def form(self, app_id: str, *, anew: bool = False) -> tuple[Form | None, bool]:
+    def form(self, app_id: str, *, anew: bool = False, before: Callable[[], None] = lambda: None) -> tuple[Form | None, bool]:
         """See `Gateway`."""
-        return _FORMS.form(self._key(app_id), lambda: self._fetch(app_id), anew=anew)
+        return _FORMS.form(self._key(app_id), lambda: self._fetch(app_id), anew=anew, before=before)
 
     def info(self) -> Mapping[str, Any]:
         """See `Gateway`."""
@@ -193,7 +198,8 @@ class SessionGateway(AppGateway):
         try:
             uploaded = self._session.file.upload(filename=file.name, content=file.content, mimetype=file.mimetype)
         except Exception as error:
-            log.warning("an upload failed: %.*s", LOG_CHARACTERS, error)
+            log.warning("an upload failed: %s", type(error).__name__)
+            log.debug("its reason: %.*s", LOG_CHARACTERS, error)
             raise errors.upload_failed(str(error)) from error
         by_id = {**uploaded.to_app_parameter(), "type": file.kind}
         url = uploaded.preview_url
@@ -208,26 +214,37 @@ class SessionGateway(AppGateway):
         return parameters
 
     def _events(self, run: Run) -> Generator[Any]:
+        invoke = self._invocation(run, "streaming")
         self._session.max_invocation_timeout = limits.SILENCE_S
         try:
-            with contextlib.closing(self._call(run, "streaming")) as source:
+            with contextlib.closing(invoke()) as source:
                 yield from source
         except Exception as error:
             raise _translated(error, run) from error
 
     def _answer(self, run: Run) -> Mapping[str, Any]:
+        invoke = self._invocation(run, "blocking")
         self._session.max_invocation_timeout = limits.BLOCKING_SILENCE_S
         try:
-            answer: Mapping[str, Any] = self._call(run, "blocking")
+            answer: Mapping[str, Any] = invoke()
         except Exception as error:
             raise _translated(error, run) from error
         return answer
 
-    def _call(self, run: Run, mode: Mode) -> Any:
+    def _invocation(self, run: Run, mode: Mode) -> Callable[[], Any]:
+        """The session's call for a run. Raises `DuckError` 413 for one that is too large for it."""
         if self._invoke is None:
             raise TypeError("this gateway was made without a call to run apps by")
         chat = {"query": run.query, "conversation_id": run.conversation_id} if run.kind == "chat" else {}
-        return self._invoke(app_id=run.app_id, inputs=dict(run.inputs), response_mode=mode, user=run.user, **chat)
+        call = {"app_id": run.app_id, "inputs": dict(run.inputs), "response_mode": mode, "user": run.user, **chat}
+        check_size(call, limits.MAX_RUN)
+        return functools.partial(self._invoke, **call)
+
+
+def check_size(call: Mapping[str, Any], limit: int) -> None:
+    """Raises `DuckError` 413 for a run that is larger, in bytes of JSON, than what can be sent."""
+    if (size := len(json.encode(call))) > limit:
+        raise errors.too_large(size, limit)
 
 
 class _Objects:
@@ -276,6 +293,7 @@ def _check_kind(answer: Mapping[str, Any], run: Run) -> None:
 def _translated(error: Exception, run: Run | None = None) -> DuckError:
     """All that the SDK raises is a text."""
     found = errors.from_text(str(error), kind=run.kind if run else "", conversation_id=run.conversation_id if run else "")
-    if found.status >= 500:  # what the caller reads may leave out what the owner needs
-        log.warning("Dify failed: %.*s", LOG_CHARACTERS, error)
+    if found.status >= 500:  # what the caller reads may leave out what the owner needs; a model's own words may quote the request
+        log.warning("Dify failed: %d %s", found.status, journal.word(found.code))
+        log.debug("in its own words: %.*s", LOG_CHARACTERS, error)
     return found

@@ -54,16 +54,18 @@ class Known:
     def __init__(self) -> None:
         self._told: dict[Hashable, _Told] = {}
 
-    def parameters(self, key: Hashable, fetch: Fetch) -> Parameters:
-        """What `fetch` gave within the last minute, or gives now. Raises what it raises."""
-        known, _ = self._ask(key, fetch, lambda known: known.is_fresh and not isinstance(known.told, DuckError))
+    def parameters(self, key: Hashable, fetch: Fetch, before: Callable[[], None] = lambda: None) -> Parameters:
+        """What `fetch` gave within the last minute, or gives now. Raises what it raises, and what `before` raises before that."""
+        known, _ = self._ask(key, fetch, lambda known: known.is_fresh and not isinstance(known.told, DuckError), before)
         if isinstance(known.told, DuckError):
             raise known.told.with_traceback(None)
         return known.told
 
-    def form(self, key: Hashable, fetch: Fetch, *, anew: bool) -> tuple[Form | None, bool]:
+    def form(
+        self, key: Hashable, fetch: Fetch, *, anew: bool, before: Callable[[], None] = lambda: None
+    ) -> tuple[Form | None, bool]:
         """The form, None where it could not be had within the last minute; and whether it was fetched now, as it is if `anew`."""
-        known, is_new = self._ask(key, fetch, lambda known: known.is_fresh and not anew)
+        known, is_new = self._ask(key, fetch, lambda known: known.is_fresh and not anew, before)
         return known.form, is_new
 
     def told(self, key: Hashable, fetch: Fetch) -> Parameters | None:
@@ -71,13 +73,16 @@ class Known:
         known, _ = self._ask(key, fetch, lambda known: known.is_fresh)
         return None if isinstance(known.told, DuckError) else known.told
 
-    def _ask(self, key: Hashable, fetch: Fetch, suffices: Callable[[_Told], bool]) -> tuple[_Told, bool]:
+    def _ask(
+        self, key: Hashable, fetch: Fetch, suffices: Callable[[_Told], bool], before: Callable[[], None] = lambda: None
+    ) -> tuple[_Told, bool]:
         """What is known, fetched where that does not suffice; whether it was fetched since it was asked for."""
         asked, known = time.monotonic(), self._of(key)
         if suffices(known):
             return known, False
         with known.lock:
             if known.began <= asked and not suffices(known):
+                before()
                 known.fetch(fetch)
                 return known, True
             return known, known.began > asked

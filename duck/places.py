@@ -11,6 +11,7 @@ from typing import Protocol
 
 from duck import limits
 from duck.errors import DuckError
+from duck.texts import Text
 
 
 class Holder(Protocol):
@@ -66,10 +67,14 @@ class Places:
         """Ends the run of these that has been silent for longest. Of a blocking one silence says little: these come last."""
         silent = [run for run in held if now - run.heard >= limits.IDLE_S]
         if not silent:
-            raise _overloaded("Duck is running as many apps as it can. Try again in a moment.")
+            raise _overloaded(_FULL)
         run = min(silent, key=lambda run: (run.blocking, run.heard))
         self._held.discard(run)
-        run.give_up(_overloaded("This run was silent for long and made way for another, since there were too many of them."))
+        run.give_up(_overloaded(_MADE_WAY))
+
+
+_FULL = Text("Duck is running as many apps as it can. Try again in a moment.")
+_MADE_WAY = Text("This run was silent for long and made way for another, since there were too many of them.")
 
 
 def _overloaded(message: str) -> DuckError:

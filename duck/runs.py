@@ -9,12 +9,13 @@ from werkzeug import Request
 
 from duck import bodies
 from duck import inputs as checks
-from duck.errors import invalid
+from duck.errors import invalid_fields
 from duck.events import Kind
+from duck.fields import Texts
 from duck.files import File, Upload
-from duck.forms import Form
-from duck.inputs import Texts
+from duck.forms import Form, Variable
 from duck.settings import canonical
+from duck.texts import Fault, Text
 
 Mode = Literal["blocking", "streaming"]
 
@@ -49,15 +50,16 @@ class Asked:
     """A request for a run, before it has been held against the app's form.
 
     Of the `run` inputs are still values as JSON has them, `Texts` and `Files`. `others` are the fields of a JSON body that are
-    none of a request, `files` what is under that name. `turns` is what a page has kept of the conversation. `faults` are
-    what is wrong already.
+    none of a request, `in_url` those in the URL of a POST; `files` is what is under that name. `turns` is what a page has kept of
+    the conversation. `faults` are what is wrong already.
     """
 
     run: Run
     others: frozenset[str] = frozenset()
+    in_url: frozenset[str] = frozenset()
     files: Any = None
     turns: str = ""
-    faults: tuple[str, ...] = ()
+    faults: tuple[Fault, ...] = ()
 
 
 def parse(request: Request, kind: Kind, app_id: str) -> Asked:
@@ -66,7 +68,7 @@ def parse(request: Request, kind: Kind, app_id: str) -> Asked:
     Raises `DuckError`: 400 for what cannot be read, 413 for a body that the daemon has cut, 415 for another type.
     """
     fields = bodies.read(request, _FIELDS[kind] | _SHARED_FIELDS)
-    faults: list[str] = []
+    faults: list[Fault] = []
     inputs = _inputs(fields.get("inputs"), faults)
     mode = _mode(_text(fields, "response_mode", faults), faults)
     user = _text(fields, "user", faults)
@@ -74,7 +76,8 @@ def parse(request: Request, kind: Kind, app_id: str) -> Asked:
     return Asked(
         run=Run(kind=kind, app_id=app_id, inputs=inputs, mode=mode, user=user, **chat),
         others=frozenset(fields) - _FIELDS[kind] - _SHARED_FIELDS,
-        files=None if fields.get("files") in (None, [], "") else fields["files"],
+        in_url=frozenset(bodies.names_in_url(request)) if request.method == "POST" else frozenset(),
+        files=None if fields.get("files") in (None, [], "", {}) else fields["files"],
         turns=_text(fields, _TURNS, faults) if request.method == "POST" else "",  # a link could make them up
         faults=tuple(faults),
     )
@@ -83,33 +86,39 @@ def parse(request: Request, kind: Kind, app_id: str) -> Asked:
 def parse_stop(request: Request) -> tuple[str, str]:
     """The `task_id` of the run that is to end, and whose it is, if that is said. Raises `DuckError` as `parse` does."""
     fields = bodies.read(request, {"task_id", "user"})
-    faults: list[str] = []
+    faults: list[Fault] = []
     task_id, user = (_text(fields, name, faults) for name in ("task_id", "user"))
     if not task_id and not faults:
-        faults.append("task_id: required; each event of a run has it")
+        faults.append(Fault("task_id", Text("required; each event of a run has it")))
     if faults:
-        raise invalid("; ".join(faults))
+        raise invalid_fields(faults)
     return task_id, user
 
 
-def hold(asked: Asked, form: Form | None, presets: Mapping[str, Any], *, takes_files: bool = False) -> tuple[Run, list[str]]:
-    """Holds a request against the app's form: the run that it makes, and all that is wrong with it, each by its field.
+def hold(
+    asked: Asked, form: Form | None, presets: Mapping[str, Any], *, guest: bool = False, takes_files: bool = False
+) -> tuple[Run, list[Fault]]:
+    """Holds a request against the app's form: the run that it makes, and all that is wrong with it.
 
     Without a form Dify judges. `presets` are the owner's values for inputs that are not given; `takes_files` tells whether there
-    is a way for files besides the inputs. Files of the run are still to be uploaded.
+    is a way for files besides the inputs. A `guest` learns nothing of inputs that are hidden. Files of the run are still to be
+    uploaded.
     """
     given = {**_presets(presets, form), **asked.run.inputs}
     inputs, faults = checks.unchecked(given) if form is None else checks.check(form, given)
-    preset = given.keys() - asked.run.inputs.keys()
-    faults = [f"{fault} (as the owner has set it)" if _name_in(fault) in preset else fault for fault in faults]
+    preset = {f"inputs.{name}" for name in given.keys() - asked.run.inputs.keys()}
+    faults = [_as_set(fault) if fault.field in preset else fault for fault in faults]
     if form:
-        faults += [f"{name}: put it under inputs" for name in sorted(asked.others) if form.find(name)]
+        hidden = {f"inputs.{variable.name}": variable for variable in form.variables if variable.hidden} if guest else {}
+        faults = [_for_guest(fault, form, hidden[fault.field], asked) if fault.field in hidden else fault for fault in faults]
+        faults += [Fault(name, Text("put it under inputs")) for name in sorted(asked.others) if _names_input(name, form, guest)]
+        faults += [Fault(name, bodies.IN_THE_BODY) for name in sorted(asked.in_url) if _names_input(name, form, guest)]
     files: list[Any] = []
     if asked.files is not None and takes_files and asked.run.kind != "workflow":
         files, more = checks.check_files(form, asked.files)
         faults += more
     elif asked.files is not None:
-        faults.append(f"files: Dify takes none from plugins; {_where_files_go(form)}")
+        faults.append(Fault("files", Text("Dify takes none from plugins; {advice}", advice=_where_files_go(form))))
     return replace(asked.run, inputs=inputs, files=tuple(files)), [*asked.faults, *faults]
 
 
@@ -145,49 +154,62 @@ def _presets(presets: Mapping[str, Any], form: Form | None) -> dict[str, Any]:
     return {name: Texts((value,)) if isinstance(value, str) else value for name, value in values.items()}
 
 
-def _name_in(fault: str) -> str:
-    return fault.removeprefix("inputs.").partition(": ")[0]
+def _as_set(fault: Fault) -> Fault:
+    return Fault(fault.field, Text("{fault} (as the owner has set it)", fault=fault.text))
 
 
-def _where_files_go(form: Form | None) -> str:
+def _for_guest(fault: Fault, form: Form, variable: Variable, asked: Asked) -> Fault:
+    """What is wrong with an input that is hidden, for one who is not to know of it, but may have guessed its name."""
+    if variable.name in asked.run.inputs:
+        return Fault(fault.field, checks.no_such_input(form, variable.name))
+    return Fault("", Text("This app is not set up for runs without a key: an input that callers cannot see is missing or wrong."))
+
+
+def _names_input(name: str, form: Form, guest: bool) -> bool:
+    variable = form.find(name)
+    return variable is not None and not (guest and variable.hidden)
+
+
+def _where_files_go(form: Form | None) -> Text:
     if form is None:
-        return "give the app a file variable and send the file under inputs"
-    names = ", ".join(form.file_names)
-    return f"this app takes them as inputs {names}" if names else "and this app has no variable for one"
+        return Text("give the app a file variable and send the file under inputs")
+    if names := ", ".join(form.file_names):
+        return Text("this app takes them as inputs {names}", names=names)
+    return Text("and this app has no variable for one")
 
 
-def _chat_fields(fields: Mapping[str, Any], faults: list[str]) -> dict[str, Any]:
+def _chat_fields(fields: Mapping[str, Any], faults: list[Fault]) -> dict[str, Any]:
     query = _text(fields, "query", faults)
     if not query.strip() and isinstance(fields.get("query") or "", str):
-        faults.append("query: required")
+        faults.append(Fault("query", checks.REQUIRED))
     conversation_id = _text(fields, "conversation_id", faults)
     if conversation_id and not canonical(conversation_id):
-        faults.append("conversation_id: must be the UUID from an earlier answer, or empty to start a conversation")
+        faults.append(Fault("conversation_id", Text("must be the UUID from an earlier answer, or empty to start a conversation")))
     return {"query": query, "conversation_id": canonical(conversation_id) or ""}
 
 
-def _mode(value: str, faults: list[str]) -> Mode | None:
+def _mode(value: str, faults: list[Fault]) -> Mode | None:
     match value:
         case "blocking" | "streaming":
             return value
         case "":
             return None
-    faults.append("response_mode: must be blocking or streaming")
+    faults.append(Fault("response_mode", Text("must be blocking or streaming")))
     return None
 
 
-def _inputs(value: Any, faults: list[str]) -> dict[str, Any]:
+def _inputs(value: Any, faults: list[Fault]) -> dict[str, Any]:
     if isinstance(value, dict):
         return value
-    if value is not None:
-        faults.append('inputs: must be an object, like {"city": "Oslo"}')
+    if value not in (None, [], ""):  # as PHP writes an empty object
+        faults.append(Fault("inputs", Text('must be an object, like {"city": "Oslo"}')))
     return {}
 
 
-def _text(fields: Mapping[str, Any], name: str, faults: list[str]) -> str:
+def _text(fields: Mapping[str, Any], name: str, faults: list[Fault]) -> str:
     value = fields.get(name)
     if isinstance(value, str):
         return value
     if value is not None:
-        faults.append(f"{name}: must be a text")
+        faults.append(Fault(name, Text("must be a text")))
     return ""

@@ -3,28 +3,97 @@
 No unit test imports this module, since the SDK patches the process that imports it: the real process shows that it works.
 """
 
+import contextlib
+import ctypes
 import functools
+import logging
 from collections.abc import Iterator
+from threading import Lock
 from types import SimpleNamespace
 from typing import Any
 
 import httpx
+from dify_plugin.config.logger_format import DifyPluginLoggerFormatter
 from dify_plugin.core import runtime
+from dify_plugin.core.server.__base.response_writer import ResponseWriter
+from dify_plugin.core.server.__base.writer_entities import Event, StreamOutputMessage
 from dify_plugin.core.server.stdio import request_reader as stdio
 from dify_plugin.core.server.tcp import request_reader as tcp
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 from werkzeug.routing import PathConverter
 
-from duck import parsing
+from duck import errors, limits, parsing
+
+_M_MMAP_THRESHOLD = -3  # glibc's name for it is in malloc.h
+_MMAP_THRESHOLD = 1024 * 1024  # bytes: the smallest block that is given back to the system at once
 
 
 def mend() -> None:
     """Mends the SDK of this process."""
+    ResponseWriter.put = _put
+    ResponseWriter.session_message_text = _session_message_text
+    tcp.TCPReaderWriter._write_data = _send_whole  # noqa: SLF001 - it has no other place for this
     runtime.httpx = SimpleNamespace(Client=_Client)
     # The SDK builds a validator for each line. This counts where `transport`, which does better, has no part.
     runtime.TypeAdapter = stdio.TypeAdapter = tcp.TypeAdapter = functools.cache(TypeAdapter)
     # In Werkzeug's pattern "." is no newline: the SDK itself would answer for a path with "%0A", past the catch-all routes.
     PathConverter.regex = "(?s:[^/].*?)"
+
+
+def give_memory_back() -> None:
+    """Has large blocks given back to the system as soon as they are free.
+
+    glibc does so by itself for what is larger than the largest block that was ever free: after a few large requests, for nothing.
+    """
+    with contextlib.suppress(AttributeError, OSError):  # another libc
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _MMAP_THRESHOLD)
+
+
+def refuse_long(size: int) -> None:
+    """Raises `DuckError` 413 for a line of so many bytes that the daemon would end the process, and with it all streams."""
+    if size > limits.MAX_LINE:
+        raise errors.too_large(size, limits.MAX_LINE)
+
+
+class LogFormatter(DifyPluginLoggerFormatter):
+    """Writes the log's lines as the SDK does, but none so long that the daemon would end the process for it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """See `logging.Formatter`."""
+        message = record.getMessage()
+        if len(message) > limits.LOG_MESSAGE:
+            record = logging.makeLogRecord({**vars(record), "msg": message[: limits.LOG_MESSAGE] + " …", "args": ()})
+        line: str = super().format(record)
+        return line
+
+
+def _put(
+    self: ResponseWriter, event: Event, session_id: str | None = None, data: dict[str, Any] | BaseModel | None = None
+) -> None:
+    """Writes a message and an empty line at once: between two writes another could come. Raises `DuckError` for a long one."""
+    self.write(_line(event, session_id, data))
+
+
+def _session_message_text(
+    _: ResponseWriter, session_id: str | None = None, data: dict[str, Any] | BaseModel | None = None
+) -> str:
+    return _line(Event.SESSION, session_id, data)
+
+
+def _line(event: Event, session_id: str | None, data: dict[str, Any] | BaseModel | None) -> str:
+    content = data.model_dump() if isinstance(data, BaseModel) else data
+    line: str = StreamOutputMessage(event=event, session_id=session_id, data=content).model_dump_json() + "\n\n"
+    refuse_long(len(line.encode()) if 4 * len(line) > limits.MAX_LINE else 0)
+    return line
+
+
+def _send_whole(self: tcp.TCPReaderWriter, data: str) -> None:
+    """Sends a message in one piece: while this greenlet waits for the network, others may want to send, too."""
+    with _sending:
+        self.sock.sendall(data.encode())
+
+
+_sending = Lock()
 
 
 class _Client(httpx.Client):

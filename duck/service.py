@@ -14,7 +14,7 @@ from urllib.parse import quote
 import httpx
 from pydantic_core import from_json
 
-from duck import errors, events, limits, parsing
+from duck import errors, events, gateway, journal, limits, parsing
 from duck.errors import DuckError
 from duck.events import Kind
 from duck.files import File, Upload
@@ -32,8 +32,6 @@ _KINDS: Mapping[str, Kind] = {
     "completion": "completion",
 }
 MAX_ERROR = 10 * 1024 * 1024  # bytes of an answer that is none: what is there may have no end
-
-LOG_CHARACTERS = 100
 
 _INFOS = Known()
 
@@ -118,7 +116,9 @@ class ServiceGateway(AppGateway):
 
     def _body(self, run: Run, mode: Mode) -> dict[str, Any]:
         chat = {"query": run.query, "conversation_id": run.conversation_id} if run.kind == "chat" else {}
-        return {"inputs": dict(run.inputs), "response_mode": mode, "user": self._user, "files": [*run.files], **chat}
+        body = {"inputs": dict(run.inputs), "response_mode": mode, "user": self._user, "files": [*run.files], **chat}
+        gateway.check_size(body, limits.MAX_SERVICE_RUN)
+        return body
 
     @contextlib.contextmanager
     def _asked(
@@ -144,7 +144,7 @@ class ServiceGateway(AppGateway):
                 break
         answer = _json(body)
         answer = answer if isinstance(answer, dict) else {}
-        log.warning("Dify's Service API answered %d %.*s", response.status_code, LOG_CHARACTERS, answer.get("code") or "")
+        log.warning("Dify's Service API answered %d %s", response.status_code, journal.word(answer.get("code") or ""))
         kind = run.kind if run else ""
         is_refused = answer.get("code") in {f"not_{kind}_app", "app_unavailable"}  # for /completion-messages it is the latter
         if run and is_refused and (other := other_kind(self.info(), kind)):

@@ -7,8 +7,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from duck.errors import DuckError, setting
+from duck.texts import Text
 
 DEFAULT = "default"  # the name of `default_app` in routes
+NO_KEY = "public"  # what clients send that insist on a key, for apps that need none
+MIN_KEY = 8  # characters: a passphrase with spaces is several keys, and its shortest word would be one
 PUBLIC_RATE = 60  # runs a minute for all guests together, where nothing else is set: what a handful of people ask
 
 _UUID = re.compile(r"[0-9a-f]{8}(-?)[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
@@ -17,6 +20,8 @@ _RATE = re.compile(r"[1-9][0-9]{0,5}")
 _PLAIN = re.compile(r"[!-~]+")  # what a URL is made of
 _APP_KEY = re.compile(r"app-[A-Za-z0-9_-]+")
 _PORTS = {"http": 80, "https": 443}
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
+_HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]")
 _SEPARATORS = re.compile(r"[\s,]+")
 _AROUND_EQUALS = re.compile(r"\s*=\s*")
 _SCHEMES = {"bearer", "basic"}
@@ -46,8 +51,14 @@ class Settings:
     app_keys: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def lists(self, origin: str | None) -> bool:
-        """Whether an origin, as a browser sends it, is listed by its name."""
-        return origin is not None and origin.lower() in self.origins
+        """Whether an origin, as a browser sends it, is listed by its name or by that of a domain above it."""
+        if origin is None or origin.lower() in self.origins:
+            return origin is not None
+        scheme, _, rest = origin.lower().partition("://")
+        host, colon, port = rest.partition(":")
+        labels = host.split(".") if _HOST.fullmatch(host) else []
+        above = (".".join(labels[count:]) for count in range(1, len(labels)))
+        return any(f"{scheme}://*.{domain}{colon}{port}" in self.origins for domain in above)
 
 
 def canonical(text: str) -> str | None:
@@ -73,7 +84,7 @@ def parse(values: Mapping[str, Any]) -> Settings:
     service_url = _service_url(_text(values, "service_api_url").strip())
     app_keys = _app_keys(_text(values, "app_keys"), names, reachable)
     if app_keys and not service_url:
-        raise _invalid("service_api_url", f"needed for what is in {setting('app_keys')}")
+        raise _invalid("service_api_url", Text("needed for what is in {setting}", setting=setting("app_keys")))
     return Settings(
         keys=_keys(_text(values, "api_key")),
         names=names,
@@ -89,10 +100,12 @@ def parse(values: Mapping[str, Any]) -> Settings:
 
 
 def _text(values: Mapping[str, Any], name: str) -> str:
-    value = values.get(name) or ""
-    if not isinstance(value, str):
-        raise _invalid(name, "must be a text")
-    return value
+    value = values.get(name)
+    if value is None or isinstance(value, str):
+        return value or ""
+    if isinstance(value, int | float) and not isinstance(value, bool):  # as YAML and JSON have it
+        return str(value)
+    raise _invalid(name, Text("must be a text"))
 
 
 def _words(values: Mapping[str, Any], name: str) -> list[str]:
@@ -107,7 +120,12 @@ def _keys(text: str) -> tuple[str, ...]:
     """The keys; a header's value is none, since each of its words would be one."""
     keys = tuple(_split(text))
     if any(key.lower() in _SCHEMES for key in keys):
-        raise _invalid("api_key", "the key alone, without Bearer or Basic before it")
+        raise _invalid("api_key", Text("the key alone, without Bearer or Basic before it"))
+    if any(key.lower() == NO_KEY for key in keys):
+        raise _invalid("api_key", Text('"{word}" is what callers send who have no key', word=NO_KEY))
+    if any(len(key) < MIN_KEY for key in keys):
+        message = "each key needs {count} characters or more; spaces and commas separate keys"
+        raise _invalid("api_key", Text(message, count=MIN_KEY))
     return keys
 
 
@@ -116,7 +134,7 @@ def _public(words: Iterable[str], names: Mapping[str, str], reachable: frozenset
     for number, word in enumerate(words, start=1):
         app_id = names.get(word) or canonical(word)
         if not app_id or (reachable is not None and app_id not in reachable):
-            raise _invalid("public_apps", f"entry {number} must be an alias or an id of one of the apps")
+            raise _invalid("public_apps", Text("entry {number} must be an alias or an id of one of the apps", number=number))
         public.add(app_id)
     return frozenset(public)
 
@@ -125,33 +143,34 @@ def _rate(text: str) -> int:
     if not text:
         return PUBLIC_RATE
     if not _RATE.fullmatch(text):
-        raise _invalid("public_rate", "must be a whole number of runs a minute, from 1 to 999999")
+        raise _invalid("public_rate", Text("must be a whole number of runs a minute, from 1 to 999999"))
     return int(text)
 
 
 def _origin(text: str, number: int) -> str:
-    """An origin as browsers write it: in lower case, and without the port that its scheme has anyway."""
+    """An origin as browsers write it: in lower case, in punycode, and without the port that its scheme has anyway."""
+    wrong = _invalid(
+        "allowed_origins",
+        Text("entry {number} must be like https://www.example.com or https://*.example.com, or *", number=number),
+    )
+    scheme, _, rest = text.removesuffix("/").lower().partition("://")
     try:
-        parts = urlsplit(text.removesuffix("/"))
-        host, port = parts.hostname, parts.port
+        port = urlsplit(f"//{rest}").port
+        wildcard, domain = ("*.", rest.removeprefix("*.")) if rest.startswith("*.") else ("", rest)
+        host = domain.removesuffix(f":{port}")
+        host = host if host.isascii() else host.encode("idna").decode()
     except ValueError:
-        raise _no_origin(number) from None
-    name = f"[{host}]" if ":" in (host or "") else host
-    origin = f"{parts.scheme}://{name}" + ("" if port is None else f":{port}")
-    if not host or "*" in host or parts.scheme not in _PORTS or origin != text.removesuffix("/").lower():  # a path, a user, …
-        raise _no_origin(number)
-    return origin.removesuffix(f":{_PORTS[parts.scheme]}")
-
-
-def _no_origin(number: int) -> DuckError:
-    return _invalid("allowed_origins", f"entry {number} must be like https://www.example.com, or *")
+        raise wrong from None
+    if not _SCHEME.fullmatch(scheme) or not _HOST.fullmatch(host):
+        raise wrong
+    return f"{scheme}://{wildcard}{host}" + ("" if port in {None, _PORTS.get(scheme)} else f":{port}")
 
 
 def _service_url(text: str) -> str:
     """The base of Dify's Service API. Where only a host is given, the path is the one that it has by default."""
     if not text:
         return ""
-    wrong = _invalid("service_api_url", "must be like https://api.dify.ai/v1")
+    wrong = _invalid("service_api_url", Text("must be like https://api.dify.ai/v1"))
     try:
         parts = urlsplit(text)
         host, _ = parts.hostname, parts.port
@@ -176,9 +195,9 @@ def _app_keys(text: str, names: Mapping[str, str], reachable: frozenset[str] | N
         name, _, key = word.rpartition("=")
         app_id = names.get(name) or canonical(name)
         if not _APP_KEY.fullmatch(key) or not app_id or (reachable is not None and app_id not in reachable):
-            raise _invalid("app_keys", f"entry {number} must be alias=app-… or id=app-…, of one of the apps")
+            raise _invalid("app_keys", Text("entry {number} must be alias=app-… or id=app-…, of one of the apps", number=number))
         if app_id in keys:
-            raise _invalid("app_keys", f"the app in entry {number} has a key already")
+            raise _invalid("app_keys", Text("the app in entry {number} has a key already", number=number))
         keys[app_id] = key
     return keys
 
@@ -188,20 +207,22 @@ def _apps(text: str) -> tuple[dict[str, str], list[str]]:
     ids: list[str] = []
     entries = [entry.strip() for entry in text.split(",") if entry.strip()]
     if text.strip() and not entries:
-        raise _invalid("apps", "names no app")
+        raise _invalid("apps", Text("names no app"))
     for number, entry in enumerate(entries, start=1):
         alias, equals, app = (part.strip() for part in entry.rpartition("="))
         app_id = canonical(app)
         if not app_id:
-            raise _invalid(
-                "apps", f"entry {number} must be an app's id, as in its address in Dify, or alias=id; commas separate them"
-            )
+            message = "entry {number} must be an app's id, as in its address in Dify, or alias=id; commas separate them"
+            raise _invalid("apps", Text(message, number=number))
         if equals:
-            if not _ALIAS.fullmatch(alias) or canonical(alias) or alias == DEFAULT:
-                rule = 'must be 1 to 64 letters, digits, ".", "_" or "-", and no id or "default"'
-                raise _invalid("apps", f"the alias in entry {number} {rule}")
+            if not _ALIAS.fullmatch(alias) or canonical(alias) or alias == DEFAULT or not alias.strip("."):
+                message = (
+                    'the alias in entry {number} must be 1 to 64 letters, digits, ".", "_" or "-", not dots alone, and no id or '
+                    '"default"'
+                )
+                raise _invalid("apps", Text(message, number=number))
             if alias in names:
-                raise _invalid("apps", f"the alias in entry {number} is taken by an entry before it")
+                raise _invalid("apps", Text("the alias in entry {number} is taken by an entry before it", number=number))
             names[alias] = app_id
         ids.append(app_id)
     return names, ids
@@ -215,7 +236,7 @@ def _default_app(value: Any) -> str | None:
         return None
     found = canonical(app_id) if isinstance(app_id, str) else None
     if not found:
-        raise _invalid("default_app", "choose the app again")
+        raise _invalid("default_app", Text("choose the app again"))
     return found
 
 
@@ -225,7 +246,6 @@ def _presets(value: Any) -> Mapping[str, Any]:
     return inputs if isinstance(inputs, Mapping) else {}
 
 
-def _invalid(name: str, message: str) -> DuckError:
-    return DuckError(
-        500, "invalid_settings", f"This endpoint's settings need their owner's attention. {setting(name)}: {message}."
-    )
+def _invalid(name: str, fault: Text) -> DuckError:
+    message = "This endpoint's settings need their owner's attention. {setting}: {fault}."
+    return DuckError(500, "invalid_settings", Text(message, setting=setting(name), fault=fault))

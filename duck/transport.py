@@ -29,7 +29,7 @@ from gevent.os import make_nonblocking, nb_read
 from pydantic import BaseModel, TypeAdapter
 from pydantic_core import from_json
 
-from duck import limits
+from duck import limits, sdk
 from duck.places import PLACES
 
 log = logging.getLogger("duck")
@@ -216,7 +216,9 @@ class PipeWriter(StdioResponseWriter):
     def put(self, event: Event, session_id: str | None = None, data: dict[str, Any] | BaseModel | None = None) -> None:
         """Writes a message, and an empty line."""
         if isinstance(data, dict):
-            self._write(orjson.dumps({"event": event.value, "session_id": session_id, "data": data}) + b"\n\n")
+            line = orjson.dumps({"event": event.value, "session_id": session_id, "data": data}) + b"\n\n"
+            sdk.refuse_long(len(line))
+            self._write(line)
         else:
             super().put(event, session_id, data)
 

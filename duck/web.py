@@ -17,20 +17,22 @@ from urllib.parse import quote
 from werkzeug import Request, Response
 
 import duck
-from duck import access, bodies, errors, events, gateway, guests, negotiation, runs, service, settings, stream
+from duck import access, bodies, errors, events, gateway, guests, limits, negotiation, runs, service, settings, stream
 from duck.access import Caller
 from duck.errors import DuckError
 from duck.events import Event, Kind
 from duck.formats import MIMETYPES, STREAMS, StreamFormat, html, json
 from duck.formats.html import Html
-from duck.formats.html.view import View, by_field, read_turns
+from duck.formats.html.view import View, read_turns
 from duck.formats.sse import Sse
 from duck.gateway import Gateway
 from duck.journal import Entry
-from duck.rates import RATES
+from duck.rates import RATES, WRONG_KEYS
+from duck.reader import CLOCK
 from duck.runs import Asked, Run
 from duck.service import ServiceGateway
 from duck.settings import Settings
+from duck.texts import Fault, Text
 
 # The methods of each route. The SDK cannot tell: it matches paths and methods together.
 METHODS: Mapping[str, tuple[str, ...]] = {
@@ -48,11 +50,17 @@ _KINDS = [kind for kind in get_args(Kind) if f"/{kind}/<app_id>" in METHODS]
 _HEADERS = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
-    "Vary": "Accept, Accept-Language, Authorization, X-API-Key, Origin, Sec-Fetch-Site",
+    "Vary": "Accept, Accept-Language, Authorization, X-API-Key, Origin, Sec-Fetch-Site, Sec-Fetch-Dest",
 }
 SIGN_IN = "sign-in"  # in the query string of the index
 _ASKED_AT_ONCE = 4  # apps, for what they are called
 _NOT_BUFFERED = {"X-Accel-Buffering": "no"}  # nginx would hold a stream back
+# The headers that are parsed here, as a request's environ calls them.
+_PARSED = [
+    "CONTENT_TYPE",
+    *(f"HTTP_{name}" for name in ("ACCEPT", "ACCEPT_LANGUAGE", "AUTHORIZATION", "X_API_KEY", "ORIGIN", "HOST", "DIFY_HOOK_URL")),
+    *(f"HTTP_{name}" for name in ("CONTENT_ENCODING", "ACCESS_CONTROL_REQUEST_HEADERS", "SEC_PURPOSE")),
+]
 
 
 @dataclass(slots=True)
@@ -68,6 +76,7 @@ class Exchange:
     owner: Settings | None = None
     cors: Mapping[str, str] = field(default_factory=dict)
     view: View | None = None
+    _counted: bool = False
 
     def enter(self, values: Mapping[str, Any], name: str | None = None) -> Settings:
         """Reads the settings, and finds out who calls; for a route with an app, whether they may have it.
@@ -76,11 +85,24 @@ class Exchange:
         """
         owner = self.owner = settings.parse(values)
         self.cors = access.cors(self.request, owner, public=name is not None and access.is_public(name, owner))
-        self.caller = access.identify(self.request, owner)
+        try:
+            self.caller = access.identify(self.request, owner)
+        except DuckError:
+            WRONG_KEYS.slow_down(self.request.headers.get("Dify-Hook-Id", ""), CLOCK)
+            raise
         self.entry.by = "guest" if self.caller.guest else "key"
         if name is not None:
             self.entry.app_id = access.resolve(name, owner, self.caller)
         return owner
+
+    def count(self, owner: Settings, dify: Gateway) -> None:
+        """Counts what a guest is about to cost Dify, be it a run or a request that is refused in the end.
+
+        Raises `DuckError` 429 where there has been too much of it.
+        """
+        if self.caller.guest and not self._counted:
+            RATES.take(dify.endpoint_id, owner.public_rate, time.monotonic())
+            self._counted = True
 
 
 def answering[**P](handle: Callable[Concatenate[Exchange, P], Response]) -> Callable[Concatenate[Request, P], Response]:
@@ -91,6 +113,7 @@ def answering[**P](handle: Callable[Concatenate[Exchange, P], Response]) -> Call
         entry = Entry(method=request.method, route=_route(request))
         exchange = Exchange(request, entry)
         try:
+            _refuse_long_headers(request)
             response = handle(exchange, *args, **kwargs)
         except DuckError as error:
             response = _error(exchange, error)
@@ -105,6 +128,17 @@ def answering[**P](handle: Callable[Concatenate[Exchange, P], Response]) -> Call
         return response
 
     return answer
+
+
+def _refuse_long_headers(request: Request) -> None:
+    """Raises `DuckError` 400 for headers that would take long to parse, and takes them away from whatever parses them later."""
+    long = [name for name in _PARSED if len(request.environ.get(name, "")) > limits.MAX_HEADER]
+    for name in long:
+        del request.environ[name]
+    if long:
+        names = [name.removeprefix("HTTP_").replace("_", "-").title() for name in long]
+        message = Text("longer than {count} characters", count=limits.MAX_HEADER)
+        raise errors.invalid_fields([Fault(name, message) for name in names])
 
 
 @answering
@@ -125,23 +159,23 @@ def serve(
     request, entry = exchange.request, exchange.entry
     entry.kind, entry.dify = kind, dify
     owner = exchange.enter(values, name)
+    if "Last-Event-ID" in request.headers and request.method in {"GET", "POST"}:
+        return _not_resumed(exchange)
     asked = negotiation.asked_format(request)
-    if request.method == "GET" and "Last-Event-ID" in request.headers:
-        return Response(status=204)  # which ends an EventSource's calling again
     if request.method == "HEAD":
         return Response(headers=html.headers(owner.origins))
     if negotiation.only_looks(request, exchange.caller, asked, runs_at_once=bool(default_format)):
         return _form_page(exchange, name, runs.parse(request, kind, entry.app_id), _way(exchange, owner, dify))
     if "prefetch" in request.headers.get("Sec-Purpose", ""):
-        raise DuckError(403, "forbidden", "A run is not started in advance.")
+        raise DuckError(403, "forbidden", Text("A run is not started in advance."))
     access.refuse_other_sites(request, owner, exchange.caller)
     wanted = runs.parse(request, kind, entry.app_id)
     dify = _way(exchange, owner, dify, wanted.run.user)
-    entry.style = style = asked or default_format or ("ndjson" if wanted.run.mode == "streaming" else "json")
+    entry.style = style = negotiation.format_of_run(asked, request, wanted.run.mode, default_format)
     exchange.view = _view(request, name, wanted, dify) if style == "html" else None
     run = _held(wanted, exchange, owner, dify)
+    exchange.count(owner, dify)
     if exchange.caller.guest:
-        RATES.take(dify.endpoint_id, owner.public_rate, time.monotonic())
         run = replace(run, user="")
     run = runs.upload(run, dify.upload)
     if style == "json":
@@ -155,7 +189,7 @@ def parameters(exchange: Exchange, name: str, values: Mapping[str, Any], dify: G
     owner = exchange.enter(values, name)
     if exchange.request.method == "HEAD":
         return Response(content_type=json.CONTENT_TYPE)
-    form = _way(exchange, owner, dify).parameters(exchange.entry.app_id)
+    form = _way(exchange, owner, dify).parameters(exchange.entry.app_id, before=functools.partial(exchange.count, owner, dify))
     return _document(guests.parameters(form) if exchange.caller.guest else form)
 
 
@@ -165,6 +199,7 @@ def stop(exchange: Exchange, name: str, values: Mapping[str, Any], dify: Gateway
     owner = exchange.enter(values, name)
     access.refuse_other_sites(exchange.request, owner, exchange.caller)
     task_id, user = runs.parse_stop(exchange.request)
+    exchange.count(owner, dify)
     _way(exchange, owner, dify, user).stop(task_id)
     return _document({"result": "success"})
 
@@ -177,7 +212,7 @@ def index(exchange: Exchange, values: Mapping[str, Any]) -> Response:
     """
     owner = exchange.enter(values)
     seen = owner.public if exchange.caller.guest else owner.public | set(owner.names.values()) | (owner.reachable or frozenset())
-    if exchange.caller.guest and (not seen or SIGN_IN in bodies.query(exchange.request)):
+    if exchange.caller.guest and (not seen or bodies.query_value(exchange.request, SIGN_IN) is not None):
         raise access.unauthorized(owner)
     names = {name: app_id for name, app_id in owner.names.items() if app_id in seen}
     apps = [*names.items(), *((app_id, app_id) for app_id in sorted(seen - set(names.values())))]
@@ -235,12 +270,15 @@ def unknown(exchange: Exchange, values: Mapping[str, Any]) -> Response:
     if not methods:
         routes = ", ".join(f"/{kind}/<app_id>" for kind in _KINDS)
         raise DuckError(
-            404, "not_found", f"No such route. Apps are run at {routes}, without a slash at the end; GET / lists them."
+            404,
+            "not_found",
+            Text("No such route. Apps are run at {routes}, without a slash at the end; GET / lists them.", routes=routes),
         )
     allow = ", ".join(
         [*(["GET", "HEAD"] if "GET" in methods else []), "OPTIONS", *(method for method in methods if method != "GET")]
     )
-    raise DuckError(405, "method_not_allowed", f"This route takes {allow}.", headers={"Allow": allow})
+    message = Text("This route takes {methods}.", methods=allow)
+    raise DuckError(405, "method_not_allowed", message, headers={"Allow": allow})
 
 
 def _let_read(exchange: Exchange, values: Mapping[str, Any]) -> None:
@@ -272,16 +310,18 @@ def _way(exchange: Exchange, owner: Settings, dify: Gateway, user: str = "") -> 
 def _held(wanted: Asked, exchange: Exchange, owner: Settings, dify: Gateway) -> Run:
     """The run that is asked for, if it fits the app's form. Raises `DuckError` 400 that lists all that does not."""
     presets = owner.presets if wanted.run.app_id == owner.names.get(settings.DEFAULT) else {}
-    form, is_new = dify.form(wanted.run.app_id)
-    run, faults = runs.hold(wanted, form, presets, takes_files=dify.takes_files)
+    count = functools.partial(exchange.count, owner, dify)
+    form, is_new = dify.form(wanted.run.app_id, before=count)
+    guest = exchange.caller.guest
+    run, faults = runs.hold(wanted, form, presets, guest=guest, takes_files=dify.takes_files)
     if form and not is_new and len(faults) > len(wanted.faults):
-        form, _ = dify.form(wanted.run.app_id, anew=True)
-        run, faults = runs.hold(wanted, form, presets, takes_files=dify.takes_files)
+        form, _ = dify.form(wanted.run.app_id, anew=True, before=count)
+        run, faults = runs.hold(wanted, form, presets, guest=guest, takes_files=dify.takes_files)
     if exchange.view:
-        exchange.view = replace(exchange.view, form=form, faults=by_field(faults))
+        exchange.view = replace(exchange.view, form=form, faults=tuple(faults))
     if faults:
         _check_kind(dify, wanted.run.kind)
-        raise errors.invalid("; ".join(faults))
+        raise errors.invalid_fields(faults)
     return run
 
 
@@ -315,11 +355,7 @@ def _stream(dify: Gateway, run: Run, exchange: Exchange, style: str) -> Response
     """A run as it comes, or a blocking one as the end of a stream."""
     guest, blocking = exchange.caller.guest, run.mode == "blocking"
     source = _closing_events(dify, run) if blocking else dify.stream(run)
-    writer: StreamFormat = STREAMS[style]()
-    if style == "sse":
-        writer = Sse(numbered=exchange.request.method == "GET")
-    elif style == "html":
-        writer = Html(exchange.view)
+    writer: StreamFormat = Html(exchange.view) if style == "html" else STREAMS[style]()
     seen = guests.events(source) if guest else source
     body = stream.relay(seen, writer, exchange.entry, blocking=blocking, guest=guest, silence_s=dify.silence_s)
     headers = _page_headers(exchange) if style == "html" else STREAMS[style].headers
@@ -329,6 +365,24 @@ def _stream(dify: Gateway, run: Run, exchange: Exchange, style: str) -> Response
 def _closing_events(dify: Gateway, run: Run) -> Generator[Event]:
     """A blocking run as the end of a stream, so that keep-alives can go out while it works."""
     yield from events.unfold(dify.answer(run), run.kind)
+
+
+def _not_resumed(exchange: Exchange) -> Response:
+    """The answer to who reads a stream that has ended or broken off once more, and would run and pay for the app again.
+
+    To a GET it ends an `EventSource`'s calling. Libraries that read a POST's take that for a failure, after which they try again.
+    """
+    exchange.entry.ended = _NOT_RESUMABLE.code
+    if exchange.request.method == "GET":
+        return Response(status=204)
+    return Response(Sse().event(_NOT_RESUMABLE.as_event()), headers={**Sse.headers, **_NOT_BUFFERED})
+
+
+_NOT_RESUMABLE = DuckError(
+    409,
+    "not_resumable",
+    Text("This stream has been read before and cannot be resumed. The app has not run again: for that, send the request anew."),
+)
 
 
 def _form_page(exchange: Exchange, name: str, wanted: Asked, dify: Gateway) -> Response:
@@ -353,7 +407,7 @@ def _view(request: Request, name: str, wanted: Asked, dify: Gateway) -> View:
         action=f"../workflow/{quote(name, safe='')}" if _route(request) == "/duck/<app_id>" else "?",
         query=wanted.run.query,
         inputs=wanted.run.inputs,
-        conversation_id=wanted.run.conversation_id,
+        conversation_id=wanted.run.conversation_id if request.method == "POST" else "",  # a link could bring another's
         turns=read_turns(wanted.turns),
         origin=address and address.partition("/e/")[0],
         part=_wants_part(request),

@@ -15,6 +15,7 @@ from werkzeug.test import EnvironBuilder
 from duck import web
 from duck.events import Kind
 from duck.gateway import SessionGateway
+from duck.texts import Fault
 
 SAMPLES = Path(__file__).parent / "samples"
 STREAMS = sorted(path.name.removesuffix(".ndjson") for path in SAMPLES.glob("*.ndjson") if path.name != "stdio-session.ndjson")
@@ -113,6 +114,11 @@ class Dify:
         if isinstance(step, Exception):
             raise step
         return step
+
+
+def said(faults: Iterable[Fault]) -> list[str]:
+    """Faults as callers read them."""
+    return [str(fault) for fault in faults]
 
 
 def http_error(status: int, code: str, message: str) -> Exception:

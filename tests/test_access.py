@@ -67,7 +67,7 @@ def test_one_right_key_lets_in_from_anywhere(headers: dict[str, str], elsewhere:
     assert refusal(headers | elsewhere, method=method) is None
 
 
-@pytest.mark.parametrize("key", ["a=b", "=", "YWJj==", 'a="b"'])
+@pytest.mark.parametrize("key", ["aaaaaa=b", "========", "YWJjYWJj==", 'aaaaaa="b"'])
 def test_a_key_may_look_like_parameters(key: str) -> None:
     owner = settings.parse({"api_key": key})
     assert refusal(bearer(key), owner) is None
@@ -132,21 +132,21 @@ def test_a_refusal_tells_how_to_send_a_key_and_nothing_of_any() -> None:
     assert "a-wrong-key" not in caught.value.message
 
 
-@pytest.mark.parametrize("key", ["old", "new", "newest"])
+@pytest.mark.parametrize("key", ["the-old-key", "the-new-key", "the-newest-key"])
 def test_each_of_several_keys_lets_in(key: str) -> None:
-    owner = settings.parse({"api_key": "old, new newest"})
+    owner = settings.parse({"api_key": "the-old-key, the-new-key the-newest-key"})
 
     assert refusal(bearer(key), owner) is None
     assert refusal({"X-API-Key": key}, owner) is None
     assert refusal(basic(key), owner) is None
 
 
-@pytest.mark.parametrize("key", ["old new", "old,", "old, new", ",", " "])
+@pytest.mark.parametrize("key", ["the-old-key the-new-key", "the-old-key,", "the-old-key, the-new-key", ",", " "])
 def test_several_keys_together_are_none(key: str) -> None:
-    assert refusal({"X-API-Key": key}, settings.parse({"api_key": "old, new"})) == (401, "unauthorized")
+    assert refusal({"X-API-Key": key}, settings.parse({"api_key": "the-old-key, the-new-key"})) == (401, "unauthorized")
 
 
-@pytest.mark.parametrize("key", ["schlüssel", "ключ", "鍵", "🔑"])
+@pytest.mark.parametrize("key", ["schlüssel", "ключключ", "鍵" * 8, "🔑" * 8])
 def test_a_key_need_not_be_ascii(key: str) -> None:
     owner = settings.parse({"api_key": key})
 
@@ -162,7 +162,7 @@ def test_a_wrong_key_need_not_be_ascii(key: str) -> None:
 
 
 def test_a_password_may_hold_colons() -> None:
-    assert refusal(basic("a:b:c"), settings.parse({"api_key": "a:b:c"})) is None
+    assert refusal(basic("a:b:c:d:e"), settings.parse({"api_key": "a:b:c:d:e"})) is None
 
 
 FORBIDDEN = (403, "forbidden")
@@ -417,7 +417,9 @@ BOTH = settings.parse({**SETTINGS, "public_apps": APP, "allowed_origins": "*, ht
         (LISTING, {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}, FORBIDDEN),
         (LISTING, {"Sec-Fetch-Site": "cross-site"}, FORBIDDEN),
         (ANY, {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}, None),
-        (ANY, {"Origin": "null", "Sec-Fetch-Site": "cross-site"}, FORBIDDEN),
+        (ANY, {"Origin": "null", "Sec-Fetch-Site": "cross-site"}, None),
+        (ANY, {"Origin": "null"}, None),
+        (ANY, {"Origin": "tauri://localhost", "Sec-Fetch-Site": "cross-site"}, None),
         (ANY, {"Sec-Fetch-Site": "cross-site"}, FORBIDDEN),
     ],
 )
@@ -473,7 +475,12 @@ def test_pages_of_listed_origins_may_read_the_answer(
     headers = cors(owner, origin, public=public)
     assert headers.get("Access-Control-Allow-Origin") == allowed
     assert headers == (
-        {} if allowed is None else {"Access-Control-Allow-Origin": allowed, "Access-Control-Expose-Headers": "Retry-After"}
+        {}
+        if allowed is None
+        else {
+            "Access-Control-Allow-Origin": allowed,
+            "Access-Control-Expose-Headers": "Retry-After, Location, X-Request-Id, Request-Id, X-Should-Retry",
+        }
     )
 
 

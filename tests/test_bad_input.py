@@ -4,10 +4,7 @@ import gzip
 from typing import Any
 
 import pytest
-from werkzeug import Request, Response
-from werkzeug.test import EnvironBuilder
 
-from duck import web
 from tests.support import APP, KEY, SETTINGS, Dify, blocking_sample, body_of, call, json_of
 
 JSON = {"Content-Type": "application/json"}
@@ -62,29 +59,18 @@ CASES: dict[str, tuple[dict[str, Any], int, str]] = {
         415,
         "without a Content-Encoding",
     ),
-    "UTF-16": ({"data": '{"query":"a"}'.encode("utf-16"), "headers": JSON}, 400, "not valid JSON"),
-    "Latin-1": ({"data": b'{"query":"\xe4"}', "headers": JSON}, 400, "not valid JSON"),
+    "UTF-16": ({"data": '{"query":"a"}'.encode("utf-16"), "headers": JSON}, 400, "must be UTF-8"),
+    "Latin-1": ({"data": b'{"query":"\xe4"}', "headers": JSON}, 400, "must be UTF-8"),
     "a lone surrogate": ({"data": rb'{"query":"\ud800"}', "headers": JSON}, 400, "surrogate"),
     "a huge number": ({"data": b'{"query":"a","inputs":{"n":1e999}}', "headers": JSON}, 400, "infinity"),
     "a number of 5,000 digits": ({"data": b'{"query":"a","n":' + b"9" * 5000 + b"}", "headers": JSON}, 400, "infinity"),
     "no number": ({"data": b'{"query":"a","inputs":{"n":NaN}}', "headers": JSON}, 400, "not valid JSON"),
     "deep JSON": ({"data": b'{"query":' + b"[" * 500 + b"]" * 500 + b"}", "headers": JSON}, 400, "100 levels"),
-    "bottomless JSON": ({"data": b"[" * MEGABYTE, "headers": JSON}, 400, "depth limit"),
+    "bottomless JSON": ({"data": b"[" * MEGABYTE, "headers": JSON}, 400, "100,000 values"),
     "deep JSON in a form": ({"data": {"query": "a", "inputs": "[" * 500 + "]" * 500}}, 400, "100 levels"),
-    "NUL in JSON": ({"data": rb'{"query":"a\u0000"}', "headers": JSON}, 400, "NUL"),
-    "NUL in a name": ({"data": rb'{"query":"a","inputs":{"a\u0000":1}}', "headers": JSON}, 400, "NUL"),
-    "NUL in a form": ({"data": "query=%00", "headers": FORM}, 400, "query: holds a NUL"),
-    "NUL in a form's name": ({"data": "query=a&b%00=1", "headers": FORM}, 400, "NUL"),
-    "NUL in a part": ({"data": multipart(part("query", "a\0")), "headers": MULTIPART}, 400, "NUL"),
-    "NUL in a query": ({"method": "GET", "path": "/x?format=json&query=%00"}, 400, "NUL"),
-    "NUL in a query's input": (
-        {"method": "GET", "path": "/x?format=json&query=a&inputs=%7B%22a%22%3A%22%5Cu0000%22%7D"},
-        400,
-        "NUL",
-    ),
     "a name of a megabyte": ({"json": {"query": "a", "response_mode": 1, "inputs": {"n" * MEGABYTE: 1}}}, 400, "must be a text"),
     "a name of a megabyte twice": ({"data": f"{'n' * MEGABYTE}=1&{'n' * MEGABYTE}=2&query=a", "headers": FORM}, 400, "nnn …"),
-    "a megabyte of Accept": ({"headers": {"Accept": "text/html," * 100_000}}, 400, "Accept: longer than 4096"),
+    "a megabyte of Accept": ({"headers": {"Accept": "text/html," * 100_000}}, 400, "Accept: longer than 8192"),
     "a text where a number is needed": ({"json": {"query": 10**30}}, 400, "query: must be a text"),
 }
 
@@ -108,14 +94,18 @@ HARMLESS: dict[str, tuple[dict[str, Any], str]] = {
     "a line separator": ({"json": {"query": "a\u2028\u0085b"}}, "a\u2028\u0085b"),
     "a backslash that looks like a NUL": ({"data": rb'{"query":"\\u0000"}', "headers": JSON}, "\\u0000"),
     "a pair of surrogates": ({"data": rb'{"query":"\ud83e\udd86"}', "headers": JSON}, "🦆"),
-    "bytes that are no UTF-8 in a form": ({"data": "query=a%FF", "headers": FORM}, "a%FF"),
+    "NUL in JSON, as Dify leaves it out": ({"data": rb'{"query":"a\u0000b"}', "headers": JSON}, "ab"),
+    "NUL in a form": ({"data": "query=a%00", "headers": FORM}, "a"),
+    "NUL in a part": ({"data": multipart(part("query", "a\0")), "headers": MULTIPART}, "a"),
+    "NUL in a query": ({"method": "GET", "path": "/x?format=json&query=a%00"}, "a"),
+    "what is no escape": ({"data": "query=100%&x=%zz", "headers": FORM}, "100%"),
     "a charset that is none": ({"data": b'{"query":"a"}', "headers": {"Content-Type": "application/json; charset=none"}}, "a"),
     "a vendor's JSON": ({"data": b'{"query":"a"}', "headers": {"Content-Type": "application/vnd.x+json"}}, "a"),
     "another case": ({"data": b'{"query":"a"}', "headers": {"Content-Type": "Application/JSON"}}, "a"),
     "an encoding that is none": ({"data": b'{"query":"a"}', "headers": JSON | {"Content-Encoding": "identity"}}, "a"),
     "999 parts": ({"data": multipart(part("query", "a"), *(part(f"a{n}") for n in range(900))), "headers": MULTIPART}, "a"),
-    "a long text": ({"json": {"query": "x" * 9 * MEGABYTE}}, "x" * 9 * MEGABYTE),
-    "a long text in a form": ({"data": {"query": "x" * 9 * MEGABYTE}, "headers": FORM}, "x" * 9 * MEGABYTE),
+    "a long text": ({"json": {"query": "x" * 5 * MEGABYTE}}, "x" * 5 * MEGABYTE),
+    "a long text in a form": ({"data": {"query": "x" * 5 * MEGABYTE}, "headers": FORM}, "x" * 5 * MEGABYTE),
     "a flood of headers": ({"json": {"query": "a"}, "headers": {f"X-{n}": "x" for n in range(10_000)}}, "a"),
     "a flood of cookies": ({"json": {"query": "a"}, "headers": {"Cookie": "a=b;" * 100_000}}, "a"),
 }
@@ -128,17 +118,11 @@ def test_what_is_odd_and_harmless_is_understood(options: dict[str, Any], query: 
     assert [made["query"] for made in dify.calls] == [query]
 
 
-def raw_query(query: str) -> Response:
-    """The answer to a GET with these bytes, as Latin-1, in its query string. No daemon sends them: it encodes them anew."""
-    environ = EnvironBuilder(path=f"/chat/{APP}", headers=[("X-API-Key", KEY)]).get_environ()
-    environ.update(QUERY_STRING=query)
+def test_a_query_string_holds_utf_8_and_nothing_else() -> None:
     dify = Dify(blocking=blocking_sample("chat"))
-    response = web.serve(Request(environ), APP, SETTINGS, dify.gateway(), kind="chat")
-    assert len(dify.calls) == (response.status_code == 200)
-    return response
-
-
-def test_a_query_string_may_hold_bytes_of_utf_8_and_no_others() -> None:
-    assert raw_query("query=ä".encode().decode("latin-1")).status_code == 200
-    refused = raw_query("query=\xff")
-    assert (refused.status_code, json_of(refused)["message"]) == (400, "The query string is neither UTF-8 nor percent-encoded.")
+    assert call(dify, method="GET", path="/x?format=json&query=%C3%A4").status_code == 200
+    assert [made["query"] for made in dify.calls] == ["ä"]
+    for query in ("query=Perch%E9", "query=%ff", "%ff=1"):
+        refused = call(Dify(), method="GET", path=f"/x?format=json&{query}")
+        assert refused.status_code == 400
+        assert json_of(refused)["message"] in {"query: must be UTF-8", "the name of a field: must be UTF-8"}

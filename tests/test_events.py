@@ -84,7 +84,7 @@ def test_an_agents_stream_folds_into_an_answer_with_its_files_and_thoughts() -> 
         "message_id": "a41c2e7b-5d0f-4b8e-9c33-1f6a7d2b9e04",
         "conversation_id": "c7e1f2a3-9b64-4d2a-8f10-62b5d4c3a901",
         "mode": "agent-chat",
-        "answer": "I will draw it.Here is your fox.",
+        "answer": "I will draw it.\n\nHere is your fox.",
         "metadata": end["metadata"],
         "files": end["files"],
         "created_at": 1784000000,
@@ -371,7 +371,7 @@ def test_a_stream_does_not_end_in_its_middle(name: str) -> None:
 TEXTS = {
     "chat": "The Pro plan costs 20 USD per month.",
     "advanced-chat": "The Pro plan costs 20 USD per month.",
-    "agent-chat": "I will draw it.Here is your fox.",
+    "agent-chat": "I will draw it.\n\nHere is your fox.",
     "completion": "A haiku about rain:\nsoft drops on the roof",
     "workflow": "Rain is coming.",
     "workflow.failed": "",

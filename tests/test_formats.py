@@ -25,8 +25,11 @@ AWKWARD = 'line\nline\r\nline\rline\u2028line\u2029line\x85 "quotes" \\ data: ev
 def written(name: str, stream: Iterable[Event], *, keep_alives: bool = False) -> bytes:
     """A whole body, with a keep-alive before and after every event if asked for."""
     style = STREAMS[name]()
-    pause = style.keep_alive if keep_alives else b""
-    return style.head() + pause + b"".join(style.event(event) + pause for event in stream) + style.tail()
+
+    def pause() -> bytes:
+        return style.keep_alive if keep_alives else b""
+
+    return style.head() + pause() + b"".join(style.event(event) + pause() for event in stream) + style.tail()
 
 
 def ndjson(body: bytes) -> list[Any]:
@@ -46,6 +49,11 @@ def sse(*chunks: bytes) -> list[tuple[str, Any]]:
     """Name and data of each event that a reader is told of."""
     response = httpx.Response(200, headers=Sse.headers, stream=Chunks(chunks))
     return [(event.event, event.json()) for event in EventSource(response).iter_sse()]
+
+
+def ended(text: str) -> str:
+    """The text with the end of its last line, if it has any."""
+    return text if text.endswith("\n") or not text else f"{text}\n"
 
 
 def message(answer: str, event: str = "message") -> dict[str, Any]:
@@ -133,7 +141,7 @@ def test_sse_reads_the_same_wherever_the_network_splits_it() -> None:
 
 
 def test_sse_keeps_alive_by_comments_that_no_reader_sees() -> None:
-    assert Sse.keep_alive == b": ping\n\n"
+    assert Sse().keep_alive == b": ping\n\n"
     assert sse(written("sse", sample("chat"), keep_alives=True)) == sse(written("sse", sample("chat")))
 
 
@@ -167,14 +175,14 @@ def test_no_format_changes_an_event(name: str) -> None:
 def test_an_error_of_ducks_own_is_an_event_like_difys(name: str) -> None:
     body = written(name, [DuckError(504, "timeout", "Too slow.").as_event()])
 
-    assert json.loads(body.removeprefix(b"data: ")) == ERROR
+    assert json.loads(body.removeprefix(b"id: 1\n").removeprefix(b"data: ")) == ERROR
 
 
 TEXTS = {
     "chat": "The Pro plan costs 20 USD per month.",
     "advanced-chat": "The Pro plan costs 20 USD per month.",
     "advanced-chat.failed": "error: Run failed: [langgenius/openai/openai] Rate Limit Error, 429 Too Many Requests\n",
-    "agent-chat": "I will draw it.Here is your fox.",
+    "agent-chat": "I will draw it.\n\nHere is your fox.",
     "completion": "A haiku about rain:\nsoft drops on the roof",
     "workflow": "Rain is coming.",
     "workflow.failed": "error: [langgenius/openai/openai] Rate Limit Error, 429 Too Many Requests\n",
@@ -184,7 +192,7 @@ TEXTS = {
 @pytest.mark.parametrize(("name", "text"), TEXTS.items(), ids=TEXTS.keys())
 @pytest.mark.parametrize("keep_alives", [False, True], ids=["plain", "with keep-alives"])
 def test_text_is_the_answer_and_nothing_else(name: str, text: str, keep_alives: bool) -> None:
-    assert written("text", sample(name), keep_alives=keep_alives) == text.encode()
+    assert written("text", sample(name), keep_alives=keep_alives) == ended(text).encode()
 
 
 def test_text_of_a_paused_workflow_says_so_and_is_no_error() -> None:
@@ -200,7 +208,7 @@ def test_text_has_no_keep_alive() -> None:
 
 @pytest.mark.parametrize("text", [HOSTILE, AWKWARD, "東京 🦆"])
 def test_text_is_passed_on_as_it_came(text: str) -> None:
-    assert written("text", [message(text)]).decode() == text
+    assert written("text", [message(text)]).decode() == ended(text)
 
 
 RESULTS: dict[str, tuple[list[dict[str, Any]], str]] = {
@@ -217,7 +225,7 @@ RESULTS: dict[str, tuple[list[dict[str, Any]], str]] = {
 
 @pytest.mark.parametrize(("stream", "text"), RESULTS.values(), ids=RESULTS.keys())
 def test_text_of_a_workflow_is_its_own_text(stream: list[dict[str, Any]], text: str) -> None:
-    assert written("text", stream).decode() == text
+    assert written("text", stream).decode() == ended(text)
 
 
 @pytest.mark.parametrize("outputs", [{"a": "Rain.", "b": "東京"}, {"a": 5}, {"a": ["x"]}, {"a": None, "b": {"c": 1}}], ids=repr)
@@ -240,7 +248,7 @@ FAILURES: dict[str, tuple[list[dict[str, Any]], str]] = {
 
 @pytest.mark.parametrize(("stream", "text"), FAILURES.values(), ids=FAILURES.keys())
 def test_an_error_is_the_last_line_of_a_text(stream: list[dict[str, Any]], text: str) -> None:
-    assert written("text", stream).decode() == text
+    assert written("text", stream).decode() == ended(text)
 
 
 def test_an_error_of_several_lines_is_one_line_of_a_text() -> None:

@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 
 from devhost.inputs import prepare
 from duck import forms, inputs
+from duck.fields import Files, Texts
 from duck.files import File
 from duck.forms import Form
-from duck.inputs import Files, Texts
+from tests.support import said
 
 LINK = {"type": "document", "transfer_method": "remote_url", "url": "https://example.org/a.pdf"}
+NO_FILE = "must be a file: a link (http or https), a data: URL, or a multipart part"
 NO_IDS = 'must be a link, {"type", "transfer_method": "remote_url", "url"}, or be sent as a multipart part'
 PICTURE = {**LINK, "type": "image", "url": "https://example.org/a.png"}
 
@@ -34,8 +36,8 @@ def check(what: Any, value: Any) -> Any:
     checked, faults = inputs.check(form(what), {"x": value})
     if faults:
         [fault] = faults
-        assert fault.startswith("inputs.x: ")
-        return fault.removeprefix("inputs.x: ")
+        assert fault.field == "inputs.x"
+        return fault.text
     return checked
 
 
@@ -59,14 +61,16 @@ CUSTOM = row("file", allowed_file_types=["custom"], allowed_file_extensions=[".H
         (row("paragraph"), "x" * 100_000, {"x": "x" * 100_000}),
         (SELECT, "a", {"x": "a"}),
         (SELECT, "c", "one of a, b"),
-        (SELECT, "", "one of a, b"),
+        (SELECT, "", {}),
+        (row("select", options=["", "a"]), "", {"x": ""}),
         (SELECT, 1, "must be a text"),
-        (row("select"), "a", "one of none at all"),
+        (row("select"), "a", "has no options"),
         (NUMBER, 1, {"x": 1}),
         (NUMBER, 1.5, {"x": 1.5}),
         (NUMBER, "12", {"x": "12"}),
         (NUMBER, " -1.5 ", {"x": " -1.5 "}),
-        (NUMBER, "", {"x": ""}),
+        (NUMBER, "", {}),
+        (NUMBER, " ", {}),
         (NUMBER, "x", "must be a number"),
         (NUMBER, "1e5", "must be a number"),
         (NUMBER, "1.0e999", "must be a number"),
@@ -76,10 +80,12 @@ CUSTOM = row("file", allowed_file_types=["custom"], allowed_file_extensions=[".H
         (row("checkbox"), True, {"x": True}),
         (row("checkbox"), "yes", {"x": "yes"}),
         (row("checkbox"), 0, {"x": 0}),
+        (row("checkbox"), "", {}),
         (row("checkbox"), "maybe", {"x": "maybe"}),
         (row("checkbox"), {"a": 1}, "must be true or false"),
         (row("json_object"), {"a": [1]}, {"x": {"a": [1]}}),
         (row("json_object"), {}, {"x": {}}),
+        (row("json_object"), "", {}),
         (row("json_object"), [1], 'must be a JSON object, like {"a": 1}'),
         (row("json_object"), "{}", 'must be a JSON object, like {"a": 1}'),
         (row("external_data_tool"), {"a": 1}, {"x": {"a": 1}}),
@@ -88,30 +94,30 @@ CUSTOM = row("file", allowed_file_types=["custom"], allowed_file_extensions=[".H
         (DOC, LINK["url"], {"x": LINK}),
         (DOC, "https://example.org/", {"x": {**LINK, "url": "https://example.org/"}}),
         (DOC, "", {}),
-        (row("file", required=True), "", "must be a file: a link (http or https), or a multipart part"),
-        (DOC, "report.pdf", "must be a file: a link (http or https), or a multipart part"),
-        (DOC, 7, "must be a file: a link (http or https), or a multipart part"),
-        (DOC, [LINK], "must be a file: a link (http or https), or a multipart part"),
-        (DOC, {**LINK, "url": "file:///etc/passwd"}, "must be a file: a link (http or https), or a multipart part"),
+        (row("file", required=True), "", "required"),
+        (DOC, "report.pdf", NO_FILE),
+        (DOC, 7, NO_FILE),
+        (DOC, [LINK], NO_FILE),
+        (DOC, {**LINK, "url": "file:///etc/passwd"}, NO_FILE),
         (DOC, {**LINK, "type": 7}, "the type of a file must be a text"),
-        (DOC, PICTURE, "takes document files; a.png is none of them"),
-        (DOC, PICTURE["url"], "takes document files; a.png is none of them"),
+        (DOC, PICTURE, "takes files of these kinds: document; a.png is none of them"),
+        (DOC, PICTURE["url"], "takes files of these kinds: document; a.png is none of them"),
         (DOC, {"transfer_method": "local_file", "upload_file_id": "1"}, NO_IDS),
         (DOC, {"transfer_method": "tool_file", "tool_file_id": "1"}, NO_IDS),
         (DOC, {"url": "https://example.org/a.pdf"}, NO_IDS),
         (row("file"), PICTURE["url"], {"x": PICTURE}),
         (row("file", allowed_file_upload_methods=["local_file"]), LINK, "takes no links: send the file as a multipart part"),
         (CUSTOM, "https://example.org/a.heic", {"x": {**LINK, "type": "custom", "url": "https://example.org/a.heic"}}),
-        (CUSTOM, "https://example.org/a.exe", "takes .heic, .zip files; a.exe is none of them"),
-        (CUSTOM, "https://example.org/", "takes .heic, .zip files; the link is none of them"),
-        (row("file", allowed_file_types=["custom"]), LINK["url"], "takes no files; a.pdf is none of them"),
+        (CUSTOM, "https://example.org/a.exe", "takes files of these kinds: .heic, .zip; a.exe is none of them"),
+        (CUSTOM, "https://example.org/", "takes files of these kinds: .heic, .zip; the link is none of them"),
+        (row("file", allowed_file_types=["custom"]), LINK["url"], "takes no files at all, so not a.pdf"),
         (PICS, [PICTURE, PICTURE["url"]], {"x": [PICTURE, PICTURE]}),
         (PICS, [], {"x": []}),
         (PICS, "", {}),
         (PICS, PICTURE, "must be a list of files"),
         (PICS, PICTURE["url"], "must be a list of files"),
-        (PICS, [PICTURE] * 3, "takes 2 files, 3 were given"),
-        (PICS, [PICTURE, LINK], "takes image files; a.pdf is none of them"),
+        (PICS, [PICTURE] * 3, "takes at most 2 files, 3 were given"),
+        (PICS, [PICTURE, LINK], "takes files of these kinds: image; a.pdf is none of them"),
     ],
     ids=repr,
 )
@@ -143,7 +149,7 @@ def test_a_value_of_a_json_body(what: Any, value: Any, result: Any) -> None:
         (DOC, [""], {}),
         (DOC, [LINK["url"], LINK["url"]], "given 2 times"),
         (PICS, [PICTURE["url"], "", PICTURE["url"]], {"x": [PICTURE, PICTURE]}),
-        (PICS, [PICTURE["url"]] * 3, "takes 2 files, 3 were given"),
+        (PICS, [PICTURE["url"]] * 3, "takes at most 2 files, 3 were given"),
         (PICS, [""], {"x": []}),
     ],
     ids=repr,
@@ -156,23 +162,21 @@ def test_json_that_is_broken_in_a_form_is_told_with_its_place() -> None:
     assert check(row("json_object"), Texts(("{",))).startswith("must be a JSON object: ")
 
 
-@pytest.mark.parametrize("empty", [{}, {"x": None}, {"x": Texts(("",))}])
-@pytest.mark.parametrize("control", ["select", "number", "checkbox", "file", "json_object"])
+@pytest.mark.parametrize("empty", [{}, {"x": None}, {"x": ""}, {"x": " "}, {"x": Texts(("",))}])
+@pytest.mark.parametrize("control", ["select", "number", "checkbox", "file", "file-list", "json_object"])
 def test_what_is_required_must_be_given(control: str, empty: dict[str, Any]) -> None:
     what = row(control, required=True, options=["a"], default="a")
-    faults = inputs.check(form(what), empty)[1]
-    if control == "file" and empty == {"x": Texts(("",))}:
-        faults = ["inputs.x: required" if "must be a file" in fault else fault for fault in faults]
-    assert faults == ["inputs.x: required"]
+    assert said(inputs.check(form(what), empty)[1]) == ["inputs.x: required"]
 
 
 def test_all_faults_are_told_at_once_and_unknown_names_with_those_that_there_are() -> None:
     what = form({"text-input": {"variable": "city", "required": True}}, {"select": {"variable": "tone", "options": ["a", "b"]}})
-    assert inputs.check(what, {"citty": "Oslo", "tone": "c"}) == (
-        {},
-        ["inputs.citty: no such input; this app takes city, tone", "inputs.tone: one of a, b", "inputs.city: required"],
-    )
-    assert inputs.check(form(), {"a": 1})[1] == ["inputs.a: no such input; this app takes none"]
+    assert said(inputs.check(what, {"citty": "Oslo", "tone": "c"})[1]) == [
+        "inputs.citty: no such input; this app takes city, tone",
+        "inputs.tone: one of a, b",
+        "inputs.city: required",
+    ]
+    assert said(inputs.check(form(), {"a": 1})[1]) == ["inputs.a: no such input; this app takes none"]
 
 
 def test_what_is_hidden_is_not_named_to_who_does_not_know_it() -> None:
@@ -181,7 +185,7 @@ def test_what_is_hidden_is_not_named_to_who_does_not_know_it() -> None:
         {"text-input": {"variable": "tier", "hide": True}},
         {"file": {"variable": "contract", "hide": True}},
     )
-    assert inputs.check(what, {"a": 1})[1] == ["inputs.a: no such input; this app takes city"]
+    assert said(inputs.check(what, {"a": 1})[1]) == ["inputs.a: no such input; this app takes city"]
     assert "contract" not in str(inputs.check(what, {"city": sent("a.pdf")})[1])
     assert inputs.check(what, {"tier": "gold"}) == ({"tier": "gold"}, [])
 
@@ -194,18 +198,18 @@ def sent(*names: str, size: int = 10) -> Files:
     ("what", "value", "result"),
     [
         (DOC, sent("a.pdf"), ["a.pdf"]),
-        (DOC, sent("a.pdf", "b.pdf"), "takes 1 file, 2 were given"),
-        (DOC, sent("a.png"), "takes document files; a.png is none of them"),
-        (DOC, sent("a"), "takes document files; a is none of them"),
+        (DOC, sent("a.pdf", "b.pdf"), "takes one file, 2 were given"),
+        (DOC, sent("a.png"), "takes files of these kinds: document; a.png is none of them"),
+        (DOC, sent("a"), "takes files of these kinds: document; a is none of them"),
         (DOC, sent("a.pdf", size=0), "a.pdf is empty"),
         (DOC, sent("a.pdf", size=2 << 20), "a.pdf has 2.0 MB, at most 1 are allowed"),
         (DOC, sent("a.pdf", size=1 << 20), ["a.pdf"]),
         (PICS, sent("a.png"), ["a.png"]),
         (PICS, sent("a.png", "b.jpg"), ["a.png", "b.jpg"]),
-        (PICS, sent("a.png", "b.png", "c.png"), "takes 2 files, 3 were given"),
+        (PICS, sent("a.png", "b.png", "c.png"), "takes at most 2 files, 3 were given"),
         (PICS, sent("a.png", size=600_000), "a.png has 0.6 MB, at most 0.5 are allowed"),
         (CUSTOM, sent("a.zip"), ["a.zip"]),
-        (CUSTOM, sent("a.rar"), "takes .heic, .zip files; a.rar is none of them"),
+        (CUSTOM, sent("a.rar"), "takes files of these kinds: .heic, .zip; a.rar is none of them"),
         (row("file"), sent("anything"), ["anything"]),
         (row("file", allowed_file_upload_methods=["remote_url"]), sent("a.pdf"), "takes links only"),
         (TEXT, sent("a.pdf"), "takes no file; this app takes none at all"),
@@ -215,7 +219,7 @@ def sent(*names: str, size: int = 10) -> Files:
 def test_files_that_came_with_the_request(what: Any, value: Files, result: Any) -> None:
     checked, faults = inputs.check(form(what, file_size_limit=1, image_file_size_limit=0.5), {"x": value})
     if isinstance(result, str):
-        assert faults == [f"inputs.x: {result}"]
+        assert said(faults) == [f"inputs.x: {result}"]
     else:
         one_or_more = checked["x"] if isinstance(checked["x"], list) else [checked["x"]]
         assert ([file.name for file in one_or_more], faults) == (result, [])
@@ -224,7 +228,7 @@ def test_files_that_came_with_the_request(what: Any, value: Files, result: Any) 
 
 def test_a_file_for_a_text_is_told_where_files_go() -> None:
     what = form({"text-input": {"variable": "x"}}, {"file": {"variable": "doc"}}, {"file-list": {"variable": "pics"}})
-    assert inputs.check(what, {"x": sent("a.pdf")})[1] == ["inputs.x: takes no file; files go to doc, pics"]
+    assert said(inputs.check(what, {"x": sent("a.pdf")})[1]) == ["inputs.x: takes no file; files go to doc, pics"]
 
 
 def test_a_file_that_is_taken_for_its_ending_alone_is_a_custom_link() -> None:
@@ -243,7 +247,7 @@ def test_without_a_form_dify_judges() -> None:
     one, two = sent("a.pdf"), sent("a.pdf", "b.pdf")
     given_ = {"a": Texts(("1",)), "b": {"any": "thing"}, "c": one, "d": two, "e": [LINK], "f": None}
     assert inputs.unchecked(given_) == ({"a": "1", "b": {"any": "thing"}, "c": one[0], "d": [*two], "e": [LINK], "f": None}, [])
-    assert inputs.unchecked({"a": Texts(("1", "2"))})[1] == ["inputs.a: given 2 times"]
+    assert said(inputs.unchecked({"a": Texts(("1", "2"))})[1]) == ["inputs.a: given 2 times"]
     assert len(inputs.unchecked({"a": {"transfer_method": "tool_file"}, "b": [{"transfer_method": "local_file"}]})[1]) == 2
 
 
@@ -295,8 +299,11 @@ def by_dify(rows: Any, given_: Any) -> Any:
 def test_what_dify_would_take_is_taken_and_means_the_same_and_what_it_would_refuse_is_refused(cases: Any) -> None:
     rows = [{control: {"variable": name, **about}} for name, ((control, about), _) in cases.items()]
     given_ = {name: value for name, (_, value) in cases.items()}
+    blanks = [
+        name for name, ((control, _), value) in cases.items() if value in ("", " ") and control not in ("text-input", "paragraph")
+    ]
     checked, faults = inputs.check(form(*rows), given_)
-    taken = by_dify(rows, given_)
+    taken = by_dify(rows, {**given_, **dict.fromkeys(blanks)})  # a blank that is no text is none
     assert (taken is None) == bool(faults), (rows, given_, faults)
     if taken is not None:
         assert by_dify(rows, checked) == taken
@@ -315,7 +322,7 @@ def test_what_dify_would_take_is_taken_and_means_the_same_and_what_it_would_refu
 def test_no_form_and_no_inputs_make_anything_but_inputs_or_faults(rows: Any, given_: Any) -> None:
     read = form(*({control: {"variable": name, **about}} for name, (control, about) in rows.items()))
     checked, faults = inputs.check(read, given_)
-    assert all(fault.startswith("inputs.") for fault in faults)
+    assert all(fault.field.startswith("inputs.") for fault in faults)
     assert checked.keys() <= given_.keys() & {variable.name for variable in read.variables}
     if not faults:
         json.dumps(checked, allow_nan=False)

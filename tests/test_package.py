@@ -128,7 +128,7 @@ def test_readme_tells_of_every_setting_route_and_format() -> None:
 
 
 def test_the_package_holds_what_runs_what_explains_it_and_nothing_else() -> None:
-    kinds = {".py", ".html", ".css", ".js"}
+    kinds = {".py", ".html", ".css", ".js", ".toml"}
     core = {f"duck/{path.relative_to(ROOT / 'duck')}" for path in (ROOT / "duck").rglob("*.*") if path.suffix in kinds}
     endpoints = {row["extra"]["python"]["source"] for row in GROUP["endpoints"]}
     runtime = {

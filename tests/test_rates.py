@@ -23,7 +23,7 @@ def test_who_comes_too_often_is_told_the_rate_and_when_to_try_again() -> None:
         counted.take("endpoint", 1, now=0.5)
     error = caught.value
     assert (error.status, error.code, error.headers) == (429, "rate_limit_error", {"Retry-After": "60"})
-    assert error.message == "Runs without a key are limited to 1 a minute, for all callers together. Try again in 60 seconds."
+    assert error.message == "Runs without a key are limited to 1 a minute, for all callers together. Try again after 60 s."
 
 
 def test_a_minutes_runs_may_come_at_once_and_then_as_they_grow_again() -> None:

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from werkzeug import Request
 
 from duck import forms, runs
-from duck.errors import DuckError, invalid
+from duck.errors import DuckError, invalid_fields
 from duck.events import Kind
 from duck.files import File, Upload
 from duck.forms import Form
 from duck.runs import Run
-from tests.support import APP, make_request
+from tests.support import APP, make_request, said
 
 CONVERSATION = "c7e1f2a3-9b64-4d2a-8f10-62b5d4c3a901"
 FORM = "application/x-www-form-urlencoded"
@@ -35,7 +35,7 @@ def run(given_: Request, kind: Kind = "workflow", form: Form | None = None) -> R
     with given_:  # closes what was uploaded
         made, faults = runs.hold(runs.parse(given_, kind, APP), form, {})
     if faults:
-        raise invalid("; ".join(faults))
+        raise invalid_fields(faults)
     return made
 
 
@@ -292,9 +292,6 @@ JSON_BODIES = {
     "null": (b"null", "object"),
     "lone surrogate": (b'{"query": "\\ud800"}', "surrogate"),
     "lone surrogate in an input": (b'{"query": "hi", "inputs": {"a": "\\udc00"}}', "surrogate"),
-    "NUL": (b'{"query": "\\u0000"}', "NUL"),
-    "NUL in an input's name": (b'{"query": "hi", "inputs": {"a\\u0000": 1}}', "NUL"),
-    "NUL deep in an input": (b'{"query": "hi", "inputs": {"a": [{"b": "\\u0000"}]}}', "NUL"),
     "101 levels": (nested(101), "100"),
     "101 levels around a number": (nested(101, "1"), "100"),
     "far too deep": (b"[" * 100_000, ""),
@@ -309,7 +306,6 @@ JSON_BODIES = {
     "conversation_id with more": (json.dumps(CHAT | {"conversation_id": CONVERSATION + "\n"}).encode(), "conversation_id"),
     "conversation_id a number": (json.dumps(CHAT | {"conversation_id": 5}).encode(), "conversation_id"),
     "inputs a text": (json.dumps(CHAT | {"inputs": "x"}).encode(), "inputs"),
-    "inputs a list": (json.dumps(CHAT | {"inputs": []}).encode(), "inputs"),
     "inputs a number": (json.dumps(CHAT | {"inputs": 0}).encode(), "inputs"),
     "response_mode unknown": (json.dumps(CHAT | {"response_mode": "fast"}).encode(), "response_mode"),
     "response_mode in capitals": (json.dumps(CHAT | {"response_mode": "Blocking"}).encode(), "response_mode"),
@@ -339,14 +335,13 @@ def test_a_bad_json_body_is_refused_with_its_fault(body: bytes, needle: str) -> 
         ([("query", "hi"), ("conversation_id", "1234")], "conversation_id"),
         ([("query", "hi"), ("response_mode", "fast")], "response_mode"),
         ([("query", "hi"), ("inputs", "{")], "inputs"),
-        ([("query", "hi"), ("inputs", "[]")], "inputs"),
+        ([("query", "hi"), ("inputs", "[1]")], "inputs"),
         ([("query", "hi"), ("inputs", '"x"')], "inputs"),
         ([("query", "hi"), ("inputs", '{"a": ' + "[" * 101 + "]" * 101 + "}")], "inputs"),
         ([("query", "hi"), ("files", "x")], "files"),
         ([("query", "hi"), ("city", "Oslo"), ("city", "Rome")], "city"),
         ([("query", "hi"), ("query", "hi")], "query"),
         ([("query", "hi"), ("inputs.city", "Oslo"), ("inputs.city", "Oslo")], "city"),
-        ([("query", "hi"), ("city", "a\0b")], "city"),
     ],
     ids=[
         "query empty",
@@ -362,7 +357,6 @@ def test_a_bad_json_body_is_refused_with_its_fault(body: bytes, needle: str) -> 
         "a name twice",
         "a field twice",
         "a dotted name twice",
-        "NUL",
     ],
 )
 def test_a_bad_form_is_refused_with_the_name_of_the_field(way: Any, pairs: list[tuple[str, str]], needle: str) -> None:
@@ -373,7 +367,7 @@ def test_a_bad_form_is_refused_with_the_name_of_the_field(way: Any, pairs: list[
 
 
 def test_several_faults_are_told_at_once() -> None:
-    given_ = post({"query": " ", "conversation_id": 5, "inputs": [], "response_mode": "fast", "user": {}, "files": ["x"]})
+    given_ = post({"query": " ", "conversation_id": 5, "inputs": [1], "response_mode": "fast", "user": {}, "files": ["x"]})
 
     message = refusal(given_, "chat").message
 
@@ -402,7 +396,7 @@ def test_json_that_curl_sent_as_a_form_is_told_which_header_to_add(body: str) ->
     "content_type", ["text/plain", "application/xml", "application/octet-stream", "text/html", "x", "image/png", "", None]
 )
 def test_any_other_content_type_is_refused_with_the_three_that_are_not(content_type: str | None) -> None:
-    error = refusal(request(b'{"query": "hi"}', content_type), "chat")
+    error = refusal(request(b"hi", content_type), "chat")
 
     assert (error.status, error.code) == (415, "unsupported_media_type")
     assert not [
@@ -603,7 +597,7 @@ def test_what_the_caller_gives_wins_over_a_preset() -> None:
 
 def test_a_fault_in_a_preset_is_the_owners() -> None:
     asked = runs.parse(post({"inputs": {"city": "Oslo"}}), "workflow", APP)
-    assert runs.hold(asked, READ, {"tone": "rude"})[1] == ["inputs.tone: one of formal, casual (as the owner has set it)"]
+    assert said(runs.hold(asked, READ, {"tone": "rude"})[1]) == ["inputs.tone: one of formal, casual (as the owner has set it)"]
 
 
 def test_files_are_uploaded_side_by_side_and_replaced() -> None:

@@ -202,8 +202,8 @@ def test_a_file_may_be_a_link(api: Api, options: dict[str, Any], files: list[tup
             ["https://x.example/a.png"],
             "this app takes none",
         ),
-        ("chat", FORM, ["https://x.example/a.pdf"], "files: takes image files; a.pdf is none of them"),
-        ("chat", FORM, ["https://x.example/a.png"] * 3, "files: takes 2 files, 3 were given"),
+        ("chat", FORM, ["https://x.example/a.pdf"], "files: takes files of these kinds: image; a.pdf is none of them"),
+        ("chat", FORM, ["https://x.example/a.png"] * 3, "files: takes at most 2 files, 3 were given"),
         ("chat", FORM, "[", "files: must be a JSON object"),
         ("chat", FORM, {"a": 1}, "files: must be a list of files"),
         ("chat", FORM, [{"transfer_method": "local_file", "upload_file_id": "x"}], "files: must be a link"),
@@ -458,7 +458,7 @@ def test_files_that_are_refused_are_told_of_at_their_place(api: Api) -> None:
     page = page_of(ask(data=data, headers={"Accept": BROWSER}, query_string="format=html"))
     fault = page.find(".//p[@id='files-hint']/strong")
     assert fault is not None
-    assert fault.text.startswith("takes image")
+    assert fault.text.startswith("takes files of these kinds: image")
 
 
 @pytest.mark.usefixtures("api")

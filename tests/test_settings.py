@@ -33,16 +33,17 @@ def test_nothing_set_lets_nobody_in_and_names_no_app(values: dict[str, Any]) -> 
 @pytest.mark.parametrize(
     ("text", "keys"),
     [
-        ("one", ("one",)),
-        ("one two", ("one", "two")),
-        ("one,two", ("one", "two")),
-        (" one , two\n\tthree,, ", ("one", "two", "three")),
-        ("ключ schlüssel", ("ключ", "schlüssel")),
+        ("key-no-1", ("key-no-1",)),
+        ("key-no-1 key-no-2", ("key-no-1", "key-no-2")),
+        ("key-no-1,key-no-2", ("key-no-1", "key-no-2")),
+        (" key-no-1 , key-no-2\n\tkey-no-3,, ", ("key-no-1", "key-no-2", "key-no-3")),
+        ("ключключ schlüssel", ("ключключ", "schlüssel")),
+        (12345678, ("12345678",)),
         (",", ()),
     ],
-    ids=["one", "space", "comma", "many separators", "not ASCII", "separators alone"],
+    ids=["one", "space", "comma", "many separators", "not ASCII", "number", "separators alone"],
 )
-def test_keys_are_separated_by_spaces_or_commas(text: str, keys: tuple[str, ...]) -> None:
+def test_keys_are_separated_by_spaces_or_commas(text: Any, keys: tuple[str, ...]) -> None:
     assert settings.parse({"api_key": text}) == Settings(keys=keys, names={}, reachable=None)
 
 
@@ -125,7 +126,7 @@ def test_the_default_app_may_bring_presets_of_its_inputs() -> None:
 
 
 def test_settings_that_duck_does_not_know_are_ignored() -> None:
-    assert settings.parse({"new": object(), "api_key": "k"}) == Settings(keys=("k",), names={}, reachable=None)
+    assert settings.parse({"new": object(), "api_key": "the-key-1"}) == Settings(keys=("the-key-1",), names={}, reachable=None)
 
 
 @pytest.mark.parametrize(
@@ -227,24 +228,38 @@ def test_public_apps_are_named_by_alias_or_id(values: dict[str, Any], public: se
         {"apps": A, "public_apps": f"{A}, junk"},
         {"public_apps": ["x"]},
         {"public_apps": "*"},
-        {"api_key": "Bearer abc"},
-        {"api_key": "one, basic two"},
+        {"api_key": "Bearer abcdefgh"},
+        {"api_key": "key-no-1, basic key-no-2"},
+        {"api_key": "correct horse battery a"},
+        {"api_key": "1234567"},
+        {"api_key": "key-no-1, public"},
+        {"api_key": "PUBLIC"},
+        {"apps": A, "public_apps": True},
         {"public_rate": "0"},
         {"public_rate": "-1"},
         {"public_rate": "1.5"},
         {"public_rate": "many"},
         {"public_rate": "1000000"},
-        {"public_rate": 60},
+        {"public_rate": 0},
+        {"public_rate": 1.5},
+        {"public_rate": True},
         {"public_rate": "\u0661"},
         {"allowed_origins": "www.example.org"},
         {"allowed_origins": "https:///"},
-        {"allowed_origins": "ftp://example.com"},
         {"allowed_origins": "https://example.com/path"},
         {"allowed_origins": "https://example.com?x"},
         {"allowed_origins": "https://me@example.com"},
         {"allowed_origins": "https://example.com:port"},
         {"allowed_origins": "https://*.example.com:99999"},
-        {"allowed_origins": "https://*.example.com"},
+        {"allowed_origins": "http://*"},
+        {"allowed_origins": "https://*.*.example.com"},
+        {"allowed_origins": "https://shop.*.example.com"},
+        {"allowed_origins": "https://a*.example.com"},
+        {"allowed_origins": "https://a.example;sandbox"},
+        {"allowed_origins": "https://a.example'"},
+        {"allowed_origins": "https://a..example"},
+        {"allowed_origins": "1a://localhost"},
+        {"allowed_origins": "data:text"},
         {"allowed_origins": "https://["},
         {"allowed_origins": "null"},
         {"allowed_origins": "https://example.com, javascript:alert(1)"},
@@ -260,8 +275,10 @@ def test_what_cannot_be_read_closes_the_endpoint_and_names_the_setting(values: d
     assert str(values[name]) not in caught.value.message
 
 
-@pytest.mark.parametrize(("text", "rate"), [("", 60), (" ", 60), (None, 60), ("1", 1), (" 120 ", 120), ("999999", 999_999)])
-def test_the_rate_of_guests_is_a_whole_number(text: str | None, rate: int) -> None:
+@pytest.mark.parametrize(
+    ("text", "rate"), [("", 60), (" ", 60), (None, 60), ("1", 1), (" 120 ", 120), ("999999", 999_999), (5, 5)]
+)
+def test_the_rate_of_guests_is_a_whole_number(text: Any, rate: int) -> None:
     assert settings.parse({"public_rate": text}).public_rate == rate
 
 
@@ -273,6 +290,11 @@ def test_the_rate_of_guests_is_a_whole_number(text: str | None, rate: int) -> No
         ("https://A.example/, http://b.example:8080", {"https://a.example", "http://b.example:8080"}, False),
         ("https://a.example:443 http://b.example:80", {"https://a.example", "http://b.example"}, False),
         ("http://[::1]:3000", {"http://[::1]:3000"}, False),
+        ("tauri://localhost, capacitor://localhost", {"tauri://localhost", "capacitor://localhost"}, False),
+        ("chrome-extension://mhjfbmdgcfjbbpaeojofohoefgiehjai", {"chrome-extension://mhjfbmdgcfjbbpaeojofohoefgiehjai"}, False),
+        ("https://münchen.example:443/", {"https://xn--mnchen-3ya.example"}, False),
+        ("https://*.example.com", {"https://*.example.com"}, False),
+        ("https://*.München.example:8443", {"https://*.xn--mnchen-3ya.example:8443"}, False),
         ("*", set(), True),
         ("*, https://a.example", {"https://a.example"}, True),
     ],
@@ -282,6 +304,33 @@ def test_origins_are_kept_as_browsers_write_them(text: str, origins: set[str], *
     assert (set(parsed.origins), parsed.any_origin) == (origins, any_origin)
     assert all(parsed.lists(origin) and parsed.lists(origin.upper()) for origin in origins)
     assert not any(map(parsed.lists, (None, "", "null", "https://evil.example", "*")))
+
+
+@pytest.mark.parametrize(
+    ("origin", "is_listed"),
+    [
+        ("https://shop.example.com", True),
+        ("https://a.b.example.com", True),
+        ("https://SHOP.example.com", True),
+        ("https://example.com", False),
+        ("https://shopexample.com", False),
+        ("https://example.com.evil.example", False),
+        ("http://shop.example.com", False),
+        ("https://shop.example.com:8443", False),
+        ("https://evil.example/.example.com", False),
+        ("https://.example.com", False),
+        ("null", False),
+        ("https://[::1]", False),
+    ],
+)
+def test_an_asterisk_stands_for_whole_labels(origin: str, *, is_listed: bool) -> None:
+    assert settings.parse({"allowed_origins": "https://*.example.com"}).lists(origin) is is_listed
+
+
+@pytest.mark.parametrize("alias", [".", "..", "..."])
+def test_an_alias_that_browsers_would_resolve_is_refused(alias: str) -> None:
+    with pytest.raises(DuckError, match="the alias in entry 1 must be"):
+        settings.parse({"apps": f"{alias}={A}"})
 
 
 # Apps' own keys

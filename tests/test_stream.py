@@ -146,7 +146,7 @@ def test_a_silent_run_is_kept_alive_every_15_seconds_from_the_start() -> None:
 def test_a_format_without_keep_alives_waits_for_its_first_event_so_that_a_late_failure_keeps_its_status() -> None:
     with pytest.raises(DuckError):
         World((200, End(DuckError(429, "rate_limit_error", "later")))).pump("text")
-    assert World((200, event()), (201, End())).chunks("text") == [(200, b"x"), (201, b"")]
+    assert World((200, event()), (201, End())).chunks("text") == [(200, b"x"), (201, b"\n"), (201, b"")]
 
 
 def test_a_run_without_any_text_is_an_empty_text() -> None:
@@ -189,7 +189,7 @@ def test_a_blocking_run_may_be_silent_until_the_response_has_to_end() -> None:
 
 
 def test_a_blocking_run_under_a_format_without_keep_alives_may_take_the_20_minutes_that_dify_allows() -> None:
-    assert World((1200, event()), (1200, End()), blocking=True).pump("text") == b"x"
+    assert World((1200, event()), (1200, End()), blocking=True).pump("text") == b"x\n"
     world = World(blocking=True)
     with pytest.raises(DuckError, match="20 minutes") as caught:
         world.pump("text")

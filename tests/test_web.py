@@ -123,7 +123,7 @@ def test_a_blocking_workflow_under_a_streaming_format_ends_with_workflow_finishe
         ("application/jsonl", None, "application/x-ndjson"),
         ("text/event-stream", None, "text/event-stream"),
         ("text/plain", None, "text/plain; charset=utf-8"),
-        ("application/*", "streaming", "application/json"),
+        ("application/*", "streaming", "application/x-ndjson"),
         ("text/*;q=0.5, application/json;q=0.1", None, "text/event-stream"),
         ("application/json;q=0.2, text/event-stream;q=0.8", None, "text/event-stream"),
         ("APPLICATION/JSON", "streaming", "application/json"),
@@ -188,7 +188,9 @@ def test_every_response_has_the_common_headers(path: str) -> None:
     headers = call(Dify(stream=CHAT, blocking=blocking_sample("chat")), path=path).headers
     assert headers["Cache-Control"] == "no-store"
     assert headers["X-Content-Type-Options"] == "nosniff"
-    assert headers.getlist("Vary") == ["Accept, Accept-Language, Authorization, X-API-Key, Origin, Sec-Fetch-Site"]
+    assert headers.getlist("Vary") == [
+        "Accept, Accept-Language, Authorization, X-API-Key, Origin, Sec-Fetch-Site, Sec-Fetch-Dest"
+    ]
 
 
 @pytest.mark.parametrize("style", ["ndjson", "sse", "html", "text"])
@@ -279,7 +281,7 @@ def test_a_blocking_run_may_be_silent_for_the_20_minutes_that_dify_allows() -> N
 def test_an_agent_app_answers_a_blocking_caller() -> None:
     dify = Dify(stream=sample("agent-chat"), blocking=AGENT_REFUSAL)
     answer = json_of(call(dify))
-    assert answer["answer"] == "I will draw it.Here is your fox."
+    assert answer["answer"] == "I will draw it.\n\nHere is your fox."
     assert answer["mode"] == "agent-chat"
     assert [made["response_mode"] for made in dify.calls] == ["blocking", "streaming"]
     assert dify.silence_limits == [1230, 250]
@@ -296,7 +298,7 @@ def test_an_agent_answers_in_blocking_mode_under_a_streaming_format_too() -> Non
     dify = Dify(stream=sample("agent-chat"), blocking=AGENT_REFUSAL)
     events = lines(call(dify, path="/x?format=ndjson", json={"query": "hi", "response_mode": "blocking"}))
     assert [event["event"] for event in events] == ["agent_thought", "agent_thought", "message", "message_end"]
-    assert events[2]["answer"] == "I will draw it.Here is your fox."
+    assert events[2]["answer"] == "I will draw it.\n\nHere is your fox."
     assert events[3]["files"] == sample("agent-chat")[-1]["files"]
 
 
@@ -521,7 +523,7 @@ def test_parameters_needs_a_key() -> None:
 
 def test_a_gateway_for_forms_alone_runs_nothing(caplog: pytest.LogCaptureFixture) -> None:
     response = web.serve(make_request(json={}), APP, SETTINGS, gateway.SessionGateway(Dify()), kind="workflow")
-    assert error_of(response)[0] == 502
+    assert error_of(response)[0] == 500
     assert "without a call" in caplog.text
 
 

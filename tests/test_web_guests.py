@@ -10,6 +10,7 @@ import pytest
 from werkzeug import Response
 
 from duck import rates, web
+from duck.access import EXPOSED
 from duck.formats import MIMETYPES
 from duck.places import PLACES
 from tests.support import (
@@ -56,7 +57,11 @@ def test_a_guest_sees_what_is_shown_of_each_event_and_a_key_holder_all(style: st
     guest, holder = call(Dify(stream=events), path=path, **GUEST), call(Dify(stream=events), path=path, settings=PUBLIC)
     prefix = "data: " if style == "sse" else ""
     read = [
-        [json.loads(line.removeprefix(prefix)) for line in body_of(body).decode().splitlines() if line]
+        [
+            json.loads(line.removeprefix(prefix))
+            for line in body_of(body).decode().splitlines()
+            if line and not line.startswith("id:")
+        ]
         for body in (guest, holder)
     ]
     assert read[1] == events
@@ -194,13 +199,121 @@ def test_guests_share_one_rate_and_key_holders_have_none(clock: Time) -> None:
     assert len(dify.calls) == 8, "a refused run is none"
 
 
-@pytest.mark.parametrize("options", [{"json": {}}, {"json": {"query": 3}}, {"data": b"{"}, {"path": "/x?format=xml"}])
-def test_a_request_that_is_refused_anyway_costs_nothing_of_the_rate(clock: Time, options: dict[str, Any]) -> None:
-    dify = Dify(blocking=blocking_sample("chat"))
+CITY = {"user_input_form": [{"text-input": {"variable": "city", "max_length": 5}}]}
+
+
+@pytest.mark.parametrize(
+    ("options", "status"),
+    [
+        ({"data": b"{", "headers": {"Content-Type": "application/json"}}, 400),
+        ({"data": b"x", "headers": {"Content-Type": "text/plain"}}, 415),
+        ({"path": "/x?format=xml"}, 400),
+        ({"headers": {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}}, 403),
+        ({"headers": {"X-API-Key": "wrong-key"}}, 401),
+        ({"method": "GET", "headers": {"Accept": "text/html"}}, 200),
+    ],
+    ids=["no JSON", "no type", "no format", "another site", "a wrong key", "the page"],
+)
+def test_what_costs_dify_nothing_costs_nothing_of_the_rate(clock: Time, options: dict[str, Any], status: int) -> None:
+    dify = Dify(blocking=blocking_sample("chat"), form=CITY)
     settings = {**PUBLIC, "public_rate": "1"}
-    assert call(dify, key=None, settings=settings, **options).status_code in {400, 415}
+    for _ in range(3):
+        assert call(dify, key=None, settings=settings, **options).status_code == status
     assert call(dify, key=None, settings=settings).status_code == 200
     assert clock.now == 1000.0
+
+
+@pytest.mark.parametrize("fields", [{"query": "hi", "inputs": {"city": "Reykjavik"}}, {"query": "hi", "inputs": {"town": "x"}}])
+def test_what_is_refused_by_a_form_that_was_fetched_for_it_counts_as_a_run(clock: Time, fields: Any) -> None:
+    dify = Dify(blocking=blocking_sample("chat"), form=CITY)
+    settings = {**PUBLIC, "public_rate": "3"}
+    statuses = [call(dify, key=None, settings=settings, json=fields).status_code for _ in range(20)]
+    assert statuses == [400] * 3 + [429] * 17
+    assert (len(dify.fetched), dify.calls) == (3, [])
+    assert call(dify, json=fields).status_code == 400, "key holders are not counted"
+    assert clock.now == 1000.0
+
+
+def test_a_run_counts_once_whatever_it_has_cost(clock: Time) -> None:
+    dify = Dify(blocking=blocking_sample("chat"), form=CITY)
+    settings = {**PUBLIC, "public_rate": "2"}
+    assert [call(dify, key=None, settings=settings).status_code for _ in range(3)] == [200, 200, 429]
+    assert clock.now == 1000.0
+
+
+def test_a_form_that_cannot_be_had_costs_a_guest_each_time_that_dify_is_asked(clock: Time) -> None:
+    dify = Dify()
+
+    def ask() -> int:
+        request = make_request("GET", f"/parameters/{APP}", key=None)
+        return web.parameters(request, APP, {**PUBLIC, "public_rate": "2"}, dify.gateway()).status_code
+
+    assert [ask() for _ in range(4)] == [404, 404, 429, 429]
+    assert (len(dify.fetched), clock.now) == (2, 1000.0)
+
+
+def test_stopping_counts(clock: Time) -> None:
+    def stop() -> int:
+        request = make_request("POST", f"/stop/{APP}", key=None, json={"task_id": "1"})
+        return web.stop(request, APP, {**PUBLIC, "public_rate": "1"}, gateway).status_code
+
+    gateway = Dify().gateway()
+    assert ([stop() for _ in range(2)], clock.now) == ([400, 429], 1000.0)
+
+
+class Waiting:
+    """A clock that nobody has to wait for."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+        self.waits: list[float] = []
+
+    def now(self) -> float:
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
+
+
+def test_wrong_keys_wait_after_twenty_within_a_minute_and_right_ones_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Waiting()
+    monkeypatch.setattr(web, "CLOCK", clock)
+    monkeypatch.setattr(web, "WRONG_KEYS", rates.Rates())
+    for key in range(25):
+        headers = {"X-API-Key": f"wrong-{key}", "Dify-Hook-Id": "hook"}
+        assert call(Dify(), key=None, headers=headers, settings=PUBLIC).status_code == 401
+    assert clock.waits == [1.0] * 5
+    dify = Dify(blocking=blocking_sample("chat"))
+    assert call(dify, headers={"Dify-Hook-Id": "hook"}).status_code == 200
+    assert call(Dify(), key="wrong", headers={"Dify-Hook-Id": "another"}).status_code == 401
+    assert call(dify, key=None, settings=PUBLIC).status_code == 200, "without a key nothing is guessed"
+    assert clock.waits == [1.0] * 5
+    clock.time += 60
+    assert call(Dify(), key="wrong", headers={"Dify-Hook-Id": "hook"}).status_code == 401
+    assert clock.waits == [1.0] * 5
+
+
+def test_hidden_variables_are_none_to_guests() -> None:
+    form = {
+        "user_input_form": [
+            {"text-input": {"variable": "city"}},
+            {"select": {"variable": "mode", "hide": True, "options": ["internal-a", "internal-b"]}},
+        ]
+    }
+
+    def ask(inputs: Any, form: Any = form, **more: Any) -> tuple[int, str]:
+        response = call(
+            Dify(blocking=blocking_sample("chat"), form=form), json={"query": "hi", "inputs": inputs, **more}, **GUEST
+        )
+        return response.status_code, body_of(response).decode()
+
+    status, body = ask({"mode": "x"})
+    assert (status, "inputs.mode: no such input; this app takes city" in body, "internal" in body) == (400, True, False)
+    assert ask({"mode": "internal-a"})[0] == 200, "a link of the owner's may set it"
+    assert "put it under inputs" not in ask({"town": "x"}, mode="x")[1]
+    required = {"user_input_form": [{"text-input": {"variable": "tier", "hide": True, "required": True}}]}
+    status, body = ask({}, required)
+    assert (status, "tier" in body, "an input that callers cannot see" in body) == (400, False, True)
 
 
 def test_another_endpoint_has_a_rate_of_its_own(clock: Time) -> None:
@@ -339,11 +452,11 @@ def test_a_prefetch_runs_nothing(headers: dict[str, str], accept: str, status: i
 
 
 @pytest.mark.parametrize("key", [None, KEY])
-def test_a_get_for_events_has_them_numbered_and_a_post_has_not(key: str | None) -> None:
-    get = call(Dify(stream=CHAT), method="GET", path="/x?query=hi&format=sse", key=key, settings=PUBLIC)
-    ids = [line for line in body_of(get).decode().splitlines() if line.startswith("id:")]
+@pytest.mark.parametrize("options", [{"method": "GET", "path": "/x?query=hi&format=sse"}, {"path": "/x?format=sse"}])
+def test_server_sent_events_are_numbered(key: str | None, options: dict[str, Any]) -> None:
+    response = call(Dify(stream=CHAT), key=key, settings=PUBLIC, **options)
+    ids = [line for line in body_of(response).decode().splitlines() if line.startswith("id:")]
     assert ids == [f"id: {number}" for number in range(1, len(CHAT) + 1)]
-    assert b"id: " not in body_of(call(Dify(stream=CHAT), path="/x?format=sse", key=key, settings=PUBLIC))
 
 
 @pytest.mark.parametrize("last", ["4", "", "x"])
@@ -353,6 +466,15 @@ def test_an_event_source_that_calls_again_is_told_to_stop(key: str | None, last:
     headers = {"Accept": "text/event-stream", "Last-Event-ID": last}
     response = call(dify, method="GET", path="/x?query=hi", headers=headers, key=key, settings=PUBLIC)
     assert (response.status_code, body_of(response), dify.calls) == (204, b"", [])
+
+
+@pytest.mark.parametrize("accept", ["text/event-stream", "*/*", "application/json"])
+def test_a_library_that_sends_a_post_again_is_told_that_it_cannot_go_on_and_nothing_runs_twice(accept: str) -> None:
+    dify = Dify(stream=CHAT)
+    response = call(dify, headers={"Accept": accept, "Last-Event-ID": "4"})
+    assert (response.status_code, response.headers["Content-Type"], dify.calls) == (200, "text/event-stream", [])
+    [event] = [json.loads(line[5:]) for line in body_of(response).decode().splitlines() if line.startswith("data:")]
+    assert (event["event"], event["code"], event["status"]) == ("error", "not_resumable", 409)
 
 
 # CORS
@@ -366,7 +488,7 @@ def test_a_page_of_a_listed_origin_may_read_answers_and_errors(style: str) -> No
         response = call(dify, path=f"/x?format={style}", json=body, headers=headers, key=None, settings=LISTING)
         assert response.status_code == status
         assert response.headers["Access-Control-Allow-Origin"] == SHOP
-        assert response.headers["Access-Control-Expose-Headers"] == "Retry-After"
+        assert response.headers["Access-Control-Expose-Headers"] == EXPOSED
         assert "Access-Control-Allow-Credentials" not in response.headers
 
 

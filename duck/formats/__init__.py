@@ -13,12 +13,16 @@ from duck.formats.text import Text
 class StreamFormat(Protocol):
     """Writes one stream; made anew for each, so that it may remember what it wrote.
 
-    `headers` go out with the response. `keep_alive` is what to write when nothing happens for a while, empty where the format
-    has no way to say nothing.
+    `headers` go out with the response. `keep_alive` is what to write when nothing has happened for a while, empty where the
+    format has no way to say nothing.
     """
 
     headers: ClassVar[Mapping[str, str]]
-    keep_alive: ClassVar[bytes]
+
+    @property
+    def keep_alive(self) -> bytes:
+        """What to write now."""
+        ...
 
     def head(self) -> bytes:
         """What comes before the first event."""

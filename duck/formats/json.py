@@ -23,4 +23,7 @@ def document(value: Any) -> bytes:
 
 def pretty(value: Any) -> str:
     """The value for people to read."""
-    return json.dumps(value, indent=2, ensure_ascii=False)
+    try:
+        return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+    except TypeError:  # as above
+        return json.dumps(value, indent=2, ensure_ascii=False)

@@ -13,15 +13,22 @@ from duck.formats import json
 class Sse:
     """Writes each event as one `data` line: JSON has no line's end of its own, so that one is enough.
 
-    `numbered` events have ids. An `EventSource` calls again after every end, and tells then which id it has seen last.
+    Each has an id. Who calls again after the end of a stream, as `EventSource` does by itself, tells which it has seen last: so
+    it is known that the app has run already.
     """
 
     headers: ClassVar[Mapping[str, str]] = {"Content-Type": "text/event-stream"}
-    # A comment: Dify's own `event: ping` without data breaks the readers in several SDKs.
-    keep_alive: ClassVar[bytes] = b": ping\n\n"
 
-    def __init__(self, *, numbered: bool = False) -> None:
-        self._number = 0 if numbered else None
+    def __init__(self) -> None:
+        self._number = 0
+
+    @property
+    def keep_alive(self) -> bytes:
+        """A comment: Dify's own `event: ping` without data breaks the readers in several SDKs.
+
+        Once there was an id, some of them take an empty line by itself for an event without data.
+        """
+        return b": ping\n" if self._number else b": ping\n\n"
 
     def head(self) -> bytes:
         """Nothing."""
@@ -29,8 +36,6 @@ class Sse:
 
     def event(self, event: Event) -> bytes:
         """The event and an empty line."""
-        if self._number is None:
-            return b"data: " + json.encode(event) + b"\n\n"
         self._number += 1
         return b"id: %d\ndata: %s\n\n" % (self._number, json.encode(event))
 

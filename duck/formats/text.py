@@ -15,6 +15,7 @@ class Text:
     keep_alive: ClassVar[bytes] = b""
 
     def __init__(self) -> None:
+        self._answer = events.Answer()
         self._written = False  # whether there is any text yet
         self._line_open = False  # whether the last of it was no line's end
 
@@ -26,6 +27,7 @@ class Text:
         """The text that the event adds, often none."""
         replacement = events.replacement_of(event)
         if replacement is not None:
+            self._answer.replace(replacement)
             return self._line(replacement, end="")  # what was sent cannot be taken back
         match event["event"]:
             case "workflow_finished" if events.kind_of(event) == "workflow":
@@ -35,11 +37,11 @@ class Text:
             case "error":
                 return self._error(event.get("message") or event.get("code"))
             case _:
-                return self._text(events.delta_of(event))
+                return self._text(self._answer.add(event))
 
     def tail(self) -> bytes:
-        """Nothing."""
-        return b""
+        """The end of the last line."""
+        return self._text("\n") if self._line_open else b""
 
     def _result(self, data: Mapping[str, Any]) -> bytes:
         if data.get("status") in {"failed", "stopped"}:

@@ -70,7 +70,7 @@ def test_a_page_of_a_listed_origin_calls_a_public_app_and_one_with_a_key_any(pag
     shop = visit(page, port, "shop")
     for app_id, key in ((PUBLIC, None), (PRIVATE, KEY)):
         status, text = shop.evaluate(FETCH, [f"{duck.host.url}/chat/{app_id}?format=text", key])
-        assert (status, text) == (200, ANSWER)
+        assert (status, text) == (200, f"{ANSWER}\n")
 
 
 def test_a_page_of_a_listed_origin_reads_errors_too(page: Page, duck: Duck, port: int) -> None:
@@ -115,7 +115,7 @@ def test_not_even_a_request_that_needs_no_preflight_runs_anything(page: Page, du
 def test_any_origin_reads_a_public_app_where_the_settings_say_so(page: Page, duck: Duck, port: int) -> None:
     duck.host.settings["allowed_origins"] = "*"
     evil = visit(page, port, "evil")
-    assert evil.evaluate(FETCH, [f"{duck.host.url}/chat/{PUBLIC}?format=text", None]) == [200, ANSWER]
+    assert evil.evaluate(FETCH, [f"{duck.host.url}/chat/{PUBLIC}?format=text", None]) == [200, f"{ANSWER}\n"]
     assert evil.evaluate(FETCH, [f"{duck.host.url}/chat/{PRIVATE}", None])[0] == 0
 
 

@@ -56,7 +56,8 @@ def without_nulls(value: Any) -> Any:
 
 def ndjson(response: httpx.Response) -> list[Any]:
     assert response.headers["Content-Type"] == "application/x-ndjson"
-    return [json.loads(line) for line in response.text.splitlines()]
+    lines = [json.loads(line) for line in response.content.splitlines()]
+    return [line for line in lines if line != {"event": "ping"}]  # a keep-alive, wherever the machine was busy for long
 
 
 def sse(response: httpx.Response) -> list[Any]:
@@ -96,7 +97,7 @@ def test_text_and_html_hold_the_answer_in_every_mode(duck: Duck, name: str, mode
     answer = blocking_sample(name)
     text = answer["data"]["outputs"]["summary"] if name == "workflow" else answer["answer"]
     if style == "text":
-        assert response.text == text
+        assert response.text == f"{text}\n"
     else:
         document = html5lib.HTMLParser(strict=True).parse(response.text)
         assert text in "".join(document.itertext())
@@ -117,7 +118,7 @@ def test_an_agent_answers_a_blocking_caller(duck: Duck, mode: str | None) -> Non
     response = duck.post("chat", app_of("agent-chat"), json=body, params={"format": "json"})
     assert response.status_code == 200
     answer = response.json()
-    assert (answer["mode"], answer["answer"]) == ("agent-chat", "I will draw it.Here is your fox.")
+    assert (answer["mode"], answer["answer"]) == ("agent-chat", "I will draw it.\n\nHere is your fox.")
 
 
 def test_a_completion_app_of_today_says_what_to_do(duck: Duck) -> None:
@@ -327,7 +328,7 @@ def test_what_is_no_event_does_not_end_a_run(duck: Duck, style: str) -> None:
 def test_a_character_that_ends_a_line_elsewhere_ends_none_here(duck: Duck, character: str) -> None:
     delta = {**CHAT[0], "answer": f"before{character}after"}
     response = duck.post("chat", App(mode="chat", script=[delta, CHAT[-1]]), params={"format": "ndjson"})
-    assert [json.loads(line) for line in response.content.splitlines()] == [delta, CHAT[-1]]
+    assert ndjson(response) == [delta, CHAT[-1]]
 
 
 def test_an_event_of_3_megabytes_in_the_middle_arrives_whole(duck: Duck) -> None:
@@ -350,12 +351,12 @@ BAD_REQUESTS = [
     pytest.param({"content": b"[]", "headers": JSON_TYPE}, 400, "JSON object", id="array"),
     pytest.param({"json": {"query": "  "}}, 400, "query: required", id="blank query"),
     pytest.param({"json": {"query": 3}}, 400, "query: must be a text", id="wrong type"),
-    pytest.param({"json": {"query": "hi", "inputs": []}}, 400, "inputs: must be an object", id="inputs"),
+    pytest.param({"json": {"query": "hi", "inputs": [1]}}, 400, "inputs: must be an object", id="inputs"),
     pytest.param({"json": {"query": "hi", "response_mode": "x"}}, 400, "blocking or streaming", id="mode"),
     pytest.param({"json": {"query": "hi", "conversation_id": "7"}}, 400, "conversation_id: must be", id="conversation"),
     pytest.param({"json": {"query": "hi", "files": [{}]}}, 400, "files:", id="files"),
     pytest.param({"content": deep(500).encode(), "headers": JSON_TYPE}, 400, "nested deeper", id="deep"),
-    pytest.param({"content": deep(100_000).encode(), "headers": JSON_TYPE}, 400, "not valid JSON", id="very deep"),
+    pytest.param({"content": deep(100_000).encode(), "headers": JSON_TYPE}, 400, "100,000 values", id="very deep"),
     pytest.param({"content": rb'{"query":"\ud800"}', "headers": JSON_TYPE}, 400, "surrogate", id="lone surrogate"),
     pytest.param({"content": b'{"query":"\xff"}', "headers": JSON_TYPE}, 400, "UTF-8", id="not UTF-8"),
     pytest.param(

@@ -101,9 +101,9 @@ def test_a_file_arrives_under_a_name_that_is_safe(duck: Duck, app_id: str, tmp_p
     ("parts", "needle"),
     [
         (["doc=@empty.pdf"], "inputs.doc: empty.pdf is empty"),
-        (["doc=@a.exe"], "inputs.doc: takes document files; a.exe is none of them"),
-        (["doc=@a.pdf", "doc=@a.pdf"], "inputs.doc: takes 1 file, 2 were given"),
-        (["pics=@a.png"] * 6, "inputs.pics: takes 5 files, 6 were given"),
+        (["doc=@a.exe"], "inputs.doc: takes files of these kinds: document; a.exe is none of them"),
+        (["doc=@a.pdf", "doc=@a.pdf"], "inputs.doc: takes one file, 2 were given"),
+        (["pics=@a.png"] * 6, "inputs.pics: takes at most 5 files, 6 were given"),
         (["city=@a.pdf"], "inputs.city: takes no file; files go to doc, pics"),
         (["report=@a.pdf"], "inputs.report: no such input; this app takes city, tone, days, loud, doc, pics"),
         (["days=soon", "tone=rude", "city=much too long"], "inputs.city: at most 10 characters"),

@@ -12,7 +12,7 @@ escaped, and the policy lets nothing run but `duck.js`.
 
 import base64
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,7 +23,7 @@ from duck.errors import DuckError
 from duck.events import Event
 from duck.formats.html import live, markdown
 from duck.formats.html.view import View
-from duck.formats.html.words import ENGLISH, WORDS
+from duck.formats.html.words import ENGLISH, WORDS, say
 from duck.forms import Variable
 
 _HERE = Path(__file__).parent
@@ -60,15 +60,14 @@ class Html:
 
     def __init__(self, view: View | None = None) -> None:
         self._view = view or View()
-        words = WORDS[self._view.language]
-        self._live = live.Live(words, origin=self._view.origin, has_messages=self._view.kind != "workflow")
+        self._live = live.Live(self._view.language, origin=self._view.origin, has_messages=self._view.kind != "workflow")
         self._conversation = self._view.conversation_id
         self._is_begun = False  # whether the page's script knows which run it is, so that it can stop it and ask on
 
     def head(self) -> bytes:
         """The page up to the answer's first word."""
         view = self._view
-        turn = _render("turn.html", view, query=view.query if view.is_chat else "")
+        turn = _render("turn.html", view, query=view.question)
         return _encoded(_top(view) + ("" if view.part else _LEAD) + _turns(view) + turn)
 
     def event(self, event: Event) -> bytes:
@@ -87,8 +86,8 @@ class Html:
         view, live_ = self._view, self._live
         end = live_.end() + "</div>\n</article>\n"
         if view.is_chat:
-            turns = view.turns_with(("", "") if live_.failed else (view.query, live_.answer))
-            end += _form(view, turns=turns, conversation=self._conversation, query=view.query if live_.failed else "")
+            turns = view.turns_with(("", "") if live_.failed else (view.question, live_.answer))
+            end += _form(view, turns=turns, conversation=self._conversation, query=view.question_again if live_.failed else "")
         elif not view.part:
             end += _form(view)
         return _encoded(end + _bottom(view))
@@ -96,7 +95,7 @@ class Html:
 
 def form_page(view: View) -> bytes:
     """An app's page, from which a person runs it."""
-    return _encoded(_top(view) + _turns(view) + _form(view, query=view.query) + _bottom(view))
+    return _encoded(_top(view) + _turns(view) + _form(view, query=view.question_again) + _bottom(view))
 
 
 def error_page(
@@ -108,16 +107,16 @@ def error_page(
     """
     if view is None:
         page = View(language=language, part=part)
-        return _encoded(_top(page, home=home) + live.failure(WORDS[language], error.code, error.message) + _bottom(page))
+        return _encoded(_top(page, home=home) + live.failure(language, error.code, error.message) + _bottom(page))
     if view.faults:
         return form_page(view)
-    turn = _render("turn.html", view, query=view.query if view.is_chat else "")
+    turn = _render("turn.html", view, query=view.question)
     words = WORDS[view.language]
     link = Markup('<p><a href="../{0}/{1}">{2}: {1}</a></p>')
     way_out = link.format(error.right_kind, view.name, words[error.right_kind]) if error.right_kind else ""
     code = "other_kind" if error.right_kind else error.code
-    turn += live.failure(words, code, error.message, way_out) + live.done(words["failed"]) + "</div>\n</article>\n"
-    return _encoded(_top(view) + _turns(view) + turn + _form(view, query=view.query) + _bottom(view))
+    turn += live.failure(view.language, code, error.message, way_out) + live.done(words["failed"]) + "</div>\n</article>\n"
+    return _encoded(_top(view) + _turns(view) + turn + _form(view, query=view.question_again) + _bottom(view))
 
 
 def landing_page(index: Mapping[str, Any], *, language: str, kinds: Sequence[str], sign_in: str = "") -> bytes:
@@ -147,10 +146,16 @@ def _render(template: str, view: View, **more: Any) -> str:
     return _TEMPLATES.get_template(template).render(
         view=view,
         words=WORDS[view.language],
-        markdown=lambda text: markdown.render(text, view.origin),
+        say=lambda text: say(text, view.language),
+        markdown=_markdown(view),
         accept=_accept,
         **more,
     )
+
+
+def _markdown(view: View) -> Callable[[str], Markup]:
+    budget = markdown.Budget()  # for all turns together: a page sends them, and could send anything
+    return lambda text: markdown.render_or_show(text, view.origin, budget)
 
 
 def _top(view: View, *, home: str = "../", title: str = "") -> str:
@@ -162,13 +167,14 @@ def _top(view: View, *, home: str = "../", title: str = "") -> str:
 def _turns(view: View) -> str:
     if view.part:
         return ""
-    is_heavy = markdown.is_heavy("\n".join(answer for _, answer in view.turns))  # a page sends them, and could send anything
-    return _render("turns.html", view, turns=view.turns, is_heavy=is_heavy)
+    return _render("turns.html", view, turns=view.turns)
 
 
 def _form(view: View, *, turns: str = "", conversation: str = "", query: str = "") -> str:
     turns = turns or view.turns_with(("", ""))
-    return _render("form.html", view, turns=turns, conversation=conversation or view.conversation_id, query=query)
+    return _render(
+        "form.html", view, turns=turns, conversation=conversation or view.conversation_id, query=query, filled=view.filled
+    )
 
 
 def _bottom(view: View) -> str:

@@ -13,6 +13,7 @@ from duck import events
 from duck.events import Event
 from duck.formats import json
 from duck.formats.html import markdown
+from duck.formats.html.words import WORDS, say
 
 MAX_EXCERPT = 300  # characters of a document that a source shows
 _DONE = {"succeeded": "✓", "partial-succeeded": "✓", "failed": "✗", "exception": "✗", "stopped": "✗", "retry": "↻"}
@@ -21,15 +22,17 @@ _DONE = {"succeeded": "✓", "partial-succeeded": "✓", "failed": "✗", "excep
 class Live:
     """Turns the events of one run into fragments.
 
-    `words` are the page's own, `origin` is where pictures may come from, `has_messages` tells that the answer is their text
-    and not a workflow's outputs. `answer` is the text so far, `failed` tells that the run has ended badly.
+    `language` is that of the page's own words, `origin` is where pictures may come from, `has_messages` tells that the answer is
+    their text and not a workflow's outputs. `answer` is the text so far, `failed` tells that the run has ended badly.
     """
 
-    def __init__(self, words: Mapping[str, str], *, origin: str | None, has_messages: bool) -> None:
-        self._words = words
+    def __init__(self, language: str, *, origin: str | None, has_messages: bool) -> None:
+        self._language = language
+        self._words = WORDS[language]
         self._origin = origin
         self._has_messages = has_messages
-        self._text: list[str] = []
+        self._text = events.Answer()
+        self._budget = markdown.Budget()
         self._is_open = self._is_done = self.failed = False
         self._running: dict[str, str] = {}  # titles of steps by their ids
         self._told: set[str] = set()  # ids of thoughts
@@ -39,28 +42,28 @@ class Live:
     @property
     def answer(self) -> str:
         """All text so far."""
-        return "".join(self._text)
+        return str(self._text)
 
     def fragments(self, event: Event) -> str:
         """What an event adds to the page, often nothing."""
         replacement = events.replacement_of(event)
         if replacement is not None:
-            self._text.clear()
-            return self._block("<x-reset></x-reset>") + self._more(replacement)
-        part = _PARTS.get(event["event"])
-        return self._more(events.delta_of(event)) + (self._block("".join(part(self, event))) if part else "")
+            self._text.replace(replacement)
+            return self._block("<x-reset></x-reset>") + self._more(replacement, is_first=True)
+        part, is_first = _PARTS.get(event["event"]), not self._text
+        more = self._text.add(event)
+        return self._more(more, is_first=is_first) + (self._block("".join(part(self, event))) if part else "")
 
     def end(self) -> str:
         """What the end of the stream adds."""
         return self._block("".join(self._done(self._words["ended"])))
 
-    def _more(self, text: str) -> str:
+    def _more(self, text: str, *, is_first: bool = False) -> str:
         if not text:
             return ""
         start = "" if self._is_open else '<x-t slot="text">'
-        if not self._text and not self._running:
+        if is_first and not self._running:
             start = f'{self._block(self._now())}<x-t slot="text">'
-        self._text.append(text)
         self._is_open = True
         return start + str(escape(text))
 
@@ -204,8 +207,8 @@ class Live:
 
     def _rendered(self) -> Iterator[str]:
         text = self.answer
-        if text and not markdown.is_heavy(text):  # else it stays as it came
-            yield Markup('<div slot="final" dir="auto">{}</div>').format(markdown.render(text, self._origin))
+        if text and (rendered := markdown.render(text, self._origin, self._budget)) is not None:  # else it stays as it came
+            yield Markup('<div slot="final" dir="auto">{}</div>').format(rendered)
 
     def _finished(self, usage: Mapping[str, Any]) -> Iterator[str]:
         seconds = _seconds(usage.get("latency") or usage.get("elapsed_time"))
@@ -244,7 +247,7 @@ class Live:
 
     def _output(self, value: object) -> str:
         if isinstance(value, str):
-            return markdown.render(value, self._origin)
+            return markdown.render_or_show(value, self._origin, self._budget)
         if isinstance(value, bool | int | float | None):
             return escape(json.pretty(value))
         links = [self._link(file) for file in (value if isinstance(value, list) else [value]) if isinstance(file, Mapping)]
@@ -259,11 +262,12 @@ class Live:
 
     def _error(self, event: Event) -> Iterator[str]:
         code = str(event.get("code") or "")
-        yield from self._failure(code, str(event.get("message") or code))
+        message = event.get("message")
+        yield from self._failure(code, message if isinstance(message, str) and message else code)
 
     def _failure(self, code: str, message: str) -> Iterator[str]:
         self.failed = True
-        yield failure(self._words, code, message)
+        yield failure(self._language, code, message)
         yield from self._done(self._words["failed"])
 
 
@@ -287,8 +291,9 @@ def done(text: str) -> str:
     return str(Markup('<span slot="done">{}</span>').format(text))  # a text: else it would escape its surroundings
 
 
-def failure(words: Mapping[str, str], code: str, message: str, way_out: str = "") -> str:
+def failure(language: str, code: str, message: str, way_out: str = "") -> str:
     """The part that tells of an error; `way_out` is markup, and leads on."""
+    words, message = WORDS[language], say(message, language)
     title = words.get(f"error.{code}", words["error"])
     alert = Markup('<div slot="alert" role="alert"><strong>{}</strong><p dir="auto">{}</p>{}</div>')
     return str(alert.format(title, message, Markup(way_out)))  # noqa: S704 - the callers' own; a text, as above

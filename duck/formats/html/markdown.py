@@ -6,49 +6,68 @@ are links, unless they are on the page's own origin: a picture that an answer ma
 
 import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import unquote
 
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
+from markdown_it.rules_block import StateBlock
+from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 from markupsafe import Markup
 
-# What is longer, or holds more lines, cells of tables, and characters that may be markup, stays as it is. To render it would take
-# seconds, in which nothing else of the process goes on.
-MAX_LENGTH = 400_000
-MAX_PIECES = 15_000
-_MARKS = "[*_`~<|!&\\"
-_STOPS = "$%+-:=>@]^{}#"  # where the parser looks, too: ten of them take as long as a mark
+from duck.offload import offload
+
+_BUDGET = "duck.budget"  # in the parser's environment
+MAX_STEPS = 200_000  # for one page: about a second, in a thread of its own; a long answer takes 10,000
+MAX_LENGTH = 400_000  # characters: what is longer is not even looked at
+SMALL = 2_000  # characters that take no longer than 20 ms
+_DELIMITERS = "*_~"  # each is a token of its own, for which no rule is called
 _SCHEMES = ("https://", "http://", "mailto:")
 
 
-def render(text: str, origin: str | None = None) -> Markup:
-    """The text as HTML; pictures whose address begins with `origin` are shown."""
-    if is_heavy(text):
-        return Markup('<pre tabindex="0">{}</pre>').format(text)
-    return Markup(_parser(origin).render(text.replace("\0", "\N{REPLACEMENT CHARACTER}")))  # noqa: S704 - it has been escaped
+class Budget:
+    """How much work the texts of one page may be: a step is a rule of the parser's being tried at some place of a text.
+
+    Texts of the same length can differ by a factor of thousands, and nothing that is said of them beforehand tells.
+    """
+
+    def __init__(self, steps: int = MAX_STEPS) -> None:
+        self.steps = steps
+
+    def spend(self, steps: int = 1) -> None:
+        """Takes some. Raises `TooMuch` where there are none left."""
+        self.steps -= steps
+        if self.steps < 0:
+            raise TooMuch
 
 
-def is_heavy(text: str) -> bool:
-    """Whether it would take too long to render."""
+class TooMuch(Exception):  # noqa: N818 - no fault of anybody's
+    """A text would take too long to render."""
+
+
+def render(text: str, origin: str | None = None, budget: Budget | None = None) -> Markup | None:
+    """The text as HTML; pictures whose address begins with `origin` are shown. None for one that would take too long."""
     if len(text) > MAX_LENGTH:
-        return True
-    marks, stops = (sum(map(text.count, characters)) for characters in (_MARKS, _STOPS))
-    return marks + stops // 10 + _lines_and_cells(text) > MAX_PIECES
+        return None
+    budget = budget or Budget()
+
+    def work() -> str:
+        budget.spend(sum(map(text.count, _DELIMITERS)))
+        rendered: str = _parser(origin).render(text.replace("\0", "\N{REPLACEMENT CHARACTER}"), {_BUDGET: budget})
+        return rendered
+
+    try:
+        return Markup(offload(len(text), work, small=SMALL))  # noqa: S704 - it has been escaped
+    except TooMuch:
+        return None
 
 
-def _lines_and_cells(text: str) -> int:
-    """How many lines there are, and cells at most: each row is as wide as the table's head, however little it holds."""
-    cells = below = 0
-    lines = text.splitlines()
-    for line in reversed(lines):
-        first, *columns = line.split("|")  # `first` may also say that it is part of a quotation or a list
-        if columns and "-" in line and not "".join(columns).strip("-: \t"):
-            cells += (len(columns) + bool(first.strip())) * below
-        below = below + 1 if line.strip() else 0
-    return len(lines) + cells
+def render_or_show(text: str, origin: str | None, budget: Budget) -> Markup:
+    """The text as HTML, or as it is where that would take too long."""
+    rendered = render(text, origin, budget)
+    return Markup('<pre tabindex="0">{}</pre>').format(text) if rendered is None else rendered
 
 
 def is_link(url: object) -> bool:
@@ -111,9 +130,22 @@ def _level(token: Token) -> int:
     return min(6, int(token.tag.removeprefix("h")) + 2)
 
 
+def _counted[T](rule: Callable[..., T]) -> Callable[..., T]:
+    """The parser's rule, each call of which is a step."""
+
+    def counted(state: StateBlock | StateInline, *args: Any) -> T:
+        state.env[_BUDGET].spend()
+        return rule(state, *args)
+
+    return counted
+
+
 @functools.lru_cache(maxsize=16)
 def _parser(origin: str | None) -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False, "breaks": True}, renderer_cls=_Renderer).enable(["table", "strikethrough"])
     parser.options["origin"] = origin  # the renderer is given the options
+    for ruler in (parser.block.ruler, parser.inline.ruler, parser.inline.ruler2):
+        for rule in ruler.__rules__:
+            rule.fn = _counted(rule.fn)  # type: ignore[assignment] # the union of all rulers' rules
     parser.validateLink = is_link  # type: ignore[method-assign] # relative ones would lead into Dify's console
     return parser

@@ -6,13 +6,16 @@ from typing import Any
 
 from duck import parsing
 from duck.events import Kind
+from duck.fields import Files, Texts
 from duck.formats import json
 from duck.formats.html.words import ENGLISH
 from duck.forms import Form, Variable
-from duck.inputs import Files, Texts
+from duck.texts import Fault
 
 MAX_TURNS = 256 * 1024  # bytes of earlier turns that travel with each new one; the oldest stay behind
 MAX_COUNT = 500  # of them
+MAX_QUESTION = 64 * 1024  # characters of a question that its page says again, in the conversation and in the form
+MAX_FILLED = 128 * 1024  # characters of inputs that a page fills in again
 
 # A question and its answer, in Markdown.
 type Turn = tuple[str, str]
@@ -25,7 +28,7 @@ class View:
     `name` is what the route calls the app, `title` and `description` what Dify does, where that is known; `action` is where its
     form posts to. `form` is None where it cannot be had. `query`, `inputs` and `conversation_id` are what the request says,
     `turns` the conversation so far as the page has kept it: for show, and for nothing else. `faults` are what is wrong with the
-    request, by the names of its fields. Pictures on `origin` are shown; others would tell their host who reads. With
+    request. Pictures on `origin` are shown; others would tell their host who reads. With
     `takes_files` files may be sent besides the inputs, and with `can_stop` runs can be ended. A page that stays where it is asks
     for the `part` that is new alone.
     """
@@ -43,7 +46,7 @@ class View:
     inputs: Mapping[str, Any] = field(default_factory=dict)
     conversation_id: str = ""
     turns: tuple[Turn, ...] = ()
-    faults: Mapping[str, str] = field(default_factory=dict)
+    faults: tuple[Fault, ...] = ()
     origin: str | None = None
     part: bool = False
 
@@ -63,33 +66,57 @@ class View:
         return self.form.files if self.form and self.takes_files else None
 
     @property
-    def unasked(self) -> Mapping[str, str]:
-        """What was given for inputs that the page does not ask for, since they are hidden: it is sent along as it came."""
-        hidden = {variable.name for variable in self.form.variables if variable.hidden} if self.form else set()
-        return {name: _text(value) for name, value in self.inputs.items() if name in hidden and _text(value)}
+    def filled(self) -> Mapping[str, str]:
+        """What is filled in again for inputs that were given, as far as there is room: the rest has to be typed anew."""
+        filled: dict[str, str] = {}
+        room = MAX_FILLED
+        for name, value in self.inputs.items():
+            text = _text(value)
+            if len(text) <= room:
+                room -= len(text)
+                filled[name] = text
+        return filled
+
+    @property
+    def hidden_names(self) -> Sequence[str]:
+        """The inputs that the page does not ask for: what was given for them is sent along as it came."""
+        return [variable.name for variable in self.form.variables if variable.hidden] if self.form else []
 
     @property
     def inputs_as_json(self) -> str:
         """All inputs that were given."""
         given = {name: value[0] if isinstance(value, Texts) and len(value) == 1 else value for name, value in self.inputs.items()}
-        return json.pretty({name: value for name, value in given.items() if not isinstance(value, Files)}) if given else ""
+        text = json.pretty({name: value for name, value in given.items() if not isinstance(value, Files)}) if given else ""
+        return text if len(text) <= MAX_FILLED else ""
 
-    def text_of(self, variable: Variable) -> str:
+    @property
+    def question(self) -> str:
+        """The question as the conversation shows it."""
+        if not self.is_chat or len(self.query) <= MAX_QUESTION:
+            return self.query if self.is_chat else ""
+        return self.query[:MAX_QUESTION] + " …"
+
+    @property
+    def question_again(self) -> str:
+        """The question as the form has it once more: whole, or not at all."""
+        return self.query if len(self.query) <= MAX_QUESTION else ""
+
+    def text_of(self, variable: Variable, filled: Mapping[str, str]) -> str:
         """What is filled in for an input."""
         if variable.name not in self.inputs:
             return "" if variable.default is None else _text(variable.default)
-        return _text(self.inputs[variable.name])
+        return filled.get(variable.name, "")
 
-    def fault_of(self, variable: Variable) -> str | None:
-        """What is wrong with an input."""
-        return self.faults.get(f"inputs.{variable.name}")
+    def faults_of(self, *names: str) -> Sequence[str]:
+        """What is wrong with the fields of these names."""
+        return [fault.text for fault in self.faults if fault.field in names]
 
     @property
-    def other_faults(self) -> Sequence[str]:
+    def other_faults(self) -> Sequence[Fault]:
         """What is wrong with none of the inputs that the page asks for."""
         shown = {f"inputs.{variable.name}" for variable in self.variables}
         shown |= ({"query"} if self.is_chat else set()) | ({"files"} if self.files else set())
-        return [f"{name}: {fault}" if name else fault for name, fault in self.faults.items() if name not in shown]
+        return [fault for fault in self.faults if fault.field not in shown]
 
     def turns_with(self, turn: Turn) -> str:
         """The conversation with one more turn, as the form keeps it: as much of it as there is room for, as JSON."""
@@ -113,16 +140,6 @@ def read_turns(text: str) -> tuple[Turn, ...]:
         return ()
     sound = all(isinstance(turn, list) and len(turn) == 2 and all(isinstance(text, str) for text in turn) for turn in turns)
     return tuple((query, answer) for query, answer in turns) if sound else ()
-
-
-def by_field(faults: Sequence[str]) -> dict[str, str]:
-    """What is wrong with each field, of "field: what is wrong"; what names no field is there under ""."""
-    found: dict[str, str] = {}
-    for fault in faults:
-        name, colon, what = fault.partition(": ")
-        name, what = (name, what) if colon and " " not in name else ("", fault)
-        found[name] = f"{found[name]}; {what}" if name in found else what
-    return found
 
 
 def _text(value: Any) -> str:

@@ -1,0 +1,57 @@
+"""Bytes that are text: by the charset that was declared, else UTF-8. Nothing is replaced or left out in silence. Pure."""
+
+import codecs
+import re
+from email.errors import HeaderParseError
+from email.header import decode_header
+
+from duck.texts import Text
+
+UTF_8 = "utf-8"
+NOT_UTF_8 = Text("must be UTF-8, or in the charset that the Content-Type names")
+
+# Those of the web (https://encoding.spec.whatwg.org) that Python has. It has more codecs: some are slow, some not of text.
+_NAMES = (
+    "utf-8 utf-8-sig ascii utf-16 utf-16-be utf-16-le gbk gb2312 gb18030 big5 big5hkscs euc_jp shift_jis cp932 iso2022_jp euc_kr "
+    "cp949 cp866 koi8-r koi8-u mac-roman mac-cyrillic cp874 tis-620 "
+    + " ".join(f"cp{page}" for page in range(1250, 1259))
+    + " "
+    + " ".join(f"iso8859-{part}" for part in range(1, 17) if part != 12)  # there is none of this number
+)
+_CODECS = {codecs.lookup(name).name for name in _NAMES.split()}
+_MAX_NAME = 40  # characters of a charset's name
+_HIGH = re.compile(rb"[\x80-\xff]+")
+
+
+def codec(charset: str | None) -> str:
+    """The codec for a charset that a request has declared; that of UTF-8 for none, and for what is none."""
+    try:
+        name = codecs.lookup(charset).name if charset and len(charset) <= _MAX_NAME else ""
+    except (LookupError, ValueError):  # a NUL in it is the latter
+        name = ""
+    return name if name in _CODECS else UTF_8
+
+
+def file_name(name: bytes) -> str:
+    """A file's name, as clients send it: in UTF-8, in a code page of theirs, or as an encoded word (RFC 2047)."""
+    text = _guessed(name)
+    if text.startswith("=?") and text.endswith("?="):
+        try:
+            return "".join(
+                part if isinstance(part, str) else part.decode(codec(charset or "latin-1"))
+                for part, charset in decode_header(text)
+            )
+        except (HeaderParseError, ValueError):
+            return text
+    return text
+
+
+def _guessed(name: bytes) -> str:
+    """Nothing tells which code page it is: in those of East Asia characters are pairs of bytes, in Europe's single ones."""
+    are_pairs = all(len(run) % 2 == 0 for run in _HIGH.findall(name))
+    for charset in (UTF_8, "gb18030" if are_pairs else "cp1252", "latin-1"):
+        try:
+            return name.decode(charset)
+        except UnicodeDecodeError:
+            continue
+    raise AssertionError("latin-1 has a character for every byte")

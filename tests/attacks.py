@@ -1,0 +1,126 @@
+"""Requests, of up to 10 MiB of body and 1 MiB of headers, that cost more to read than they cost to send."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+MAX_BODY = 10 * 1024 * 1024 - 1  # bytes that the daemon passes on; of one more it says nothing, and Duck cannot tell
+MAX_HEADERS = 1_000_000  # bytes, a little below what Go's server takes
+
+FORM = "application/x-www-form-urlencoded"
+MULTIPART = "multipart/form-data; boundary=x"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attack:
+    """One request. `headers` are added to those that every request has; `query` is what follows the path's question mark."""
+
+    body: bytes = b""
+    content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    query: str = ""
+    method: str = "POST"
+
+    def raw(self, path: str, **headers: str) -> bytes:
+        """The request as the daemon hands it to a plugin; `headers` are more of them, with `_` for a hyphen."""
+        query = f"?{self.query}" if self.query else ""
+        lines = [f"{self.method} {path}{query} HTTP/1.1", "Host: dify.example", "User-Agent: curl/8"]
+        more = {name.replace("_", "-"): value for name, value in headers.items()}
+        more |= {"Content-Type": self.content_type, **self.headers} if self.body else self.headers
+        lines += [f"{name}: {value}" for name, value in more.items()]
+        return "\r\n".join([*lines, f"Content-Length: {len(self.body)}", "", ""]).encode() + self.body
+
+
+def filled(unit: bytes, before: bytes = b"", after: bytes = b"", size: int = MAX_BODY) -> bytes:
+    """A body of this size: `unit` again and again, between what is before and after it."""
+    return before + unit * ((size - len(before) - len(after)) // len(unit)) + after
+
+
+def part(disposition: bytes, content: bytes = b"hi", more: bytes = b"") -> bytes:
+    """A multipart body of one part."""
+    return b"--x\r\nContent-Disposition: form-data" + disposition + b"\r\n" + more + b"\r\n" + content + b"\r\n--x--\r\n"
+
+
+def _objects() -> bytes:
+    names = b",".join(b'"%d":1' % number for number in range(850_000))
+    return b'{"query":"hi","inputs":{' + names + b"}}"
+
+
+def _nested_quotes(levels: int, lines: int) -> bytes:
+    turns = b'[["q","' + b">" * levels + b"a\\n" + b"a\\n" * lines + b'"]]'
+    return b"query=hi&duck.turns=" + turns.replace(b"%", b"%25").replace(b"+", b"%2B")
+
+
+def _page(body: bytes, content_type: str = FORM) -> Attack:
+    return Attack(body=body, content_type=content_type, headers={"Accept": "text/html"})
+
+
+# What was found, and its neighbours. Each is made when it is needed: together they are some 300 MB.
+ATTACKS: Mapping[str, Callable[[], Attack]] = {
+    "10 MB of a question": lambda: Attack(body=filled(b"a", b'{"query":"', b'"}')),
+    "5.3 MB of a question": lambda: Attack(body=b"query=" + b"a" * 5_300_000, content_type=FORM),
+    "control characters in JSON": lambda: Attack(body=filled(b"\\u0001", b'{"query":"', b'"}', 5_300_000)),
+    "a user of 5.3 MB": lambda: Attack(body=filled(b"a", b'{"query":"hi","user":"', b'"}', 5_300_000)),
+    "escapes of a form": lambda: Attack(body=filled(b"%ff", b"zz="), content_type=FORM),
+    "percent signs of a form": lambda: Attack(body=filled(b"%", b"zz="), content_type=FORM),
+    "escapes and letters of a form": lambda: Attack(body=filled(b"%61a", b"query="), content_type=FORM),
+    "plus signs of a form": lambda: Attack(body=filled(b"+", b"query="), content_type=FORM),
+    "ampersands of a form": lambda: Attack(body=filled(b"&"), content_type=FORM),
+    "brackets of a name": lambda: Attack(body=filled(b"[a]", b"query=hi&name", b"=1"), content_type=FORM),
+    "a form in a code page": lambda: Attack(body=filled(b"\x83\x41", b"query="), content_type=FORM + "; charset=shift_jis"),
+    "less-than signs as a page": lambda: _page(filled(b"<", b"query=&name=")),
+    "parameters of a part": lambda: Attack(body=part(filled(b'; a="b"')), content_type=MULTIPART),
+    "a part's content type": lambda: Attack(
+        body=part(b'; name="query"', more=b"Content-Type: text/" + b"x" * 5_000_000 + b"\r\n"), content_type=MULTIPART
+    ),
+    "parameters of a part's content type": lambda: Attack(
+        body=part(b'; name="query"', more=filled(b"; a=b", b"Content-Type: text/plain", b"\r\n", 9_900_000)),
+        content_type=MULTIPART,
+    ),
+    "a file name of 9 MB": lambda: Attack(
+        body=part(b'; name="doc"; filename="' + b"a" * 9_000_000 + b'"'), content_type=MULTIPART
+    ),
+    "headers of a part": lambda: Attack(
+        body=part(b'; name="query"', more=filled(b"A: b\r\n", size=9_900_000)), content_type=MULTIPART
+    ),
+    "parts": lambda: Attack(body=filled(b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n\r\n'), content_type=MULTIPART),
+    "boundaries that are none": lambda: Attack(
+        body=part(b'; name="query"', filled(b"\r\n--xy", size=9_900_000)), content_type=MULTIPART
+    ),
+    "line ends of a part": lambda: Attack(body=part(b'; name="query"', filled(b"\r", size=9_900_000)), content_type=MULTIPART),
+    "a boundary of a megabyte": lambda: Attack(
+        body=part(b'; name="query"'), content_type="multipart/form-data; boundary=" + "x" * MAX_HEADERS
+    ),
+    "objects in JSON": lambda: Attack(body=filled(b"{},", b'{"query":"hi","inputs":{"a":[', b"{}]}}")),
+    "lists in JSON": lambda: Attack(body=filled(b"[],", b'{"query":"hi","inputs":{"a":[', b"[]]}}")),
+    "numbers in JSON": lambda: Attack(body=filled(b"1e3,", b'{"query":"hi","inputs":{"a":[', b"0]}}")),
+    "strings in JSON": lambda: Attack(body=filled(b'"",', b'{"query":"hi","inputs":{"a":[', b'""]}}')),
+    "names in JSON": lambda: Attack(body=_objects()),
+    "depth of JSON": lambda: Attack(body=filled(b"[", b'{"query":"hi","inputs":{"a":')),
+    "a number of 10 MB in JSON": lambda: Attack(body=filled(b"9", b'{"query":"hi","inputs":{"a":', b"}}")),
+    "backslashes in JSON": lambda: Attack(body=filled(b"\\\\", b'{"query":"\\u0000', b'"}')),
+    "quotes in JSON": lambda: Attack(body=filled(b'\\"', b'{"query":"', b'"}')),
+    "objects in JSON in a form": lambda: Attack(body=filled(b"{},", b'query=hi&inputs={"a":[', b"{}]}"), content_type=FORM),
+    "JSON that is not UTF-8": lambda: Attack(body=filled(b"\xff", b'{"query":"', b'"}')),
+    "a picture as text": lambda: Attack(body=filled(b"A", b'{"query":"hi","inputs":{"a":"data:image/png;base64,', b'"}}')),
+    "nested quotations of a page": lambda: _page(_nested_quotes(19, 12_900)),
+    "more nested quotations of a page": lambda: _page(_nested_quotes(100, 60_000)),
+    "nested lists of a page": lambda: _page(b'query=hi&duck.turns=[["q","' + b"- " * 40 + b"a\\n" + b"- a\\n" * 30_000 + b'"]]'),
+    "brackets of a page": lambda: _page(b'query=hi&duck.turns=[["q","' + b"[" * 200_000 + b'"]]'),
+    "accepted types": lambda: Attack(headers={"Accept": "a/b," * (MAX_HEADERS // 4)}, body=b"{}"),
+    "accepted languages": lambda: Attack(headers={"Accept-Language": "a," * (MAX_HEADERS // 2)}, body=b"{}"),
+    "accepted languages of a page": lambda: Attack(
+        headers={"Accept": "text/html", "Accept-Language": "a," * (MAX_HEADERS // 2)}, method="GET"
+    ),
+    "a digest": lambda: Attack(headers={"Authorization": "Digest " + "a=b," * (MAX_HEADERS // 4)}, body=b"{}"),
+    "a password": lambda: Attack(headers={"Authorization": "Basic " + "YTpi" * (MAX_HEADERS // 4)}, body=b"{}"),
+    "an origin": lambda: Attack(headers={"Origin": "https://" + "ü" * (MAX_HEADERS // 2)}, body=b'{"query":"hi"}'),
+    "parameters of a content type": lambda: Attack(body=b"{}", content_type="application/json" + "; a=b" * (MAX_HEADERS // 5)),
+    "headers that a preflight asks for": lambda: Attack(
+        headers={"Origin": "https://a.example", "Access-Control-Request-Headers": "a," * (MAX_HEADERS // 2)}, method="OPTIONS"
+    ),
+    "a query string": lambda: Attack(query="query=" + "%ff" * (MAX_HEADERS // 3), method="GET"),
+    "names in a query string": lambda: Attack(query="a&" * (MAX_HEADERS // 2), method="GET"),
+    "a query string as a page": lambda: Attack(
+        query="query=" + "%3C" * (MAX_HEADERS // 3), method="GET", headers={"Accept": "text/html"}
+    ),
+}
