@@ -19,7 +19,8 @@ type Fate = Literal["ends", "refused", "fails", "breaks", "cut"]
 STREAMED = ("ndjson", "sse", "html", "text")
 LETTERS = 'abc äß 漢字 🦆 \n\t"\\<b>&amp;</b> \u2028'
 BLOCK = 1_000  # characters that large deltas are made of: a script that takes long to make its text would slow all others
-KEEP_ALIVES = {"ndjson": b'{"event":"ping"}\n', "sse": b": ping\n\n", "html": b"<!---->", "text": b""}
+KEEP_ALIVES = {"ndjson": b'{"event":"ping"}\n', "html": b"<!---->"}
+NO_EVENTS = re.compile(rb"^(: ping\n\n?|id: \d+\n)", re.MULTILINE)  # in a stream of server-sent events
 FAILURE = {"event": "error", "code": "completion_request_error", "status": 400, "message": "the model is gone"}
 # The error that Duck must end the stream with, where it is not Dify's own.
 CODES: dict[Fate, str] = {"fails": "completion_request_error", "breaks": "timeout", "cut": "stream_interrupted"}
@@ -113,7 +114,7 @@ def _stream_difference(spec: Spec, style: str, body: bytes) -> str | None:
         error = b"" if spec.fate == "ends" else b"error: "
     else:
         before, after = (b"data: ", b"\n\n") if style == "sse" else (b"", b"\n")
-        got = body.replace(KEEP_ALIVES[style], b"")
+        got = NO_EVENTS.sub(b"", body) if style == "sse" else body.replace(KEEP_ALIVES[style], b"")
         due = b"".join(before + _compact(event) + after for event in spec.sent())
         error = before + b'{"event":"error"' if spec.fate in {"breaks", "cut"} else b""
     if not got.startswith(due):

@@ -82,14 +82,14 @@ def refuse_other_sites(request: Request, settings: Settings, caller: Caller) -> 
     if caller.explicit:
         return
     if _is_embedded(request):
-        raise DuckError(403, "forbidden", Text("What a page embeds, like a picture, runs no app without a key of its own."))
+        raise DuckError(403, "forbidden", Text("Embedded content, such as an image, cannot run an app without a key of its own."))
     if settings.lists(origin) or (caller.guest and settings.any_origin and origin is not None):
         return
     if site is not None:
         allowed = site in {"same-origin", "none"}
     elif not caller.guest and request.method != "POST":
         message = Text(
-            "A GET with a password runs nothing, unless a browser tells where it comes from: send the key as X-API-Key or as "
+            "A GET with a password runs nothing, unless the browser says where it comes from. Send the key as X-API-Key or "
             "Authorization: Bearer, or use POST."
         )
         raise DuckError(403, "forbidden", message)
@@ -98,11 +98,11 @@ def refuse_other_sites(request: Request, settings: Settings, caller: Caller) -> 
         allowed = origin is None or (_hostname(origin) or "null") == host
     if not allowed:
         message = Text(
-            "Another site's page may not run this app, unless its origin is in the setting {setting}, or it sends a key as "
-            "Authorization: Bearer or X-API-Key.",
+            "Pages of other websites may not run this app, unless their origin is in the setting {setting}, or they send a key "
+            "as Authorization: Bearer or X-API-Key.",
             setting=setting("allowed_origins"),
         )
-        raise DuckError(403, "forbidden", message, for_guests=Text("Another site's page may not run this app."))
+        raise DuckError(403, "forbidden", message, for_guests=Text("Pages of other websites may not run this app."))
 
 
 def asks_from_here(request: Request, caller: Caller) -> bool:
@@ -144,11 +144,8 @@ def unauthorized(settings: Settings) -> DuckError:
     return DuckError(401, "unauthorized", _NO_RIGHT_KEY if settings.keys else _NO_KEY_AT_ALL)
 
 
-_NO_KEY_AT_ALL = Text(
-    "No API key is set, so nobody may call. The endpoint's owner can set one: {setting} in its settings.",
-    setting=setting("api_key"),
-)
-_NO_RIGHT_KEY = Text("Send a right API key: as Authorization: Bearer, as X-API-Key, or as the password of Basic authentication.")
+_NO_KEY_AT_ALL = Text("No API key is set, so nobody can call. The endpoint's owner can set one in Dify, in its settings.")
+_NO_RIGHT_KEY = Text("Send a valid API key: as Authorization: Bearer, as X-API-Key, or as the password of Basic authentication.")
 
 
 def _is_embedded(request: Request) -> bool:

@@ -146,8 +146,8 @@ def _is_utf_8(body: bytes) -> bool:
 
 
 _SINGLE_QUOTES = Text(
-    "begins with a single quote, which the Windows command line (cmd.exe) does not take away. There JSON stands in double quotes "
-    'and those within it have a backslash before them: -d "{\\"query\\": \\"hi\\"}"'
+    "begins with a single quote. The Windows command line (cmd.exe) passes these on: put the JSON in double quotes, with a "
+    'backslash before those within it, like -d "{\\"query\\": \\"hi\\"}"'
 )
 NOT_AS_DECLARED = Text("is not in the charset that the Content-Type names")
 
@@ -263,9 +263,9 @@ def _named(
     request: dict[str, Any] = {**found} if says is None else {**found, "query": says}
     uploads: dict[str, Files] = {}
     for name, received in (sent or {}).items():
-        match fields.path(name):
-            case ("inputs", str(base), *_) | (base, *_):
-                uploads[base] = Files((*uploads.get(base, ()), *received))
+        first, *keys = fields.path(name)
+        base = keys[0] if first == "inputs" and keys else first
+        uploads[base] = Files((*uploads.get(base, ()), *received))
     if both := sorted({*plain, *prefixed, *found} & uploads.keys()):
         raise invalid_fields([Fault(name, Text("given as a text and as a file")) for name in both])
     request |= {name: uploads.pop(name) for name in known & uploads.keys()}

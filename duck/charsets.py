@@ -1,6 +1,7 @@
 """Bytes that are text: by the charset that was declared, else UTF-8. Nothing is replaced or left out in silence. Pure."""
 
 import codecs
+import contextlib
 import re
 from email.errors import HeaderParseError
 from email.header import decode_header
@@ -49,9 +50,7 @@ def file_name(name: bytes) -> str:
 def _guessed(name: bytes) -> str:
     """Nothing tells which code page it is: in those of East Asia characters are pairs of bytes, in Europe's single ones."""
     are_pairs = all(len(run) % 2 == 0 for run in _HIGH.findall(name))
-    for charset in (UTF_8, "gb18030" if are_pairs else "cp1252", "latin-1"):
-        try:
+    for charset in (UTF_8, "gb18030" if are_pairs else "cp1252"):
+        with contextlib.suppress(UnicodeDecodeError):
             return name.decode(charset)
-        except UnicodeDecodeError:
-            continue
-    raise AssertionError("latin-1 has a character for every byte")
+    return name.decode("latin-1")  # which has a character for every byte

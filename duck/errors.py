@@ -38,9 +38,9 @@ MEGABYTE = 1024 * 1024
 UPLOAD_REFUSED = "ToolFile "  # how Dify begins to say that an app's user may not read what was uploaded for it
 
 
-def setting(name: str) -> str:
-    """A setting as messages call it: as the console does, and by its name for those who see it in another language."""
-    return f"{LABELS[name]} ({name})"
+def setting(name: str) -> Text:
+    """A setting as messages call it: as the console does, and by its name."""
+    return Text(f"{LABELS[name]} ({{name}})", name=name)
 
 
 class DuckError(Exception):
@@ -77,6 +77,20 @@ class DuckError(Exception):
         self.right_kind = right_kind
         self.faults = tuple(faults)
 
+    def again(self) -> "DuckError":
+        """The same, to be raised once more: an error that is raised holds all that was at work then."""
+        return DuckError(
+            self.status,
+            self.code,
+            self.message,
+            headers=self.headers,
+            event=self.event,
+            private=self.private,
+            for_guests=self.for_guests,
+            right_kind=self.right_kind,
+            faults=self.faults,
+        )
+
     def for_guest(self) -> "DuckError":
         """The same, as guests see it."""
         message = guest_message(self.code) if self.private else self.for_guests
@@ -93,7 +107,7 @@ class DuckError(Exception):
 
 def guest_message(code: str) -> str:
     """The sentence that guests read about a failure that Dify has named by this code."""
-    return _GUEST_MESSAGES.get(code, Text("This app has failed to answer. If it goes on so, tell whoever runs it."))
+    return _GUEST_MESSAGES.get(code, Text("This app could not answer. If this keeps happening, tell whoever runs it."))
 
 
 _GUEST_MESSAGES = {
@@ -203,7 +217,7 @@ def service_unreachable() -> DuckError:
 def no_service() -> DuckError:
     """Something that is not an app's own API."""
     message = Text(
-        "What answers at {setting} is not Dify's Service API. It must be like https://api.dify.ai/v1.",
+        "The response did not come from Dify's Service API. {setting} must be like https://api.dify.ai/v1.",
         setting=setting("service_api_url"),
     )
     return DuckError(502, "app_unavailable", message, private=True)
@@ -342,7 +356,7 @@ def from_service(status: int, answer: Mapping[str, Any], *, kind: str, conversat
     """Translates an HTTP error of Dify's Service API, whose document is {code, message, status}; empty if there was none."""
     code, message = str(answer.get("code") or ""), str(answer.get("message") or "")
     if status in {401, 403} and answer:
-        message_ = Text("Dify refuses the app's own key. Put a right one into {setting}.", setting=setting("app_keys"))
+        message_ = Text("Dify refuses the app's own key. Put a valid one into {setting}.", setting=setting("app_keys"))
         return DuckError(502, "app_unavailable", message_, private=True)
     if status == 404 and conversation_id:
         return no_conversation()

@@ -6,7 +6,7 @@ part of an object.
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from duck.errors import invalid_field
@@ -44,7 +44,7 @@ def path(name: str) -> Path:
     return (found[1], *_KEY.findall(found[2])) if found else (name,)
 
 
-def is_one_of_several(keys: Path) -> bool:
+def is_one_of_several(keys: Sequence[str]) -> bool:
     """Whether what follows a name says no more than that there are several: `[]` or `[0]`."""
     return len(keys) == 1 and (not keys[0] or keys[0].isdecimal())
 
@@ -66,13 +66,13 @@ def split(
     plain: dict[str, list[tuple[Path, str]]] = {}
     prefixed: dict[str, list[tuple[Path, str]]] = {}
     for name, value in pairs:
-        match path(name):
-            case ("inputs", str(base), *keys):
-                prefixed.setdefault(base, []).append((tuple(keys), value))
-            case (base, *keys) if base in known and (not keys or is_one_of_several(tuple(keys))):
-                fields.setdefault(base, []).append(value)
-            case (base, *keys):
-                plain.setdefault(base, []).append((tuple(keys), value))
+        base, *keys = path(name)
+        if base == "inputs" and keys:
+            prefixed.setdefault(keys[0], []).append((tuple(keys[1:]), value))
+        elif base in known and (not keys or is_one_of_several(keys)):
+            fields.setdefault(base, []).append(value)
+        else:
+            plain.setdefault(base, []).append((tuple(keys), value))
     for name, values in fields.items():
         if len(values) > 1:
             raise invalid_field(name, Text("given {count} times", count=len(values)))

@@ -108,7 +108,7 @@ def _known(form: Form, name: str) -> Variable:
 def no_such_input(form: Form, name: str) -> Text:
     """What to say of an input that the app does not have."""
     if name == "format":
-        return Text("no such input; what is to come back goes into the URL, as ?format=")
+        return Text("no such input; the response format goes into the URL, as ?format=")
     names = ", ".join(variable.name for variable in form.variables if not variable.hidden)
     return Text("no such input; this app takes {names}", names=names) if names else Text("no such input; this app takes none")
 
@@ -334,5 +334,5 @@ def _refusal(variable: Variable, name: str) -> InputError:
     takes += [f".{ending}" for ending in variable.file_extensions if "custom" in variable.file_types]
     name = name or Text("the link")
     if not takes:
-        return InputError(Text("takes no files at all, so not {name}", name=name))
+        return InputError(Text("takes no files; {name} was given", name=name))
     return InputError(Text("takes files of these kinds: {kinds}; {name} is none of them", kinds=", ".join(takes), name=name))

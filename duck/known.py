@@ -58,7 +58,7 @@ class Known:
         """What `fetch` gave within the last minute, or gives now. Raises what it raises, and what `before` raises before that."""
         known, _ = self._ask(key, fetch, lambda known: known.is_fresh and not isinstance(known.told, DuckError), before)
         if isinstance(known.told, DuckError):
-            raise known.told.with_traceback(None)
+            raise known.told.again()
         return known.told
 
     def form(

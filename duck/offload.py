@@ -32,9 +32,12 @@ def offload[T](size: int, work: Callable[[], T], *, small: int) -> T:
             return error
 
     result = _pool().apply(kept)
-    if isinstance(result, BaseException):
-        raise result
-    return result
+    try:
+        if isinstance(result, BaseException):
+            raise result
+        return result
+    finally:
+        del result  # else an error would hold this frame, and so all that it was about, until garbage is collected
 
 
 def _pool() -> ThreadPool:

@@ -74,7 +74,7 @@ class Places:
 
 
 _FULL = Text("Duck is running as many apps as it can. Try again in a moment.")
-_MADE_WAY = Text("This run was silent for long and made way for another, since there were too many of them.")
+_MADE_WAY = Text("This run had been silent for long, and was ended to make room for another.")
 
 
 def _overloaded(message: str) -> DuckError:

@@ -118,7 +118,7 @@ def hold(
         files, more = checks.check_files(form, asked.files)
         faults += more
     elif asked.files is not None:
-        faults.append(Fault("files", Text("Dify takes none from plugins; {advice}", advice=_where_files_go(form))))
+        faults.append(Fault("files", _where_files_go(form)))
     return replace(asked.run, inputs=inputs, files=tuple(files)), [*asked.faults, *faults]
 
 
@@ -155,7 +155,7 @@ def _presets(presets: Mapping[str, Any], form: Form | None) -> dict[str, Any]:
 
 
 def _as_set(fault: Fault) -> Fault:
-    return Fault(fault.field, Text("{fault} (as the owner has set it)", fault=fault.text))
+    return Fault(fault.field, Text("{fault} (this is the owner's preset)", fault=fault.text))
 
 
 def _for_guest(fault: Fault, form: Form, variable: Variable, asked: Asked) -> Fault:
@@ -172,10 +172,10 @@ def _names_input(name: str, form: Form, guest: bool) -> bool:
 
 def _where_files_go(form: Form | None) -> Text:
     if form is None:
-        return Text("give the app a file variable and send the file under inputs")
+        return Text("Dify takes none from plugins; give the app a file variable and send the file under inputs")
     if names := ", ".join(form.file_names):
-        return Text("this app takes them as inputs {names}", names=names)
-    return Text("and this app has no variable for one")
+        return Text("Dify takes none from plugins; this app takes them as inputs {names}", names=names)
+    return Text("Dify takes none from plugins, and this app has no variable for one")
 
 
 def _chat_fields(fields: Mapping[str, Any], faults: list[Fault]) -> dict[str, Any]:

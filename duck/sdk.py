@@ -3,6 +3,7 @@
 No unit test imports this module, since the SDK patches the process that imports it: the real process shows that it works.
 """
 
+import binascii
 import contextlib
 import ctypes
 import functools
@@ -14,11 +15,15 @@ from typing import Any
 
 import httpx
 from dify_plugin.config.logger_format import DifyPluginLoggerFormatter
-from dify_plugin.core import runtime
+from dify_plugin.core import plugin_executor, runtime
+from dify_plugin.core.plugin_executor import PluginExecutor
+from dify_plugin.core.runtime import Session
 from dify_plugin.core.server.__base.response_writer import ResponseWriter
 from dify_plugin.core.server.__base.writer_entities import Event, StreamOutputMessage
+from dify_plugin.core.server.router import Router
 from dify_plugin.core.server.stdio import request_reader as stdio
 from dify_plugin.core.server.tcp import request_reader as tcp
+from dify_plugin.core.utils.http_parser import deserialize_request
 from pydantic import BaseModel, TypeAdapter
 from werkzeug.routing import PathConverter
 
@@ -32,6 +37,10 @@ def mend() -> None:
     """Mends the SDK of this process."""
     ResponseWriter.put = _put
     ResponseWriter.session_message_text = _session_message_text
+    PluginExecutor.invoke_endpoint.__annotations__["data"] = _Request
+    plugin_executor.binascii = SimpleNamespace(hexlify=binascii.hexlify, unhexlify=_Bytes)
+    plugin_executor.deserialize_request = lambda raw: deserialize_request(raw.take())
+    Router.dispatch = _dispatch
     tcp.TCPReaderWriter._write_data = _send_whole  # noqa: SLF001 - it has no other place for this
     runtime.httpx = SimpleNamespace(Client=_Client)
     # The SDK builds a validator for each line. This counts where `transport`, which does better, has no part.
@@ -65,6 +74,48 @@ class LogFormatter(DifyPluginLoggerFormatter):
             record = logging.makeLogRecord({**vars(record), "msg": message[: limits.LOG_MESSAGE] + " …", "args": ()})
         line: str = super().format(record)
         return line
+
+
+class _Request:
+    """A request to an endpoint as the daemon sends it, in the place of the SDK's model: what has been read of it is let go.
+
+    While a request is answered, the SDK would keep its body four times: in the daemon's message, in its own of that, as bytes of
+    the whole request, and as the body. Ten large ones at once would be most of a gigabyte.
+    """
+
+    def __init__(self, *, settings: dict[str, Any], raw_http_request: str, **_: Any) -> None:
+        self.settings = settings
+        self._raw = raw_http_request
+
+    @property
+    def raw_http_request(self) -> str:
+        """The request in hexadecimal digits, once."""
+        raw, self._raw = self._raw, ""
+        return raw
+
+
+class _Bytes:
+    """The bytes that hexadecimal digits stand for, once."""
+
+    def __init__(self, digits: str) -> None:
+        self._bytes = binascii.unhexlify(digits)
+
+    def take(self) -> bytes:
+        """Gives them away."""
+        taken, self._bytes = self._bytes, b""
+        return taken
+
+
+def _dispatch(self: Router, session: Session, data: dict[str, Any]) -> object:
+    """What the SDK does, with the message of a request to an endpoint emptied: all who have handed it on still hold it."""
+    taken = data
+    if "raw_http_request" in data:
+        taken = data.copy()
+        data.clear()
+    return _dispatch_by_sdk(self, session, taken)
+
+
+_dispatch_by_sdk = Router.dispatch
 
 
 def _put(

@@ -120,7 +120,7 @@ def _keys(text: str) -> tuple[str, ...]:
     """The keys; a header's value is none, since each of its words would be one."""
     keys = tuple(_split(text))
     if any(key.lower() in _SCHEMES for key in keys):
-        raise _invalid("api_key", Text("the key alone, without Bearer or Basic before it"))
+        raise _invalid("api_key", Text("enter the key alone, without Bearer or Basic before it"))
     if any(key.lower() == NO_KEY for key in keys):
         raise _invalid("api_key", Text('"{word}" is what callers send who have no key', word=NO_KEY))
     if any(len(key) < MIN_KEY for key in keys):

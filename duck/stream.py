@@ -53,8 +53,11 @@ def collect(inbox: Inbox, clock: Clock) -> list[Event]:
     with _opened(inbox, clock):
         while not isinstance(item := _get(inbox, clock), End):
             seen.append(item)
-    if item.error:
-        raise item.error
+    try:
+        if item.error:
+            raise item.error
+    finally:
+        del item  # else the error would hold this frame, and so its run, until garbage is collected
     return seen
 
 
@@ -77,8 +80,12 @@ class Pump:
         with ExitStack() as at_the_end:
             at_the_end.enter_context(_opened(self.inbox, self.clock))
             items = self._first()
-            if items and isinstance(items[0], End) and items[0].error:
-                raise items[0].error
+            try:
+                if items and isinstance(items[0], End) and items[0].error:
+                    raise items[0].error
+            except DuckError:
+                items.clear()  # for the same reason
+                raise
             first, ended = self._write(items)
             first = self.style.head() + (first if items else self.style.keep_alive)
             if ended:

@@ -180,8 +180,11 @@ class PipeReader(StdioRequestReader):
                 continue
             head, newline, tail = data.rpartition(b"\n")
             if newline:
-                yield from self._messages(b"".join((*parts, head)))
+                parts.append(head)
+                lines = b"".join(parts)
                 parts.clear()
+                yield from self._messages(lines)
+                del lines
             parts.append(tail)
             gevent.sleep(0)  # while there is something to read, nobody else would get a turn
 

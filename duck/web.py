@@ -23,7 +23,7 @@ from duck.errors import DuckError
 from duck.events import Event, Kind
 from duck.formats import MIMETYPES, STREAMS, StreamFormat, html, json
 from duck.formats.html import Html
-from duck.formats.html.view import View, read_turns
+from duck.formats.html.view import View, read_turns, repeated
 from duck.formats.sse import Sse
 from duck.gateway import Gateway
 from duck.journal import Entry
@@ -110,6 +110,8 @@ def answering[**P](handle: Callable[Concatenate[Exchange, P], Response]) -> Call
 
     @functools.wraps(handle)
     def answer(request: Request, /, *args: P.args, **kwargs: P.kwargs) -> Response:
+        # Each holds the other: so a large body would stay in memory until garbage is collected, which is rare.
+        request.environ.pop("werkzeug.request", None)
         entry = Entry(method=request.method, route=_route(request))
         exchange = Exchange(request, entry)
         try:
@@ -167,7 +169,7 @@ def serve(
     if negotiation.only_looks(request, exchange.caller, asked, runs_at_once=bool(default_format)):
         return _form_page(exchange, name, runs.parse(request, kind, entry.app_id), _way(exchange, owner, dify))
     if "prefetch" in request.headers.get("Sec-Purpose", ""):
-        raise DuckError(403, "forbidden", Text("A run is not started in advance."))
+        raise DuckError(403, "forbidden", Text("A prefetch does not run an app."))
     access.refuse_other_sites(request, owner, exchange.caller)
     wanted = runs.parse(request, kind, entry.app_id)
     dify = _way(exchange, owner, dify, wanted.run.user)
@@ -405,8 +407,7 @@ def _view(request: Request, name: str, wanted: Asked, dify: Gateway) -> View:
         takes_files=dify.takes_files and wanted.run.kind != "workflow",
         can_stop=dify.can_stop,
         action=f"../workflow/{quote(name, safe='')}" if _route(request) == "/duck/<app_id>" else "?",
-        query=wanted.run.query,
-        inputs=wanted.run.inputs,
+        **repeated(wanted.run.query, wanted.run.inputs),
         conversation_id=wanted.run.conversation_id if request.method == "POST" else "",  # a link could bring another's
         turns=read_turns(wanted.turns),
         origin=address and address.partition("/e/")[0],
@@ -428,7 +429,8 @@ def _error_page(exchange: Exchange, error: DuckError) -> bytes:
     has_list = exchange.owner is not None and (exchange.owner.public or not exchange.caller.guest)
     home = ("../" * depth or "./") if error.code == "not_found" else "../" * depth if has_list else ""
     language, part = negotiation.language(exchange.request), _wants_part(exchange.request)
-    return html.error_page(error, exchange.view, language=language, home=home, part=part)
+    can_sign_in = error.status == 401 and exchange.owner is not None and bool(exchange.owner.keys)
+    return html.error_page(error, exchange.view, language=language, home=home, part=part, can_sign_in=can_sign_in)
 
 
 def _document(value: Any, status: int = 200) -> Response:

@@ -68,7 +68,7 @@ ATTACKS: Mapping[str, Callable[[], Attack]] = {
     "brackets of a name": lambda: Attack(body=filled(b"[a]", b"query=hi&name", b"=1"), content_type=FORM),
     "a form in a code page": lambda: Attack(body=filled(b"\x83\x41", b"query="), content_type=FORM + "; charset=shift_jis"),
     "less-than signs as a page": lambda: _page(filled(b"<", b"query=&name=")),
-    "parameters of a part": lambda: Attack(body=part(filled(b'; a="b"')), content_type=MULTIPART),
+    "parameters of a part": lambda: Attack(body=part(filled(b'; a="b"', size=9_900_000)), content_type=MULTIPART),
     "a part's content type": lambda: Attack(
         body=part(b'; name="query"', more=b"Content-Type: text/" + b"x" * 5_000_000 + b"\r\n"), content_type=MULTIPART
     ),

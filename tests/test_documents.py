@@ -2,6 +2,7 @@
 
 import re
 
+import cmarkgfm
 import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -29,6 +30,13 @@ def test_a_translation_has_all_that_readme_has(document: str) -> None:
     for kind in ("heading_open", "fence", "table_open", "tr_open", "ordered_list_open", "list_item_open"):
         of_this, of_readme = ([token.tag for token in parsed(name) if token.type == kind] for name in (document, "README.md"))
         assert of_this == of_readme, kind
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_table_is_one_on_github(document: str) -> None:
+    text = (ROOT / document).read_text("utf-8")
+    written = re.findall(r"^[ |]*:?-+:?( *\| *:?-+:?)+[ |]*$", text, re.MULTILINE)
+    assert cmarkgfm.github_flavored_markdown_to_html(text).count("<table>") == len(written)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

@@ -15,7 +15,7 @@ from duck.errors import DuckError
 from duck.events import Event
 from duck.fields import Texts
 from duck.formats.html import Html, error_page, form_page, headers, landing_page, markdown
-from duck.formats.html.view import MAX_COUNT, MAX_TURNS, View, read_turns
+from duck.formats.html.view import MAX_COUNT, MAX_QUESTION, MAX_TURNS, View, read_turns, repeated
 from duck.formats.html.words import WORDS
 from duck.texts import Fault
 from tests.support import STREAMS as SAMPLES
@@ -184,6 +184,22 @@ def test_what_a_person_has_written_is_kept_as_it_was(text: str) -> None:
     assert [field.get("value") for field in page.findall(".//input[@name='conversation_id']")] == [kept]
     assert read_turns(page.findall(".//input[@name='duck.turns']")[0].get("value") or "") == ((turn, turn),)
     assert len(page.findall(".//script")) == 1
+
+
+def test_a_page_repeats_a_bounded_part_of_a_request() -> None:
+    query, inputs = (
+        "<" * 9_900_000,
+        {"title": Texts(("<" * 100_000,)), "more": Texts(("<" * 100_000,)), "x": {"a": "<" * 200_000}},
+    )
+    view = View(kind="chat", form=FORM, **repeated(query, inputs))
+    assert view.inputs == {"title": inputs["title"]}
+    assert (len(view.query), view.question_again) == (MAX_QUESTION + 1, "")
+    assert len(written([ERROR], view)) < 2_000_000
+    page = parsed(written([ERROR], view))
+    assert [text_of([heading]).endswith("< …") for heading in page.findall(".//article/h2")] == [True]
+    short = View(kind="chat", **repeated("x" * MAX_QUESTION, {}))
+    assert short.question == short.question_again == "x" * MAX_QUESTION
+    assert View(kind="workflow", query="x").question == ""
 
 
 def test_a_page_may_run_its_own_script_and_load_from_its_own_origin_alone() -> None:

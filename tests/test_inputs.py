@@ -110,7 +110,7 @@ CUSTOM = row("file", allowed_file_types=["custom"], allowed_file_extensions=[".H
         (CUSTOM, "https://example.org/a.heic", {"x": {**LINK, "type": "custom", "url": "https://example.org/a.heic"}}),
         (CUSTOM, "https://example.org/a.exe", "takes files of these kinds: .heic, .zip; a.exe is none of them"),
         (CUSTOM, "https://example.org/", "takes files of these kinds: .heic, .zip; the link is none of them"),
-        (row("file", allowed_file_types=["custom"]), LINK["url"], "takes no files at all, so not a.pdf"),
+        (row("file", allowed_file_types=["custom"]), LINK["url"], "takes no files; a.pdf was given"),
         (PICS, [PICTURE, PICTURE["url"]], {"x": [PICTURE, PICTURE]}),
         (PICS, [], {"x": []}),
         (PICS, "", {}),

@@ -43,6 +43,14 @@ def test_a_hundred_thousand_values_are_read_and_no_more(unit: str) -> None:
         parsing.json(f"[{text},{text}]")
 
 
+def test_names_count_too() -> None:
+    text = json.dumps({str(number): [""] for number in range(parsing.MAX_VALUES)})
+    with pytest.raises(ParseError, match="more than 100,000 values"):
+        parsing.json(text)
+    with pytest.raises(ParseError, match="more than 100,000 values"):
+        parsing.json(f"[{','.join(['""'] * 3 * parsing.MAX_VALUES)}]")
+
+
 def test_commas_and_brackets_in_a_text_are_no_values() -> None:
     value = ['a, b [c] {d} \\ " ' * 50_000]
     assert parsing.json(json.dumps(value)) == value

@@ -546,7 +546,7 @@ def test_files_beside_the_inputs_are_refused_with_where_they_go() -> None:
     assert refusal(body, form=READ).message == "files: Dify takes none from plugins; this app takes them as inputs doc, pics"
     none = forms.read({"user_input_form": []})
     assert refusal(post({"files": [1]}), form=none).message == (
-        "files: Dify takes none from plugins; and this app has no variable for one"
+        "files: Dify takes none from plugins, and this app has no variable for one"
     )
 
 
@@ -597,7 +597,9 @@ def test_what_the_caller_gives_wins_over_a_preset() -> None:
 
 def test_a_fault_in_a_preset_is_the_owners() -> None:
     asked = runs.parse(post({"inputs": {"city": "Oslo"}}), "workflow", APP)
-    assert said(runs.hold(asked, READ, {"tone": "rude"})[1]) == ["inputs.tone: one of formal, casual (as the owner has set it)"]
+    assert said(runs.hold(asked, READ, {"tone": "rude"})[1]) == [
+        "inputs.tone: one of formal, casual (this is the owner's preset)"
+    ]
 
 
 def test_files_are_uploaded_side_by_side_and_replaced() -> None:

@@ -521,6 +521,18 @@ def test_parameters_needs_a_key() -> None:
     assert error_of(parameters(Dify(), key=None)) == (401, "unauthorized")
 
 
+@pytest.mark.parametrize("mode", ["blocking", "streaming"])
+@pytest.mark.parametrize(
+    "fields", [{"query": "a" * 5_300_000}, {"query": "hi", "user": "a" * 5_300_000}, {"query": "\x01" * 880_000}]
+)
+def test_a_run_that_would_be_too_long_a_line_is_refused_with_its_size(fields: dict[str, str], mode: str) -> None:
+    dify = Dify(stream=CHAT, blocking=blocking_sample("chat"))
+    response = call(dify, json={**fields, "response_mode": mode})
+    assert (*error_of(response), dify.calls) == (413, "file_too_large", [])
+    assert re.search(r"have 5\.\d MB, and Dify takes at most 5 MB", json_of(response)["message"])
+    assert call(dify, json={"query": "鸭" * 1_700_000}).status_code == 200
+
+
 def test_a_gateway_for_forms_alone_runs_nothing(caplog: pytest.LogCaptureFixture) -> None:
     response = web.serve(make_request(json={}), APP, SETTINGS, gateway.SessionGateway(Dify()), kind="workflow")
     assert error_of(response)[0] == 500
@@ -631,7 +643,7 @@ def test_a_form_that_is_sent_as_json_is_told_so() -> None:
 
 def test_a_format_in_a_form_is_told_where_it_goes() -> None:
     response = call(Dify(form={"user_input_form": []}), data={"query": "hi", "format": "text"})
-    assert json_of(response)["message"] == "inputs.format: no such input; what is to come back goes into the URL, as ?format="
+    assert json_of(response)["message"] == "inputs.format: no such input; the response format goes into the URL, as ?format="
 
 
 def test_the_default_app_where_there_is_none() -> None:

@@ -38,7 +38,7 @@ LISTING = {**PUBLIC, "allowed_origins": SHOP}
 GUEST: dict[str, Any] = {"key": None, "settings": PUBLIC}
 STYLES = [*MIMETYPES]
 CHAT = sample("chat")
-FAILURE = "This app has failed to answer. If it goes on so, tell whoever runs it."
+FAILURE = "This app could not answer. If this keeps happening, tell whoever runs it."
 
 
 def error_of(response: Response) -> tuple[int, str, str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import httpx_sse
 import pytest
 
 from bench.host import Host, copy_duck
@@ -73,9 +74,9 @@ def test_a_blocking_run_under_sse_is_kept_alive_and_ends_like_a_stream_with_one_
 
     app = App(mode="chat", script=CHAT, blocking=ask)
     body = {"query": "hi", "response_mode": "blocking"}
-    parts = hasty.post("chat", app, json=body, params={"format": "sse"}).text.split("\n\n")
-    assert parts[:2] == [": ping", ": ping"]
-    message, end = (json.loads(part.removeprefix("data: ")) for part in parts if part.startswith("data: "))
+    response = hasty.post("chat", app, json=body, params={"format": "sse"})
+    assert response.text.startswith(": ping\n\n: ping\n\n")
+    message, end = (event.json() for event in httpx_sse.EventSource(response).iter_sse())
     assert (message["answer"], end["event"]) == (answer["answer"], "message_end")
     one_delta = {**CHAT[0], "answer": answer["answer"]}
     assert message == one_delta

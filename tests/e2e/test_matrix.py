@@ -207,7 +207,7 @@ CELLS: dict[str, tuple[int, Any]] = {
     "401": error(
         401,
         "unauthorized",
-        "Send a right API key: as Authorization: Bearer, as X-API-Key, or as the password of Basic authentication.",
+        "Send a valid API key: as Authorization: Bearer, as X-API-Key, or as the password of Basic authentication.",
     ),
     "404": error(404, "app_not_found", "No such app here. Check its id or alias, and that it has been published in Dify."),
     "405": error(405, "method_not_allowed", "This route takes GET, HEAD, OPTIONS."),

@@ -216,6 +216,31 @@ def test_stop_stops_reading_and_gives_the_question_back(visit: Visit, duck: Duck
     assert duck.host.calls[-1].conversation_id == CHAT[0]["conversation_id"], "what was stopped has begun one"
 
 
+@pytest.mark.parametrize("end", ["its end", "an error", "Stop"])
+def test_what_is_typed_while_an_answer_comes_is_kept(visit: Visit, duck: Duck, end: str) -> None:
+    gate = Gate(
+        [
+            said("One"),
+            {**FLOW[-1], "event": "error", "code": "x", "message": "No.", "status": 400} if end == "an error" else CHAT[-1],
+        ]
+    )
+    duck.host.apps[GATED] = App(mode="chat", script=gate.app().script)
+    page = visit("/chat/gated").page
+    ask(page, "Why?")
+    gate.open()
+    expect(last(page, "x-t")).to_have_text("One")
+    box = page.get_by_role("textbox", name="Message")
+    box.press_sequentially("And then")
+    if end == "Stop":
+        page.get_by_role("button", name="Stop").click()
+    gate.open()
+    expect(page.get_by_role("button", name="Send")).to_be_visible()
+    expect(box).to_have_value("And then")
+    expect(page.get_by_role("heading", name="Why?")).to_be_visible()
+    box.press_sequentially("?")
+    expect(box).to_have_value("And then?")
+
+
 def test_stop_stops_the_run_where_the_app_has_a_key_of_its_own(visit: Visit, duck: Duck) -> None:
     closed = threading.Event()
 
@@ -309,7 +334,7 @@ def test_a_failed_turn_can_be_sent_again(visit: Visit, duck: Duck, scripts: bool
     for number in (1, 2):
         expect(page.get_by_role("textbox", name="Message")).to_have_value("" if number == 1 else "Why?")
         ask(page, "Why?")
-        expect(page.get_by_role("alert").last).to_contain_text("This app has failed to answer.")
+        expect(page.get_by_role("alert").last).to_contain_text("This app could not answer.")
         expect(page.get_by_text(f"question number {number}")).to_be_visible()
     assert len(duck.host.calls) >= 2
 
@@ -318,7 +343,7 @@ def test_a_failed_turn_can_be_sent_again(visit: Visit, duck: Duck, scripts: bool
 def test_a_run_that_fails_at_once_is_told_of_in_its_place(visit: Visit, scripts: bool) -> None:
     page = visit("/chat/fails-early", scripts=scripts).page
     ask(page, "Why?")
-    expect(page.get_by_role("article").get_by_role("alert")).to_contain_text("This app has failed to answer.")
+    expect(page.get_by_role("article").get_by_role("alert")).to_contain_text("This app could not answer.")
     expect(page.get_by_role("textbox", name="Message")).to_have_value("Why?")
 
 

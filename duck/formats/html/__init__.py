@@ -99,15 +99,25 @@ def form_page(view: View) -> bytes:
 
 
 def error_page(
-    error: DuckError, view: View | None = None, *, language: str = ENGLISH, home: str = "", part: bool = False
+    error: DuckError,
+    view: View | None = None,
+    *,
+    language: str = ENGLISH,
+    home: str = "",
+    part: bool = False,
+    can_sign_in: bool = False,
 ) -> bytes:
     """A page that tells of an error: where the request was for an app's run, the app's page with all that was filled in.
 
-    Without one, `home` leads to the list of apps, if it is not empty; or there is no more of it than a `part`.
+    Without one, `home` leads to the list of apps, if it is not empty; or there is no more of it than a `part`. With `can_sign_in`
+    it tells a person whose browser has asked for a password in vain how to get in.
     """
     if view is None:
-        page = View(language=language, part=part)
-        return _encoded(_top(page, home=home) + live.failure(language, error.code, error.message) + _bottom(page))
+        page, words = View(language=language, part=part), WORDS[language]
+        message, way_out = error.message, ""
+        if can_sign_in:
+            message, way_out = words["locked"], Markup('<p><a href="">{}</a></p>').format(words["try_again"])
+        return _encoded(_top(page, home=home) + live.failure(language, error.code, message, way_out) + _bottom(page))
     if view.faults:
         return form_page(view)
     turn = _render("turn.html", view, query=view.question)

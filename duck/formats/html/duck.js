@@ -41,6 +41,17 @@ function carry(form, conversation) {
   form.append(Object.assign(field, {type: "hidden", name: "conversation_id", value: conversation}));
 }
 
+// The form that came with the answer takes the place of the one before, with what has been typed into that meanwhile.
+function replace(form, next) {
+  const typed = form.querySelector("[name=query]"), box = next?.querySelector("[name=query]");
+  if (!next || !form.isConnected || (typed && !box)) return; // it may not be whole yet
+  if (typed?.value) {
+    box.value = typed.value;
+    box.setSelectionRange(typed.selectionStart, typed.selectionEnd);
+  }
+  form.remove();
+}
+
 // What is shown until the server has something to say: it waits for the app's first word, so that it can tell whether there is one.
 function waiting(question) {
   const article = document.createElement("article"), status = document.createElement("p");
@@ -72,7 +83,7 @@ async function run(form, submitter) {
       first.remove();
       hidden.write(read.value);
       mend(part);
-      if (part.querySelector("form.run")) form.remove();
+      replace(form, part.querySelector("form.run"));
       if (follows) scrollTo(0, document.documentElement.scrollHeight);
     }
     hidden.close();
@@ -88,7 +99,6 @@ async function run(form, submitter) {
   form.stop = null;
   const next = part.querySelector("form.run");
   if (next) {
-    form.remove();
     part.after(next);
     const wrong = next.querySelector("[aria-invalid]");
     if (wrong) wrong.focus();
@@ -96,7 +106,7 @@ async function run(form, submitter) {
   } else {
     go.textContent = label;
     go.formNoValidate = false;
-    if (question) question.value = asked;
+    if (question) question.value ||= asked;
   }
 }
 

@@ -15,7 +15,7 @@ from duck.texts import Fault
 MAX_TURNS = 256 * 1024  # bytes of earlier turns that travel with each new one; the oldest stay behind
 MAX_COUNT = 500  # of them
 MAX_QUESTION = 64 * 1024  # characters of a question that its page says again, in the conversation and in the form
-MAX_FILLED = 128 * 1024  # characters of inputs that a page fills in again
+MAX_FILLED = 128 * 1024  # characters of all inputs that a page fills in again
 
 # A question and its answer, in Markdown.
 type Turn = tuple[str, str]
@@ -67,15 +67,8 @@ class View:
 
     @property
     def filled(self) -> Mapping[str, str]:
-        """What is filled in again for inputs that were given, as far as there is room: the rest has to be typed anew."""
-        filled: dict[str, str] = {}
-        room = MAX_FILLED
-        for name, value in self.inputs.items():
-            text = _text(value)
-            if len(text) <= room:
-                room -= len(text)
-                filled[name] = text
-        return filled
+        """What is filled in for inputs that were given."""
+        return {name: _text(value) for name, value in self.inputs.items()}
 
     @property
     def hidden_names(self) -> Sequence[str]:
@@ -86,8 +79,7 @@ class View:
     def inputs_as_json(self) -> str:
         """All inputs that were given."""
         given = {name: value[0] if isinstance(value, Texts) and len(value) == 1 else value for name, value in self.inputs.items()}
-        text = json.pretty({name: value for name, value in given.items() if not isinstance(value, Files)}) if given else ""
-        return text if len(text) <= MAX_FILLED else ""
+        return json.pretty({name: value for name, value in given.items() if not isinstance(value, Files)}) if given else ""
 
     @property
     def question(self) -> str:
@@ -128,6 +120,20 @@ class View:
                 break
             kept.insert(0, each)
         return json.encode(kept).decode()
+
+
+def repeated(query: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """As much of a request as its page says again: a page keeps what it is made of until garbage is collected.
+
+    What there is no room for has to be typed or chosen anew.
+    """
+    kept: dict[str, Any] = {}
+    room = MAX_FILLED
+    for name, value in inputs.items():
+        room_after = room - len(_text(value))
+        if room_after >= 0:
+            room, kept[name] = room_after, value
+    return {"query": query[: MAX_QUESTION + 1], "inputs": kept}
 
 
 def read_turns(text: str) -> tuple[Turn, ...]:
