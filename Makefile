@@ -60,6 +60,7 @@ programs:
 bench: .venv/ready
 	@.venv/bin/python -m bench.speed
 	@.venv/bin/python -m bench
+	@.venv/bin/python -m bench.attacks
 
 package: .venv/ready
 	@if command -v dify >/dev/null; then dify plugin package . -o duck.difypkg; else .venv/bin/python -m devhost.package; fi

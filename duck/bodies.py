@@ -188,9 +188,14 @@ def _unescaped(text: bytes) -> bytes:
 def _decoded(pairs: Iterable[tuple[bytes, bytes]], codec: str, fault: Text | None = None) -> list[tuple[str, str]]:
     texts = []
     for raw_name, raw_value in pairs:
-        name = _text(raw_name, codec, "", fault)
+        name = _name(raw_name, codec, fault)
         texts.append((name, _text(raw_value, codec, name, fault)))
     return texts
+
+
+def _name(raw: bytes, codec: str, fault: Text | None = None) -> str:
+    """The name of a field: mostly ASCII, whatever its value is written in."""
+    return raw.decode() if raw.isascii() else _text(raw, codec, "", fault)
 
 
 def _text(raw: bytes, codec: str, name: str, fault: Text | None = None) -> str:
@@ -228,7 +233,7 @@ def _multipart_fields(body: bytes, boundary: str, known: AbstractSet[str]) -> di
     sent: dict[str, list[File]] = {}
     for part in parts:
         codec = charsets.codec(part.charset or told)
-        name = _text(part.name, codec, "")
+        name = _name(part.name, codec)
         base = fields.path(name)[0]
         if part.filename is None or (part.filename == files.BLOB.encode() and base in known and base != "files"):
             pairs.append((name, _text_of(part, codec, name)))

@@ -124,3 +124,96 @@ ATTACKS: Mapping[str, Callable[[], Attack]] = {
         query="query=" + "%3C" * (MAX_HEADERS // 3), method="GET", headers={"Accept": "text/html"}
     ),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in a request something can be repeated: `size` is how many bytes there may be of it."""
+
+    size: int
+    make: Callable[[bytes], Attack]
+
+
+def _in_form(before: bytes, after: bytes = b"") -> Callable[[bytes], Attack]:
+    return lambda text: Attack(body=before + text + after, content_type=FORM, headers={"Accept": "text/html"})
+
+
+def _in_json(before: bytes, after: bytes) -> Callable[[bytes], Attack]:
+    return lambda text: Attack(body=before + text + after)
+
+
+def _in_header(name: str) -> Callable[[bytes], Attack]:
+    """What a header can hold: no line's end, and no bytes that the SDK could not read."""
+
+    def make(text: bytes) -> Attack:
+        value = "".join(char for char in text.decode("utf-8", "replace") if char.isprintable())
+        return Attack(body=b"{}", headers={"Accept": "text/html", name: value.strip()})
+
+    return make
+
+
+_LARGE = MAX_BODY - 1000
+PLACES: Mapping[str, Place] = {
+    "a body": Place(_LARGE, lambda text: Attack(body=text)),
+    "a form": Place(_LARGE, _in_form(b"")),
+    "a value of a form": Place(_LARGE, _in_form(b"query=")),
+    "a name of a form": Place(_LARGE, _in_form(b"query=hi&", b"=1")),
+    "inputs of a form": Place(_LARGE, _in_form(b"query=hi&inputs=")),
+    "turns of a page": Place(_LARGE, _in_form(b'query=hi&duck.turns=[["a","', b'"]]')),
+    "a text of JSON": Place(_LARGE, _in_json(b'{"query":"', b'"}')),
+    "a value of JSON": Place(_LARGE, _in_json(b'{"query":"hi","inputs":{"a":', b"}}")),
+    "a list of JSON": Place(_LARGE, _in_json(b'{"query":"hi","inputs":{"a":[', b"0]}}")),
+    "a part": Place(_LARGE, lambda text: Attack(body=part(b'; name="query"', text), content_type=MULTIPART)),
+    "a part's name": Place(_LARGE, lambda text: Attack(body=part(b'; name="' + text + b'"'), content_type=MULTIPART)),
+    "a part's head": Place(_LARGE, lambda text: Attack(body=part(b"; name=a", more=b"A: " + text), content_type=MULTIPART)),
+    **{
+        f"the header {name}": Place(MAX_HEADERS, _in_header(name))
+        for name in ("Accept", "Accept-Language", "Authorization", "Origin")
+    },
+    "a content type": Place(
+        MAX_HEADERS,
+        lambda text: Attack(body=b"{}", content_type="a/b" + "".join(filter(str.isprintable, text.decode("latin-1"))).strip()),
+    ),
+}
+UNITS = [
+    b"a",
+    b"%ff",
+    b"%",
+    b"+",
+    b"&",
+    b"=",
+    b"[",
+    b"]",
+    b"{",
+    b"}",
+    b'"',
+    b"\\",
+    b",",
+    b":",
+    b";",
+    b"/",
+    b" ",
+    b"\n",
+    b"\r",
+    b"\0",
+]
+UNITS += [
+    b"<",
+    b">",
+    b"*",
+    b"_",
+    b"`",
+    b"|",
+    b"-",
+    b"#",
+    b"!",
+    b"(",
+    b"1",
+    b"e3",
+    b"\xff",
+    b"\xe4\xb8\xad",
+    b"--x",
+    b'""',
+    b"a=b",
+    b"\\u0000",
+]

@@ -40,10 +40,23 @@ JSON = st.recursive(
 )
 NAMES = st.sampled_from(
     ["query", "inputs", "inputs.city", "city", "n", "doc", "docs", "user", "files", "conversation_id", "response_mode", "format"]
-)
+) | st.sampled_from(["inputs[city]", "docs[]", "docs[0]", "city[a]", "meta[a][]", "inputs[meta][a]", "_charset_", "utm_source"])
+ID = "c7e1f2a3-9b64-4d2a-8f10-62b5d4c3a901"
 VALUES = st.sampled_from(
-    ["hi", "", "1", "true", "blocking", "streaming", "c7e1f2a3-9b64-4d2a-8f10-62b5d4c3a901", "https://x.example/a.pdf"]
-)
+    [
+        "hi",
+        "",
+        "1",
+        "true",
+        "blocking",
+        "streaming",
+        ID,
+        "https://x.example/a.pdf",
+        "data:text/plain;base64,aGk=",
+        "data:,",
+        "data:",
+    ]
+) | st.sampled_from(["gbk", "[]", "{}", '[["a","b"]]', "a" * 30])
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +178,12 @@ FIELDS = st.fixed_dictionaries(
     },
 )
 PAIRS = st.lists(st.tuples(NAMES | TEXTS, VALUES | TEXTS), max_size=5)
-PARTS = st.lists(st.tuples(NAMES | TEXTS, st.none() | TEXTS, TEXTS.map(encoded) | st.binary(max_size=30)), max_size=4)
-TYPES = st.sampled_from(["", "text/plain", "application/json; charset=utf-16", "multipart/form-data", "a/b+json"])
+PARTS = st.lists(
+    st.tuples(NAMES | TEXTS, st.none() | st.just("blob") | TEXTS, TEXTS.map(encoded) | st.binary(max_size=30)), max_size=4
+)
+TYPES = st.sampled_from(
+    ["", "text/plain", "application/json; charset=utf-16", "multipart/form-data", "a/b+json", "application/x-www-form-urlencoded"]
+)
 
 
 @st.composite
@@ -178,7 +195,7 @@ def bodies(draw: st.DrawFn, *, wild: bool) -> tuple[bytes, str]:
             **draw(st.sampled_from([{}, {"inputs": {"city": "Oslo", "n": 7}}, {"response_mode": "streaming"}])),
         }
         return json.dumps(fields).encode(), "application/json"
-    match draw(st.sampled_from(["fields", "json", "form", "multipart", "bytes", "empty"])):
+    match draw(st.sampled_from(["fields", "json", "form", "multipart", "code page", "bytes", "empty"])):
         case "fields":
             body, kind = json.dumps(draw(FIELDS)).encode(), "application/json"
         case "json":
@@ -187,6 +204,12 @@ def bodies(draw: st.DrawFn, *, wild: bool) -> tuple[bytes, str]:
             body, kind = urlencoded(draw(PAIRS)).encode(), "application/x-www-form-urlencoded"
         case "multipart":
             body, kind = multipart(draw(PARTS)), "multipart/form-data; boundary=x"
+        case "code page":
+            pairs = [f"{name}={value}" for name, value in draw(PAIRS)]
+            charset = draw(st.sampled_from(["gbk", "shift_jis", "latin-1", "utf-16", "utf-7", "idna", "unicode_escape", "x"]))
+            known = charset if charset in {"gbk", "shift_jis", "latin-1"} else "utf-8"
+            body = "&".join(pairs).encode(known, "replace")
+            kind = draw(st.sampled_from(["application/x-www-form-urlencoded", "application/json"])) + f"; charset={charset}"
         case "empty":
             body, kind = draw(st.sampled_from([b"", b"0\r\n\r\n"])), "application/json"
         case _:
@@ -308,6 +331,8 @@ _FORM = {
     "user_input_form": [
         {"text-input": {"variable": "city", "label": "City", "max_length": 5}},
         {"number": {"variable": "n", "label": "N"}},
+        {"json_object": {"variable": "meta", "label": "M"}},
+        {"select": {"variable": "hidden", "hide": True, "options": [NEEDLE]}},
         {"file": {"variable": "doc", "type": "file", **_FILES}},
         {"file-list": {"variable": "docs", "type": "file-list", **_FILES}},
     ],
