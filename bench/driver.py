@@ -150,7 +150,7 @@ class Driver:
         """Writes what the plugin takes, and gives what it has written meanwhile."""
         if self._due:
             with contextlib.suppress(BlockingIOError):
-                del self._due[: os.write(self._in, self._due[:FILL])]
+                del self._due[: os.write(self._in, self._due[:READ])]
         return self._messages(patience_s)
 
     def _messages(self, patience_s: float) -> Iterator[dict[str, Any]]:

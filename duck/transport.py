@@ -5,6 +5,8 @@ locks. Here a reader is found by the id that its replies carry, and the queue is
 when this was tested, the SDK's own way is used, and the log says so.
 """
 
+import contextlib
+import fcntl
 import hashlib
 import inspect
 import logging
@@ -34,7 +36,9 @@ from duck.places import PLACES
 
 log = logging.getLogger("duck")
 
-READ = 65_536  # bytes: what a pipe holds
+READ = 524_288  # bytes at a time: for each read the lock is given away, and while a large line is read others may be at work
+PIPE = 1_048_576  # bytes that the pipe is to hold, of which Linux gives as many to anybody
+LINES = 256  # that are handed out in a row
 IDLE_S = 1.0  # between two looks at an input that has ended: the SDK's watchdog ends the process when its parent has gone
 TICK_S = 1.0  # a round, for which the SDK waits before it counts another second of silence
 # What of the SDK is replaced or built upon here, and the hash of its source when this was tested.
@@ -145,6 +149,8 @@ class PipeReader(StdioRequestReader):
     def __init__(self, fd: int, writer: ResponseWriter) -> None:
         super().__init__()
         make_nonblocking(fd)
+        with contextlib.suppress(AttributeError, OSError):  # not Linux, or more than it allows
+            fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, PIPE)
         self._fd = fd
         self._writer = writer
         self._routes: dict[str, FilterReader] = {}  # by the id that their replies carry
@@ -189,7 +195,9 @@ class PipeReader(StdioRequestReader):
             gevent.sleep(0)  # while there is something to read, nobody else would get a turn
 
     def _messages(self, lines: bytes) -> Iterator[Message]:
-        for line in filter(None, map(bytes.strip, lines.split(b"\n"))):
+        for number, line in enumerate(filter(None, map(bytes.strip, lines.split(b"\n")))):
+            if number % LINES == LINES - 1:
+                gevent.sleep(0)
             try:
                 yield Message(_parse(line), self, self._writer)
             except Exception as error:  # noqa: BLE001 - whatever is wrong with a line, the next may be right

@@ -174,6 +174,8 @@ def serve(
     wanted = runs.parse(request, kind, entry.app_id)
     dify = _way(exchange, owner, dify, wanted.run.user)
     entry.style = style = negotiation.format_of_run(asked, request, wanted.run.mode, default_format)
+    if style == "html" and request.method == "GET":  # a link could lead a person into another's conversation
+        wanted = replace(wanted, run=replace(wanted.run, conversation_id=""))
     exchange.view = _view(request, name, wanted, dify) if style == "html" else None
     run = _held(wanted, exchange, owner, dify)
     exchange.count(owner, dify)
@@ -408,7 +410,7 @@ def _view(request: Request, name: str, wanted: Asked, dify: Gateway) -> View:
         can_stop=dify.can_stop,
         action=f"../workflow/{quote(name, safe='')}" if _route(request) == "/duck/<app_id>" else "?",
         **repeated(wanted.run.query, wanted.run.inputs),
-        conversation_id=wanted.run.conversation_id if request.method == "POST" else "",  # a link could bring another's
+        conversation_id=wanted.run.conversation_id if request.method == "POST" else "",  # as above
         turns=read_turns(wanted.turns),
         origin=address and address.partition("/e/")[0],
         part=_wants_part(request),

@@ -78,6 +78,8 @@ def test_a_live_stream_is_logged_at_its_end(log: Log) -> None:
         (RuntimeError("read app failed: cut"), "stream_interrupted"),
         ({"event": "error", "code": "quota", "status": 400, "message": "m"}, "quota"),
         ({"event": "error", "code": "c" * 1000, "status": 400, "message": "m"}, "c" * 64),
+        ({"event": "error", "code": "evil\nX-Evil: 1", "status": 400, "message": "m"}, "evil?X-Evil:?1"),
+        ({"event": "error", "code": "a\u2028b\x1bc d\u0085", "status": 400, "message": "m"}, "a?b?c?d?"),
         ({"event": "error"}, "None"),
     ],
 )

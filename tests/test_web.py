@@ -129,6 +129,15 @@ def test_a_blocking_workflow_under_a_streaming_format_ends_with_workflow_finishe
         ("APPLICATION/JSON", "streaming", "application/json"),
         ("application/json; charset=utf-8", "streaming", "application/json"),
         ("application/json;q=0, */*", None, "application/x-ndjson"),
+        ("application/json, text/plain, */*", "streaming", "application/x-ndjson"),
+        ("application/json, text/plain, */*", None, "application/json"),
+        ("application/json, text/plain, */*", "blocking", "application/json"),
+        ("application/json, text/event-stream", "streaming", "text/event-stream"),
+        ("application/json, text/event-stream", None, "application/json"),
+        ("application/json, text/event-stream;q=0.9", "streaming", "application/json"),
+        ("application/json;q=0.5, text/event-stream;q=0.5, */*;q=0.5", "streaming", "text/event-stream"),
+        ("application/json, application/jsonl", "streaming", "application/x-ndjson"),
+        ("application/json, text/plain", "streaming", "application/json"),
         (BROWSER, None, "text/html; charset=utf-8"),
     ],
 )
@@ -143,6 +152,12 @@ def test_accept_decides_the_format(accept: str | None, mode: str | None, content
 def test_the_format_parameter_wins_over_accept() -> None:
     response = call(Dify(stream=CHAT), path="/x?format=sse", headers={"Accept": "application/json"})
     assert response.headers["Content-Type"] == "text/event-stream"
+
+
+def test_a_document_that_the_url_asks_for_is_one_in_any_mode() -> None:
+    body = {"query": "hi", "response_mode": "streaming"}
+    response = call(Dify(stream=CHAT), path="/x?format=json", json=body, headers={"Accept": "application/json, */*"})
+    assert response.headers["Content-Type"] == "application/json"
 
 
 def test_an_unknown_format_is_refused() -> None:

@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -259,6 +260,33 @@ def test_stopping_counts(clock: Time) -> None:
 
     gateway = Dify().gateway()
     assert ([stop() for _ in range(2)], clock.now) == ([400, 429], 1000.0)
+
+
+def told_of(case: str, headers: dict[str, str]) -> str:
+    """What is said of something that a setting would change."""
+    options: dict[str, Any] = {"key": None, "settings": PUBLIC}
+    match case:
+        case "allowed_origins":
+            response = call(Dify(), headers={"Origin": "https://evil.example", **headers}, **options)
+        case "app_keys":
+            broken = Dify(blocking=http_error(500, "unknown", "Internal Server Error"))
+            response = call(broken, "completion", json={}, headers=headers, **options)
+        case "FILES_URL":
+            form = {"user_input_form": [{"file": {"variable": "doc"}}]}
+            broken = Dify(form=form, upload_error=Exception("HTTPConnectionPool"))
+            data = {"query": "hi", "doc": (BytesIO(b"x"), "a.pdf")}
+            response = call(broken, data=data, headers=headers, **options)
+        case _:
+            request = make_request("POST", f"/stop/{APP}", key=None, headers=headers, json={"task_id": "1"})
+            response = web.stop(request, APP, PUBLIC, Dify().gateway())
+    assert response.status_code in {400, 403, 502}
+    return body_of(response).decode()
+
+
+@pytest.mark.parametrize("case", ["allowed_origins", "app_keys", "FILES_URL", "App keys"])
+def test_guests_do_not_read_about_settings(case: str) -> None:
+    assert case in told_of(case, basic(KEY))
+    assert case not in told_of(case, {})
 
 
 class Waiting:

@@ -68,6 +68,17 @@ def test_a_link_cannot_make_up_a_conversation(query: str) -> None:
         assert b"<form" in body
 
 
+@pytest.mark.parametrize("more", ["", "&format=html"])
+@pytest.mark.parametrize("key", [KEY, None])
+def test_a_link_leads_nobody_into_a_conversation(more: str, key: str | None) -> None:
+    dify = Dify(stream=CHAT, form=FORM)
+    path = f"/chat/{APP}?query=hi&conversation_id=c7e1f2a3-9b64-4d2a-8f10-62b5d4c3a902{more}"
+    headers = {"Accept": BROWSER, "Sec-Fetch-Site": "none"}
+    response = call(dify, method="GET", path=path, headers=headers, key=key, settings={**SETTINGS, "public_apps": APP})
+    assert b"62b5d4c3a902" not in body_of(response)
+    assert [made["conversation_id"] for made in dify.calls] == [""] * len(dify.calls)
+
+
 def test_a_conversation_that_dify_starts_anew_is_the_one_that_goes_on() -> None:
     unknown = "11111111-2222-4333-8444-555555555555"
     page = page_of(submit(Dify(stream=CHAT, form=FORM), {"query": "hi", "conversation_id": unknown}))
@@ -154,6 +165,36 @@ def test_the_index_is_a_page_for_browsers() -> None:
     request = make_request("GET", "/", headers={"Accept": BROWSER})
     page = page_of(web.index(request, {**SETTINGS, "apps": f"support={APP}"}))
     assert [link.get("href") for link in page.findall(".//li//a")] == ["chat/support", "workflow/support", "completion/support"]
+
+
+@pytest.mark.parametrize(("key", "text"), [(None, "Sign in with the key as the password."), ("wrong", "Sign in with the key")])
+def test_who_cannot_get_in_reads_what_to_do_and_can_try_again(key: str | None, text: str) -> None:
+    page = page_of(call(Dify(), method="GET", key=key, headers={"Accept": BROWSER}))
+    alert = "".join(page.find(".//*[@role='alert']").itertext())
+    assert text in alert
+    assert "Bearer" not in alert
+    assert page.find(".//*[@role='alert']//a").get("href") == ""
+    closed = page_of(call(Dify(), method="GET", key=key, headers={"Accept": BROWSER}, settings={}))
+    assert "No API key is set" in "".join(closed.find(".//*[@role='alert']").itertext())
+    assert closed.find(".//*[@role='alert']//a") is None
+
+
+@pytest.mark.parametrize("query", ["format=bad", "format=", "%ff=1&format=bad", "format=html&format=bad"])
+def test_a_browser_never_sees_json_for_an_error(query: str) -> None:
+    response = call(Dify(form=FORM), method="GET", path=f"/chat/{APP}?{query}", headers={"Accept": BROWSER})
+    assert response.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert call(Dify(), path="/x?format=bad").headers["Content-Type"] == "application/json"
+
+
+def test_faults_of_inputs_and_errors_are_in_the_language_of_the_page() -> None:
+    chinese = {"Accept-Language": "zh-CN"}
+    page = page_of(submit(Dify(form=FORM), {"query": "", "inputs.city": "Reykjavik", "inputs.town": "x"}, headers=chinese))
+    told = ["".join(element.itertext()) for element in page.findall(".//*[@role='alert']")]
+    assert told == ["出错了inputs.town: 没有这个输入；该应用接受 city, loud", "最多 5 个字符，现有 9 个", "必填"]
+    page = page_of(submit(Dify(form=FORM, stream=[http_error(429, "rate_limit_error", "")]), {"query": "hi"}, headers=chinese))
+    assert "模型暂时无法接受更多请求。" in "".join(page.find(".//*[@role='alert']").itertext())
+    page = page_of(submit(Dify(form=FORM, stream=CHAT[:1]), {"query": "hi"}, headers=chinese))
+    assert "Dify 的回答提前中断。" in "".join(page.find(".//*[@role='alert']").itertext())
 
 
 def test_who_may_not_see_the_index_is_asked_for_a_password_and_told_nothing() -> None:

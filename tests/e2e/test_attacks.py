@@ -18,7 +18,7 @@ import pytest
 from bench.host import copy_duck
 from devhost import App, Call, Devhost, Pause
 from devhost.limits import Limits
-from tests.attacks import ATTACKS, FORM, MAX_BODY, Attack, filled
+from tests.attacks import ATTACKS, FORM, MAX_BODY, WORST, Attack, filled
 from tests.devhost.test_limits import eventually
 from tests.e2e.conftest import AUTHORIZED, DEADLINE_S, Duck
 from tests.support import KEY, sample
@@ -27,14 +27,6 @@ CHAT = sample("chat")
 OPEN, HOSTILE = (str(uuid.uuid4()) for _ in range(2))
 STREAMS = 20
 TOKENS = 300  # of each stream, which takes three seconds and more
-# What was found first, each of which stopped all others for seconds, or ended the process.
-WORST = [
-    "5.3 MB of a question",
-    "escapes of a form",
-    "parameters of a part",
-    "accepted languages of a page",
-    "nested quotations of a page",
-]
 QUIET_MB, BUSY_MB = 160, 400
 
 

@@ -191,3 +191,13 @@ def test_it_waits_for_its_end_when_its_input_has_ended() -> None:
         assert watched.cpu_times().user - before < 0.5, "the SDK's own reader would have used all of the two seconds"
         assert process.poll() is None
         process.kill()
+
+
+def test_no_line_leaves_for_which_the_daemon_would_end_the_process() -> None:
+    ended = subprocess.run([*SCRIPT, "long"], cwd=ROOT, capture_output=True, text=True, check=True)
+    short, said = ended.stdout.splitlines()[0], json.loads(ended.stdout.splitlines()[-1])
+    written, log = said.pop("written"), said.pop("log")
+    assert len(said) == 12
+    assert set(map(tuple, said.values())) == {(413, "file_too_large")}
+    assert [json.loads(text)["data"] for text in (short, *written)] == [{"result": "short"}] * 3, "and what is short still does"
+    assert log < 200_000

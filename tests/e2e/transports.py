@@ -4,9 +4,12 @@
 `obstacle`       says why this process would not use Duck's, an empty line if it would
 `sdk`            says which SDK this is, and the same for people
 `write WHOSE`    writes a long message to stdout, interrupted by signals
+`long`           says what becomes of messages, of all kinds and by all writers, for which the daemon would end the process
 """
 
 import json
+import logging
+import os
 import random
 import signal
 import sys
@@ -17,8 +20,10 @@ from typing import Any
 from dify_plugin.core.entities.plugin.io import PluginInStreamEvent
 from dify_plugin.core.server.stdio.request_reader import StdioRequestReader
 from dify_plugin.core.server.stdio.response_writer import StdioResponseWriter
+from dify_plugin.core.server.tcp.request_reader import TCPReaderWriter
 
-from duck import transport
+from duck import limits, sdk, transport
+from duck.errors import DuckError
 
 STEPS = 3_000  # of which each but a few is a line
 IDS = [f"id{number}" for number in range(12)]
@@ -38,11 +43,53 @@ def main() -> None:
             print(
                 f"dify_plugin {version('dify_plugin')}: Duck's own transport", f"steps aside: {reason}" if reason else "is used"
             )
+        case ["long"]:
+            sdk.mend()
+            print(json.dumps(long_lines()))
         case ["write", whose]:
             signal.signal(signal.SIGUSR1, lambda *_: None)
             writer = transport.PipeWriter(1) if whose == "duck" else StdioResponseWriter()
             print("ready", file=sys.stderr, flush=True)
             writer.session_message("s", writer.stream_object({"result": LONG}))
+
+
+class Sent:
+    """A socket that keeps what is sent."""
+
+    def __init__(self) -> None:
+        self.data = b""
+
+    def sendall(self, data: bytes) -> None:
+        self.data += data
+
+
+def long_lines() -> dict[str, Any]:
+    """By writer and kind of message the error that it is; what else was written; and the length of a long line of a log."""
+    socket, (reading, writing) = Sent(), os.pipe()
+    tcp = TCPReaderWriter(host="", port=0, key="")
+    tcp.sock, tcp.alive = socket, True
+    text = "\x01" * (limits.MAX_LINE // 6)
+    found: dict[str, Any] = {}
+    for name, writer in (("pipe", transport.PipeWriter(writing)), ("stdio", StdioResponseWriter()), ("tcp", tcp)):
+        ways: list[tuple[str, Callable[..., Any], Any]] = [
+            ("a part of an answer", writer.session_message, writer.stream_object({"result": text})),
+            ("a run", writer.session_message, writer.stream_invoke_object({"request": {"query": text}})),
+            ("an error", writer.error, {"error": text}),
+            ("a run of a serverless plugin", writer.session_message_text, {"request": {"query": text}}),
+        ]
+        for way, write, data in ways:
+            try:
+                write("s", data)
+                found[f"{name}: {way}"] = "written"
+            except DuckError as error:
+                found[f"{name}: {way}"] = [error.status, error.code]
+        writer.session_message("s", {"result": "short"})
+    record = logging.makeLogRecord({"name": "x", "levelname": "INFO", "msg": "%s", "args": (text,)})
+    return {
+        **found,
+        "written": [os.read(reading, limits.MAX_LINE).decode(), socket.data.decode()],
+        "log": len(sdk.LogFormatter().format(record)),
+    }
 
 
 class Side:
