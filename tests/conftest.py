@@ -12,6 +12,7 @@ import hypothesis
 import pytest
 
 from duck import gateway
+from duck.places import PLACES
 
 hypothesis.settings.register_profile("test", deadline=None, derandomize=True)
 hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=20_000)
@@ -33,3 +34,9 @@ def _coverage_sees_all_threads() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _no_run_has_shown_the_kind_of_an_app(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gateway, "_kinds", {})
+
+
+@pytest.fixture(autouse=True)
+def _all_places_are_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who reads an answer only in part holds its place until the garbage is collected."""
+    monkeypatch.setattr(PLACES, "_held", set())
