@@ -7,7 +7,7 @@ Dify's version, so that everything is read with care and passed on untouched. Pu
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from duck import errors
+from duck import errors, failures
 from duck.texts import Text
 
 Event = Mapping[str, Any]
@@ -128,7 +128,7 @@ def fold(stream: Iterable[Event], kind: Kind) -> dict[str, Any]:
     seen = list(stream)
     for event in seen:
         if event["event"] == "error":
-            raise errors.from_event(event, kind=kind)
+            raise failures.from_event(event, kind=kind)
     return _fold_workflow(seen) if kind == "workflow" else _fold_message(seen, kind)
 
 

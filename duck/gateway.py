@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from duck import errors, events, files, journal, limits
+from duck import errors, events, failures, files, journal, limits
 from duck.errors import DuckError
 from duck.files import Upload
 from duck.formats import json
@@ -120,7 +120,7 @@ class AppGateway(ABC):
             except DuckError as error:
                 if refused := _by_url(run, error):
                     return self._checked_answer(refused)
-                if error.code != errors.BLOCKING_REFUSED:
+                if error.code != failures.BLOCKING_REFUSED:
                     raise
                 _streams_only.add(run.app_id)
         return events.fold(self.stream(run), run.kind)
@@ -200,7 +200,7 @@ class SessionGateway(AppGateway):
         except Exception as error:
             log.warning("an upload failed: %s", type(error).__name__)
             log.debug("its reason: %.*s", LOG_CHARACTERS, error)
-            raise errors.upload_failed(str(error)) from error
+            raise failures.upload_failed(str(error)) from error
         by_id = {**uploaded.to_app_parameter(), "type": file.kind}
         url = uploaded.preview_url
         return Upload(by_id=by_id, by_url=files.link(url, file.link_kind or file.kind) if url else None)
@@ -270,7 +270,7 @@ class _Objects:
 
 def _by_url(run: Run, error: DuckError) -> Run | None:
     """The run once more, with links in place of uploads, where Dify does not let the app read these."""
-    if run.inputs_by_url is None or not error.message.startswith(errors.UPLOAD_REFUSED):
+    if run.inputs_by_url is None or not error.message.startswith(failures.UPLOAD_REFUSED):
         return None
     return replace(run, inputs=run.inputs_by_url, inputs_by_url=None)
 
@@ -278,7 +278,7 @@ def _by_url(run: Run, error: DuckError) -> Run | None:
 def _check_first(event: Event, run: Run) -> None:
     _check_kind(event, run)
     if event["event"] == "error":
-        raise errors.from_event(event, kind=run.kind, conversation_id=run.conversation_id)
+        raise failures.from_event(event, kind=run.kind, conversation_id=run.conversation_id)
 
 
 def _check_kind(answer: Mapping[str, Any], run: Run) -> None:
@@ -292,7 +292,7 @@ def _check_kind(answer: Mapping[str, Any], run: Run) -> None:
 
 def _translated(error: Exception, run: Run | None = None) -> DuckError:
     """All that the SDK raises is a text."""
-    found = errors.from_text(str(error), kind=run.kind if run else "", conversation_id=run.conversation_id if run else "")
+    found = failures.from_text(str(error), kind=run.kind if run else "", conversation_id=run.conversation_id if run else "")
     if found.status >= 500:  # what the caller reads may leave out what the owner needs; a model's own words may quote the request
         log.warning("Dify failed: %d %s", found.status, journal.word(found.code))
         log.debug("in its own words: %.*s", LOG_CHARACTERS, error)

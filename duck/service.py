@@ -14,7 +14,7 @@ from urllib.parse import quote
 import httpx
 from pydantic_core import from_json
 
-from duck import errors, events, gateway, journal, limits, parsing
+from duck import errors, events, failures, gateway, journal, limits, parsing
 from duck.errors import DuckError
 from duck.events import Kind
 from duck.files import File, Upload
@@ -149,7 +149,7 @@ class ServiceGateway(AppGateway):
         is_refused = answer.get("code") in {f"not_{kind}_app", "app_unavailable"}  # for /completion-messages it is the latter
         if run and is_refused and (other := other_kind(self.info(), kind)):
             return errors.wrong_route(kind, other)
-        return errors.from_service(response.status_code, answer, kind=kind, conversation_id=run.conversation_id if run else "")
+        return failures.from_service(response.status_code, answer, kind=kind, conversation_id=run.conversation_id if run else "")
 
 
 def kind_in(info: Mapping[str, Any]) -> Kind | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from duck import errors
+from duck import errors, failures
 from duck.errors import DuckError
 from tests.support import blocking_sample, http_error
 
@@ -19,7 +19,7 @@ def dify(message: str, *, status: int = 400, code: str = "invalid_param") -> str
 
 
 def translated(text: str, kind: str = "chat", conversation_id: str = "") -> tuple[int, str, str]:
-    error = errors.from_text(text, kind=kind, conversation_id=conversation_id)
+    error = failures.from_text(text, kind=kind, conversation_id=conversation_id)
     return error.status, error.code, error.message
 
 
@@ -122,7 +122,7 @@ def test_what_dify_says_of_inputs_is_the_callers_to_put_right(text: str, kind: s
 def test_an_agents_refusal_to_block_can_be_told_from_every_other_failure() -> None:
     refusal = blocking_sample("agent-chat")["exception_message"]
 
-    assert translated(refusal)[1] == errors.BLOCKING_REFUSED
+    assert translated(refusal)[1] == failures.BLOCKING_REFUSED
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ EVENTS = {
 def test_an_error_event_becomes_a_status_and_a_code_and_keeps_its_words(
     kind: str, code: str, status: int, message: str, expected_status: int, expected_code: str
 ) -> None:
-    error = errors.from_event({"event": "error", "code": code, "status": status, "message": message}, kind=kind)
+    error = failures.from_event({"event": "error", "code": code, "status": status, "message": message}, kind=kind)
 
     assert (error.status, error.code, error.message) == (expected_status, expected_code, message)
 
@@ -211,7 +211,7 @@ def test_an_error_event_stays_in_a_stream_as_it_came() -> None:
         "new": [1],
     }
 
-    assert errors.from_event(event, kind="chat").as_event() == event
+    assert failures.from_event(event, kind="chat").as_event() == event
 
 
 @pytest.mark.parametrize(
@@ -224,15 +224,15 @@ def test_an_error_event_stays_in_a_stream_as_it_came() -> None:
     ids=["nothing", "nulls", "other types"],
 )
 def test_an_error_event_without_the_usual_fields_is_a_failure_of_difys_all_the_same(event: dict[str, Any]) -> None:
-    assert errors.from_event(event, kind="chat").status == 502
+    assert failures.from_event(event, kind="chat").status == 502
 
 
 @pytest.mark.parametrize(
     "error",
     [
-        errors.from_text(dify("slow down", status=429, code="rate_limit_error"), kind="chat"),
-        errors.from_event({"event": "error", "code": "rate_limit_error", "status": 429, "message": "slow down"}, kind="chat"),
-        errors.from_event({"event": "error", "code": "rate_limit_error", "status": 429, "message": ""}, kind="chat"),
+        failures.from_text(dify("slow down", status=429, code="rate_limit_error"), kind="chat"),
+        failures.from_event({"event": "error", "code": "rate_limit_error", "status": 429, "message": "slow down"}, kind="chat"),
+        failures.from_event({"event": "error", "code": "rate_limit_error", "status": 429, "message": ""}, kind="chat"),
     ],
     ids=["text", "event", "event without words"],
 )
