@@ -7,6 +7,7 @@ is a complete app, and so is every `App` whose script ends as Dify's streams do:
 
 import json
 import re
+import secrets
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -37,7 +38,7 @@ MINIMAL_FORM: Event = json.loads("""{
 USAGE: Event = json.loads("""{
     "prompt_tokens": 0, "prompt_unit_price": "0", "prompt_price_unit": "0", "prompt_price": "0", "completion_tokens": 0,
     "completion_unit_price": "0", "completion_price_unit": "0", "completion_price": "0", "total_tokens": 0, "total_price": "0",
-    "currency": "USD", "latency": 0, "time_to_first_token": 0, "time_to_generate": 0
+    "currency": "USD", "latency": 0
 }""")
 # What a blocking answer tells of a workflow's run; its events tell more.
 RUN_RESULT = ["id", "workflow_id", "status", "outputs", "error", "elapsed_time", "total_tokens", "total_steps", "created_at"]
@@ -72,7 +73,8 @@ class Call:
     """One invocation of an app as it reaches Dify; what the plugin left out or sent as null is "" or {}.
 
     A script gets the inputs as its app's form makes them. `by_key` tells that it came by the app's own key and not from a plugin,
-    `attached` are the files besides the inputs, which only such a call can bring. `files` keeps what the script gives out.
+    `attached` are the files besides the inputs, which only such a call can bring, and `end_user` is whose call that is. `files`
+    keeps what the script gives out.
     """
 
     app_id: str
@@ -83,6 +85,7 @@ class Call:
     user: str
     by_key: bool = False
     attached: Sequence[Event] = ()
+    end_user: str = ""
     files: Files = field(default_factory=Files, repr=False, compare=False)
 
 
@@ -102,6 +105,10 @@ class App:
     gives; without one it is that of an app with no variables. A form that is an event with a `user_input_form` also holds
     for the inputs of each run, as in Dify; otherwise they reach the script unchecked. Functions given for `blocking` and
     `form` may block, too.
+
+    A chatflow or workflow that is not `published` cannot be run. Without `api_enabled` no key opens the app, and with a key
+    at most `max_active_requests` are answered at a time, where that is given. `for_plugins` lets a completion app answer
+    plugins, too, as no Dify does up to 1.16.
     """
 
     mode: Mode
@@ -110,6 +117,10 @@ class App:
     form: Form | None = None
     name: str = ""
     description: str = ""
+    published: bool = True
+    api_enabled: bool = True
+    max_active_requests: int | None = None
+    for_plugins: bool = False
 
     def steps(self, call: Call) -> Iterable[Step]:
         """The steps of a streaming run."""
@@ -142,22 +153,32 @@ class Message:
         return {"event": name, **conversation, **common, **fields}
 
     def say(self, text: str, *, pace: float = TOKEN_S, name: str = "message", selector: Iterable[str] = ()) -> Iterator[Step]:
-        """The text as deltas, a word each and `pace` seconds apart; `name` is `message` or `agent_message`."""
+        """The text as deltas, a word each and `pace` seconds apart; `name` is `message` or `agent_message`.
+
+        As in Dify 1.16 the last delta of a model is empty, and the last two are where a workflow's node runs it, which the
+        `selector` names.
+        """
         more = {} if name == "agent_message" else {"from_variable_selector": list(selector)}
         for token in tokens(text):
             yield self.event(name, id=self.id, answer=token, **more)
             yield Pause(pace)
+        yield from [self.event(name, id=self.id, answer="", **more)] * (2 if selector else 1)
 
     def end(self, answer: str, *, files: Iterable[Event] = (), resources: Iterable[Event] = (), **more: Any) -> Event:
         """The `message_end`; `more` goes into its metadata."""
         metadata = {**more, "retriever_resources": list(resources), "usage": self.usage(answer), "reasoning": {}}
         return self.event("message_end", id=self.id, metadata=metadata, files=list(files))
 
+    def error(self, code: str, status: int, message: str) -> Event:
+        """The `error` in which the answer ends. It alone names no task."""
+        error = self.event("error", code=code, status=status, message=message)
+        return {key: value for key, value in error.items() if key != "task_id"}
+
     def usage(self, answer: str) -> Event:
         """What the answer is said to have taken."""
         count = len(tokens(answer))
         latency = round(time.time() - self.began, 4)
-        return USAGE | {"completion_tokens": count, "total_tokens": count, "latency": latency, "time_to_generate": latency}
+        return USAGE | {"completion_tokens": count, "total_tokens": count, "latency": latency}
 
 
 def say(text: str, pace: float = TOKEN_S) -> Callable[[Call], Iterator[Step]]:
@@ -178,7 +199,7 @@ def say(text: str, pace: float = TOKEN_S) -> Callable[[Call], Iterator[Step]]:
     return script
 
 
-def fold(mode: Mode, events: Iterable[Event]) -> Event | Failure:
+def fold(mode: Mode, events: Iterable[Event], *, by_key: bool = False) -> Event | Failure:
     """The blocking answer of a run that streams these events: an "Internal Server Error" for one without an end.
 
     Dify answers a failed chat with 400, but a failed or paused workflow with a dict. What a chatflow answers that pauses
@@ -188,7 +209,7 @@ def fold(mode: Mode, events: Iterable[Event]) -> Event | Failure:
     for event in events:
         match event:
             case {"event": "error", "code": code, "message": message}:
-                return UNKNOWN_ERROR if code == "internal_server_error" else Failure.http(400, "invalid_param", message)
+                return _error_answer(code, message, by_key=by_key)
             case {"event": "message" | "message_file", "answer": delta}:
                 text += delta
             case {"event": "message_replace", "answer": whole}:
@@ -200,6 +221,17 @@ def fold(mode: Mode, events: Iterable[Event]) -> Event | Failure:
     return _message_answer(ends["message_end"], mode, text) if "message_end" in ends else UNKNOWN_ERROR
 
 
+def _error_answer(code: str, message: str, *, by_key: bool) -> Failure:
+    """An `error` event as an answer. Only who has the app's own key is told what kind of error it is, a rate limit excepted."""
+    if code == "internal_server_error":
+        return UNKNOWN_ERROR
+    if message.startswith("{") and '"error_type"' in message:  # a model's plugin that does not name its errors
+        code, message = "completion_request_error", f"req_id: {secrets.token_hex(5)} PluginInvokeError: {message}"
+    if code == "rate_limit_error":
+        code = "completion_request_error"
+    return Failure.http(400, code if by_key else "invalid_param", message)
+
+
 def _run_answer(data: Event, end: Event) -> Event:
     waits = {name: data[name] for name in ("paused_nodes", "reasons") if name in data}
     result = {name: data.get(name) for name in (*RUN_RESULT, "finished_at")} | waits
@@ -209,7 +241,8 @@ def _run_answer(data: Event, end: Event) -> Event:
 def _message_answer(end: Event, mode: Mode, text: str) -> Event:
     nulls = {"page": None, "title": None, "files": None, "summary": None}  # left out of basic apps' streams
     resources = [nulls | resource for resource in end["metadata"]["retriever_resources"]]
-    metadata = {"annotation_reply": None, **end["metadata"], "retriever_resources": resources}
+    usage = {"time_to_first_token": None, "time_to_generate": None} | end["metadata"].get("usage", {})
+    metadata = {"annotation_reply": None, **end["metadata"], "retriever_resources": resources, "usage": usage}
     common = {key: value for key, value in end.items() if key != "files"}
     return common | {"event": "message", "mode": mode, "answer": text, "metadata": metadata}
 

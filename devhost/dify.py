@@ -11,11 +11,13 @@ import threading
 import uuid
 from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from devhost.apps import CHAT_MODES, FLOW_MODES, UNKNOWN_ERROR, App, Call, Event, Failure, Pause, fold
 from devhost.files import Files
-from devhost.inputs import Find, no_upload, prepare
+from devhost.inputs import no_upload, prepare
+from devhost.users import MAKING_S, PLUGINS, EndUsers
 from devhost.wire import END, Reply
 
 REPLIES_AHEAD = 4096  # of one call, before it waits for the plugin: so that an endless script cannot fill the memory
@@ -31,6 +33,10 @@ NO_APP_ID = (
 NO_FORM = Failure("fetch app failed: data is nil")  # whatever the reason: the daemon does not look at Dify's status
 
 logger = logging.getLogger("devhost")
+
+
+class UnknownConversationError(Exception):
+    """The conversation is not that of the app's user who names it."""
 
 
 type Replies = Generator[Reply | Pause, None, None]
@@ -50,6 +56,8 @@ class Dify:
     calls: list[Call]
     files: Files = field(default_factory=Files)
     storage_size: int = 0
+    end_users: EndUsers = field(default_factory=EndUsers, init=False)
+    _owners: dict[tuple[str, str], str] = field(default_factory=dict, init=False)  # of an app's conversations
     _storage: dict[str, bytes] = field(default_factory=dict, init=False)
 
     def answer(self, kind: str, request: Mapping[str, Any]) -> Replies:
@@ -71,51 +79,79 @@ class Dify:
                 return _struct(lambda: self._store(request))
         return _failed(f"devhost does not answer backwards calls of type {kind}")
 
-    def invoke(self, request: Mapping[str, Any], *, uploads: Find = no_upload, **more: Any) -> Replies:
-        """The replies to a run of an app. `uploads` finds what its user has uploaded, `more` is what no plugin can say."""
+    def invoke(self, request: Mapping[str, Any], **by_key: Any) -> Replies:
+        """The replies to a run of an app. `by_key` is what only who has the app's own key can say: see `Call`."""
         try:
-            call = replace(_read_call(request), **more)
+            call = replace(_read_call(request), **by_key)
         except ValueError as error:
             return _failed(f"unmarshal backwards invoke request failed: {error}")
         self.calls.append(call)
-        try:
-            app = self._admit(call, request)
-            call = replace(call, inputs=self._inputs(app, call, uploads), files=self.files)
-        except ValueError as error:
-            return _failed(Failure.http(400, "invalid_param", str(error)).text)
-        except TypeError:
-            return _failed(UNKNOWN_ERROR.text)
-        if app.blocking is None or call.response_mode == "streaming":
-            return _steps(app, call)
-        return _struct(lambda: app.answer(call))
-
-    def _admit(self, call: Call, request: Mapping[str, Any]) -> App:
-        """The app, if the call fits it. Raises `ValueError` with Dify's words for 400, and `TypeError` where it answers 500."""
-        app = self._find(call.app_id)
         if request.get("inputs") is None:
-            raise ValueError("invalid payload: inputs: Input should be a valid dictionary")
-        if app is None:
-            raise ValueError("app not found")
-        if app.mode not in {*CHAT_MODES, "workflow", "completion"}:
-            raise ValueError("unexpected app type")
-        if app.mode in CHAT_MODES and not call.query:
-            raise ValueError("missing query")
-        if app.mode == "agent-chat" and call.response_mode != "streaming":
-            raise ValueError("Agent Chat App does not support blocking mode")
-        if app.mode in CHAT_MODES and call.conversation_id and not is_uuid(call.conversation_id):
-            raise TypeError("the database refuses it")
-        return app
+            return _refused("invalid payload: inputs: Input should be a valid dictionary")
+        app = self._find(call.app_id)
+        return _refused("app not found") if app is None else self._run(app, replace(call, app_id=str(uuid.UUID(call.app_id))))
 
-    def _inputs(self, app: App, call: Call, uploads: Find) -> dict[str, Any]:
+    def _run(self, app: App, call: Call) -> Replies:
+        if not call.by_key and app.mode in CHAT_MODES:  # elsewhere nothing is its user's own
+            call = replace(call, end_user=(yield from self._plugins_user(call.app_id)))
+        try:
+            _admit(app, call)
+            call = self._conversation(app, call)
+            call = replace(call, inputs=self._inputs(app, call), query=call.query.replace("\0", ""), files=self.files)
+        except UnknownConversationError:
+            yield from _failed(Failure.http(404, "not_found", "Conversation Not Exists.").text)
+        except ValueError as error:
+            yield from _refused(str(error))
+        except TypeError:
+            yield from _failed(UNKNOWN_ERROR.text)
+        else:
+            yield from self._answer(app, call)
+
+    def _plugins_user(self, app_id: str) -> Generator[Pause, None, str]:
+        """The end user of the app who stands for all that plugins call it for."""
+        found = self.end_users.find(app_id, PLUGINS)
+        if found is None:
+            yield Pause(MAKING_S)
+            found = self.end_users.make(app_id, PLUGINS)
+        return found
+
+    def _conversation(self, app: App, call: Call) -> Call:
+        """The call, if its conversation is its end user's own, or one that a plugin's app may know though it was not seen here.
+
+        Raises `UnknownConversationError` or `ValueError` where Dify refuses it.
+        """
+        if app.mode not in CHAT_MODES or not call.conversation_id:
+            return call
+        owner = self._owners.get((call.app_id, call.conversation_id))
+        if owner == call.end_user or (owner is None and not call.by_key):
+            return call
+        if call.by_key:
+            raise UnknownConversationError
+        if app.mode == "advanced-chat":  # begins another one without a word
+            return replace(call, conversation_id="")
+        raise ValueError
+
+    def _inputs(self, app: App, call: Call) -> dict[str, Any]:
         """What the app's form makes of the inputs. Without one that can be read beforehand they stay as they are."""
         form = app.form.get("user_input_form") if isinstance(app.form, dict) else None
         if form is None:
             return call.inputs
+        uploads = partial(self.files.upload_of, owner=call.end_user) if call.by_key else no_upload
         return prepare(call.inputs, form, self.files.input, uploads, basic=app.mode not in FLOW_MODES)
+
+    def _answer(self, app: App, call: Call) -> Replies:
+        """The replies of a run that may begin. A conversation that shows in them belongs to the call's end user."""
+        is_scripted = app.blocking is None or call.response_mode == "streaming"
+        with contextlib.closing(_steps(app, call) if is_scripted else _struct(lambda: app.answer(call))) as replies:
+            for reply in replies:
+                data = reply.data if isinstance(reply, Reply) else None
+                if isinstance(data, dict) and (conversation := data.get("conversation_id")):
+                    self._owners[call.app_id, conversation] = call.end_user
+                yield reply
 
     def _fetch(self, request: Mapping[str, Any]) -> Replies:
         app = self._find(request["app_id"])
-        return _failed(NO_FORM.text) if app is None else _struct(app.fetch)
+        return _failed(NO_FORM.text) if app is None or not app.published else _struct(app.fetch)
 
     def _upload(self, request: Mapping[str, Any]) -> Event:
         return {"url": self.files.upload_url(request["filename"], request["mimetype"])}
@@ -202,6 +238,24 @@ class Run:
                 self._send(reply, paused_s)
 
 
+def _admit(app: App, call: Call) -> None:
+    """Raises `ValueError` with Dify's words where it refuses the call with 400, and `TypeError` where it answers 500."""
+    if app.mode not in {*CHAT_MODES, "workflow", "completion"}:
+        raise ValueError("unexpected app type")
+    if call.by_key and not app.published:
+        raise ValueError("Workflow not published")
+    if app.mode in CHAT_MODES and not call.query:
+        raise ValueError("missing query")
+    if not app.published:
+        raise ValueError("unexpected app type")
+    if app.mode == "agent-chat" and call.response_mode != "streaming":
+        raise ValueError("Agent Chat App does not support blocking mode")
+    if app.mode == "completion" and not call.by_key and not app.for_plugins:
+        raise TypeError("the query is lost on its way")
+    if app.mode in CHAT_MODES and not call.by_key and call.conversation_id and not is_uuid(call.conversation_id):
+        raise TypeError("the database refuses it")
+
+
 def _read_call(request: Mapping[str, Any]) -> Call:
     """Reads a call as the daemon decodes it: unknown keys dropped, null and missing strings as "".
 
@@ -230,6 +284,7 @@ def is_uuid(text: str) -> bool:
 def _steps(app: App, call: Call) -> Replies:
     """The events of the script as they come, or for a blocking run the answer that they add up to."""
     steps, seen, streaming = app.steps(call), list[Event](), call.response_mode == "streaming"
+    has_failed = False
     try:
         for step in steps:
             if isinstance(step, Failure):
@@ -237,14 +292,19 @@ def _steps(app: App, call: Call) -> Replies:
                 return
             if isinstance(step, Pause):
                 yield step
-            elif streaming:
-                yield Reply("response", "stream", step)
-            else:
+            elif not streaming:
                 seen.append(step)
+            elif not (has_failed and call.by_key and step.get("event") == "error"):  # Dify 1.16 tells only plugins
+                yield Reply("response", "stream", step)
+                has_failed = has_failed or _is_failed_chatflow(app, step)
     finally:
         getattr(steps, "close", lambda: None)()
     if not streaming:
-        yield from _struct(lambda: fold(app.mode, seen))
+        yield from _struct(lambda: fold(app.mode, seen, by_key=call.by_key))
+
+
+def _is_failed_chatflow(app: App, event: Event) -> bool:
+    return app.mode == "advanced-chat" and event.get("event") == "workflow_finished" and event["data"].get("status") == "failed"
 
 
 def _struct(make: Callable[[], dict[str, Any] | Failure]) -> Replies:
@@ -254,3 +314,7 @@ def _struct(make: Callable[[], dict[str, Any] | Failure]) -> Replies:
 
 def _failed(text: str) -> Replies:
     yield Reply("error", text)
+
+
+def _refused(reason: str) -> Replies:
+    return _failed(Failure.http(400, "invalid_param", reason).text)

@@ -11,6 +11,8 @@ from devhost.files import file_value
 type Value = dict[str, Any]
 type Find = Callable[[str], Value | None]
 
+UNREACHABLE = ".invalid"  # of a host's name: of all links those to such a host cannot be fetched
+
 BOOLEANS: dict[object, bool] = dict.fromkeys(("true", "1", "yes", "on", 1), True)
 BOOLEANS |= dict.fromkeys(("false", "0", "no", "off", 0), False)
 
@@ -37,7 +39,9 @@ def prepare(
         if control == "file" and value is not None:
             values[about["variable"]] = _file(value, about, finds, strict=True)
         elif control == "file-list" and value is not None:
-            values[about["variable"]] = [_file(item, about, finds, strict=False) for item in value]
+            values[about["variable"]] = [_file(item, about, finds, strict=False) for item in value if _names_one(item)]
+        elif isinstance(value, str):
+            values[about["variable"]] = value.replace("\0", "")
     dicts = {about["variable"] for control, about in pairs if control in {"file", "json_object"}}
     if wrong := [name for name, value in values.items() if isinstance(value, dict) and name not in dicts]:
         raise ValueError(f"Invalid input type for {wrong}")
@@ -99,6 +103,18 @@ def _file(value: Value, about: Value, finds: tuple[Find, Find], *, strict: bool)
     return file if named == "custom" else {**file, "type": named}
 
 
+def check_link(url: str) -> None:
+    """Raises `ValueError` with Dify's words for a link that it cannot fetch, which it tries before the run."""
+    if (urlsplit(url).hostname or "").endswith(UNREACHABLE):
+        raise ValueError(f"Reached maximum retries (3) for URL {url}")
+
+
+def _names_one(item: Value) -> bool:
+    """Whether this is a file at all: what is not is left out of a list, `{}` for one."""
+    method = item.get("transfer_method")
+    return bool(item.get("url") or item.get("remote_url") if method == "remote_url" else method)
+
+
 def _found(value: Value, find: Find, uploads: Find) -> Value:
     """The file that an input names. Other files are not read: what they are is told by their names."""
     match value.get("transfer_method"):
@@ -106,6 +122,7 @@ def _found(value: Value, find: Find, uploads: Find) -> Value:
             url = str(value.get("url") or value.get("remote_url") or "")
             if not url:
                 raise ValueError("Invalid file url")
+            check_link(url)
             name = unquote(PurePosixPath(urlsplit(url).path).name)
             mime_type, extension = mimetypes.guess_type(name)[0] or "", PurePosixPath(name).suffix or ".bin"
             return file_value("remote_url", name, extension, mime_type, size=-1, remote_url=url, url=url)

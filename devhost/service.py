@@ -1,28 +1,35 @@
 """Dify's Service API, for those who have an app's own key: it can do what a plugin's session cannot.
 
-Conversations, uploads and runs belong here to the user who began them.
+Conversations, uploads and runs belong here to the end user of the app who began them.
 """
 
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
-from devhost.apps import CHAT_MODES, App, Event, Failure
+from devhost.apps import CHAT_MODES, App, Event, Failure, Mode
 from devhost.dify import Dify, Replies, Run
 from devhost.files import error, read_upload
+from devhost.inputs import check_link
+from devhost.users import MAKING_S
 from devhost.wire import END, Reply, dumps
 
 BASE = "/v1"
 PING_S = 10.0  # between two pings; the first comes at once
 PING = b"event: ping\n\n"
 AHEAD = 1_000  # events that wait for a slow client before the run waits, too
+DEFAULT_USER = "DEFAULT-USER"  # whose an upload is that names none
+ABORTED = "Aborted: User requested stop"
+WRONG_ROUTE = "Please check if your app mode matches the right API route."
 # How a failure is told to plugins; the API answers with the error itself.
 HTTP_ERROR = re.compile(r"invoke app failed: request failed with status code: (\d+) and respond with: (.*)", re.DOTALL)
 
@@ -44,15 +51,15 @@ class Service:
 
     dify: Dify
     keys: Mapping[str, str]
-    _owners: dict[str, tuple[str, str]] = field(default_factory=dict, init=False)  # of conversations: an app and its user
-    _streams: dict[tuple[str, str], "Stream"] = field(default_factory=dict, init=False)  # by user and task
+    _streams: dict[tuple[str, str], "Stream"] = field(default_factory=dict, init=False)  # by end user and task
+    _live: list["Stream"] = field(default_factory=list, init=False)
 
     def routes(self) -> list[Route]:
         """To be mounted at the server's root."""
         posts: dict[str, Answer] = {
-            "/chat-messages": self._running(CHAT_MODES, "not_chat_app"),
-            "/completion-messages": self._running({"completion"}, "app_unavailable"),
-            "/workflows/run": self._running({"workflow"}, "not_workflow_app"),
+            "/chat-messages": self._run_in(CHAT_MODES, "not_chat_app"),
+            "/completion-messages": self._run_in({"completion"}, "app_unavailable"),
+            "/workflows/run": self._run_in({"workflow"}, "not_workflow_app"),
             "/chat-messages/{task_id}/stop": self._stop,
             "/completion-messages/{task_id}/stop": self._stop,
             "/workflows/tasks/{task_id}/stop": self._stop,
@@ -69,52 +76,66 @@ class Service:
             scheme, _, key = request.headers.get("authorization", "").partition(" ")
             app_id = self.keys.get(key, "") if scheme == "Bearer" else ""
             app = self.dify.apps.get(app_id)
-            return await answer(Asked(request, app_id, app)) if app else error(401, "unauthorized", "Access token is invalid")
+            if app is None:
+                return error(401, "unauthorized", "Access token is invalid")
+            if not app.api_enabled:
+                return error(403, "forbidden", "The app's API service has been disabled.")
+            return await answer(Asked(request, app_id, app))
 
         return answering
 
-    def _running(self, modes: Collection[str], refusal: str) -> Answer:
+    def _run_in(self, modes: Collection[str], refusal: str) -> Answer:
         async def running(asked: Asked) -> Response:
-            app_id, app, body = asked.app_id, asked.app, await _object(asked.request)
+            app, body = asked.app, await _object(asked.request)
             user = body.get("user")
-            if app.mode not in modes:
-                return error(400, refusal, "Please check if your app mode matches the right API route.")
             if not isinstance(user, str) or not user:
                 return error(400, "invalid_param", "Arg user must be provided.")
-            conversation = body.get("conversation_id")
-            if conversation and app.mode in CHAT_MODES and self._owners.get(conversation) != (app_id, user):
-                return error(404, "not_found", "Conversation Not Exists.")
-            attached = [self._attached(file, user) for file in body.get("files") or []]
-            if None in attached:
-                return error(400, "invalid_param", "Invalid upload file")
-            body["response_mode"] = body.get("response_mode") or "blocking"
-            replies = self.dify.invoke(
-                {**body, "app_id": app_id},
-                uploads=lambda file_id: self.dify.files.upload_of(file_id, user),
-                by_key=True,
-                attached=attached,
-            )
-            return await Stream(self, replies, app_id, user).response()
+            end_user = await self._end_user(asked, user)
+            if app.mode not in modes:
+                return error(400, refusal, WRONG_ROUTE)
+            limit = app.max_active_requests
+            if limit and sum(stream.app_id == asked.app_id for stream in self._live) >= limit:
+                return error(400, "invalid_param", _too_many(asked.app_id, limit))
+            try:
+                attached = [self._attached(file, end_user) for file in body.get("files") or []]
+            except ValueError as reason:
+                return error(400, "invalid_param", str(reason))
+            call = {**body, "app_id": asked.app_id, "response_mode": body.get("response_mode") or "blocking"}
+            replies = self.dify.invoke(call, by_key=True, attached=attached, end_user=end_user)
+            stream = Stream(self, replies, asked, end_user, user)
+            self._live.append(stream)
+            return await stream.response()
 
         return running
 
-    def _attached(self, file: Mapping[str, Any], user: str) -> Event | None:
+    async def _end_user(self, asked: Asked, user: str) -> str:
+        found = self.dify.end_users.find(asked.app_id, user)
+        if found is None:
+            await asyncio.sleep(MAKING_S)
+            found = self.dify.end_users.make(asked.app_id, user)
+        return found
+
+    def _attached(self, file: Mapping[str, Any], end_user: str) -> Event:
         if file.get("transfer_method") != "local_file":
+            check_link(str(file.get("url")))
             return dict(file)
-        return self.dify.files.upload_of(str(file.get("upload_file_id")), user)
+        upload = self.dify.files.upload_of(str(file.get("upload_file_id")), end_user)
+        if upload is None:
+            raise ValueError("Invalid upload file")
+        return upload
 
     async def _stop(self, asked: Asked) -> Response:
         """Says yes to whatever it is asked for, as Dify does."""
-        user = (await _object(asked.request)).get("user")
-        if stream := self._streams.get((str(user), asked.request.path_params["task_id"])):
+        end_user = await self._end_user(asked, str((await _object(asked.request)).get("user")))
+        if stream := self._streams.get((end_user, asked.request.path_params["task_id"])):
             stream.stop()
         return JSONResponse({"result": "success"})
 
     async def _upload(self, asked: Asked) -> Response:
         upload, fields = await read_upload(asked.request)
+        owner = await self._end_user(asked, fields.get("user") or DEFAULT_USER)
         if isinstance(upload, Response):
             return upload
-        owner = fields.get("user", "")
         file = self.dify.files.add(upload.filename or "", upload.mimetype, upload.read(), uploaded=True, owner=owner)
         about = {"id": file.id, "name": file.name, "size": len(file.content), "extension": file.extension.removeprefix(".")}
         about |= {"mime_type": file.mime_type, "created_by": owner, "created_at": 1784000000}
@@ -123,88 +144,116 @@ class Service:
         return JSONResponse(nulls | about | {"source_url": self.dify.files.preview_url(file)}, 201)
 
     async def _parameters(self, asked: Asked) -> Response:
-        form = asked.app.fetch()
-        return error(400, "app_unavailable", "App unavailable") if isinstance(form, Failure) else JSONResponse(form)
+        form = asked.app.fetch() if asked.app.published else None
+        if form is None or isinstance(form, Failure):
+            return error(400, "app_unavailable", "App unavailable, please check your app configurations.")
+        return JSONResponse(form)
 
     async def _info(self, asked: Asked) -> Response:
         app = asked.app
         names = {"name": app.name or asked.app_id, "description": app.description, "author_name": "Devhost", "tags": []}
         return JSONResponse({**names, "mode": app.mode})
 
-    def begin(self, app_id: str, user: str, event: Any, stream: "Stream") -> None:
-        """Remembers whose a conversation and a run are."""
-        if not isinstance(event, dict):
-            return
-        if conversation := event.get("conversation_id"):
-            self._owners[conversation] = app_id, user
-        if task := event.get("task_id"):
-            self._streams[user, task] = stream
+    def begin(self, stream: "Stream", event: Any) -> None:
+        """Lets a run be stopped by the task that its events name."""
+        if isinstance(event, dict) and (task := event.get("task_id")):
+            self._streams[stream.end_user, task] = stream
 
     def end(self, stream: "Stream") -> None:
         """Forgets a run that is over."""
+        self._live = [other for other in self._live if other is not stream]
         self._streams = {key: other for key, other in self._streams.items() if other is not stream}
 
 
 class Stream:
     """One run being answered."""
 
-    def __init__(self, service: Service, replies: Replies, app_id: str, user: str) -> None:
+    def __init__(self, service: Service, replies: Replies, asked: Asked, end_user: str, user: str) -> None:
+        self.app_id = asked.app_id
+        self.end_user = end_user
+        self._user = user
+        self._mode = asked.app.mode
         self._service = service
-        self._whose = app_id, user
         self._queue: asyncio.Queue[Reply] = asyncio.Queue()
-        self._first: Event | None = None
+        self._first: Event = {}
         self._run = Run(replies, lambda reply, _: self._queue.put_nowait(reply), self._drain)
 
     async def response(self) -> Response:
         """Waits for the first reply: a run that fails at once is an HTTP error."""
         first = await self._queue.get()
+        if first.event == "response" and first.message == "stream":
+            return _EventStream(self._events(first), self._end)
+        self._service.end(self)
         if first.event == "error":
             status, body = _http_error(first.message)
             return Response(body, status, media_type="application/json")
-        if first.message == "struct":
-            self._service.begin(*self._whose, first.data, self)
-            self._service.end(self)
-            return JSONResponse(first.data)
-        return StreamingResponse(self._events(first), media_type="text/event-stream")
+        return JSONResponse(first.data)
 
     def stop(self) -> None:
         """Ends the run with the events that Dify ends one with that was stopped."""
         self._run.cancel()
-        first = self._first or {}
-        ids: Event = {name: first[name] for name in ("conversation_id", "message_id", "created_at", "task_id") if name in first}
-        if "workflow_run_id" in first:
-            data: Event = {**first["data"], "status": "stopped", "outputs": {}, "error": None}
-            self._queue.put_nowait(Reply("response", "stream", {**first, "event": "workflow_finished", "data": data}))
-        if "message_id" in first:
-            end: Event = {"event": "message_end", **ids, "id": first["message_id"], "metadata": {}, "files": []}
-            self._queue.put_nowait(Reply("response", "stream", end))
+        for event in _stopped(self._mode, self._first, {"id": self.end_user, "user": self._user}):
+            self._queue.put_nowait(Reply("response", "stream", event))
         self._queue.put_nowait(END)
 
+    def _end(self) -> None:
+        self._run.cancel()
+        self._service.end(self)
+
     async def _events(self, reply: Reply) -> AsyncIterator[bytes]:
-        try:
-            yield PING
-            while reply.event == "response":
-                self._first = self._first or reply.data
-                self._service.begin(*self._whose, reply.data, self)
-                yield b"data: " + dumps(reply.data).encode() + b"\n\n"
-                while self._queue.empty():
-                    try:
-                        async with asyncio.timeout(PING_S):
-                            reply = await self._queue.get()
-                        break
-                    except TimeoutError:
-                        yield PING
-                else:
-                    reply = self._queue.get_nowait()
-            if reply.event == "error":
-                raise ConnectionError(reply.message)  # the server closes the connection in mid-stream
-        finally:
-            self._run.cancel()
-            self._service.end(self)
+        yield PING
+        while reply.event == "response":
+            self._first = self._first or reply.data
+            self._service.begin(self, reply.data)
+            yield b"data: " + dumps(reply.data).encode() + b"\n\n"
+            while self._queue.empty():
+                try:
+                    async with asyncio.timeout(PING_S):
+                        reply = await self._queue.get()
+                    break
+                except TimeoutError:
+                    yield PING
+            else:
+                reply = self._queue.get_nowait()
+        if reply.event == "error":
+            raise ConnectionError(reply.message)  # the server closes the connection in mid-stream
 
     async def _drain(self) -> None:
         while self._queue.qsize() > AHEAD:
             await asyncio.sleep(0.01)
+
+
+class _EventStream(StreamingResponse):
+    """Server-sent events. However they end, and be it before they begin, `end` is called."""
+
+    def __init__(self, events: AsyncIterator[bytes], end: Callable[[], None]) -> None:
+        super().__init__(events, media_type="text/event-stream")
+        self._end = end
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._end()
+
+
+def _stopped(mode: Mode, first: Event, created_by: Event) -> Iterator[Event]:
+    """What follows the last event of a run that is stopped, by the first that it sent: Dify 1.16 calls a chatflow failed."""
+    if "workflow_run_id" in first:
+        is_chatflow, now = mode == "advanced-chat", int(time.time())
+        data = {name: first.get("data", {}).get(name) for name in ("id", "workflow_id", "created_at")}
+        data |= {"status": "failed" if is_chatflow else "stopped", "error": ABORTED if is_chatflow else None, "outputs": {}}
+        data |= {"elapsed_time": now - (data["created_at"] or now), "total_tokens": 0, "total_steps": 0, "exceptions_count": 0}
+        data |= {"finished_at": now, "created_by": created_by, "files": []}
+        yield {**first, "event": "workflow_finished", "data": data}
+    elif "message_id" in first:
+        ids: Event = {name: first[name] for name in ("conversation_id", "message_id", "created_at", "task_id") if name in first}
+        yield {"event": "message_end", **ids, "id": first["message_id"], "metadata": {}, "files": []}
+
+
+def _too_many(app_id: str, limit: int) -> str:
+    running = f"The current maximum concurrent requests allowed for {app_id} is {limit}."
+    return f"Too many requests. Please try again later. {running}"
 
 
 def _http_error(text: str) -> tuple[int, str]:

@@ -41,6 +41,7 @@ def http(status: int, code: str, message: str) -> str:
     return f"invoke app failed: request failed with status code: {status} and respond with: {body}\n"
 
 
+A_TEXT = {"user_input_form": [{"text-input": {"variable": "t"}}]}
 CHAT = App(mode="chat", script=[{"event": "message"}], blocking={"event": "message"})
 
 
@@ -53,7 +54,19 @@ CHAT = App(mode="chat", script=[{"event": "message"}], blocking={"event": "messa
         (CHAT, {"query": None}, http(400, "invalid_param", "missing query")),
         (CHAT, {"conversation_id": "c1"}, http(500, "unknown", "Internal Server Error")),
         (App(mode="chat"), {"response_mode": "blocking"}, http(500, "unknown", "Internal Server Error")),
-        (App(mode="completion", script=[Failure(INTERNAL)]), {}, http(500, "unknown", "Internal Server Error")),
+        (App(mode="completion", script=say("Hi.")), {}, http(500, "unknown", "Internal Server Error")),
+        (
+            App(mode="completion", script=say("Hi."), form=A_TEXT),
+            {"inputs": {"t": 1}},
+            http(500, "unknown", "Internal Server Error"),
+        ),
+        (App(mode="completion", script=say("Hi.")), {"response_mode": "blocking"}, http(500, "unknown", "Internal Server Error")),
+        (App(mode="chat", form=A_TEXT), {"query": "", "inputs": {"t": 1}}, http(400, "invalid_param", "missing query")),
+        (App(mode="advanced-chat", form=A_TEXT), {"query": "", "inputs": {"t": 1}}, http(400, "invalid_param", "missing query")),
+        (App(mode="workflow", published=False), {}, http(400, "invalid_param", "unexpected app type")),
+        (App(mode="advanced-chat", published=False), {}, http(400, "invalid_param", "unexpected app type")),
+        (App(mode="advanced-chat", published=False), {"query": ""}, http(400, "invalid_param", "missing query")),
+        (App(mode="workflow", published=False), {"kind": "fetch_app"}, "fetch app failed: data is nil"),
         (App(mode="agent"), {}, http(400, "invalid_param", "unexpected app type")),  # type: ignore[arg-type]
         (None, {"kind": "fetch_app"}, "fetch app failed: data is nil"),
         (CHAT, {"permissions": ""}, "permission denied, you need to enable app access in plugin manifest"),
@@ -109,7 +122,7 @@ def sample(name: str) -> list[Event]:
 )
 def test_a_blocking_answer_follows_from_the_stream(mode: Mode, stream: str, answer: str) -> None:
     expected = json.loads((HERE.parent / "samples" / f"{answer}.json").read_text())
-    [reply] = replies(App(mode=mode, script=sample(stream)), response_mode="blocking")
+    [reply] = replies(App(mode=mode, script=sample(stream), for_plugins=True), response_mode="blocking")
     if "elapsed_time" in reply.data.get("data", {}):  # the samples' two runs took different times
         reply.data["data"]["elapsed_time"] = expected["data"]["elapsed_time"]
         reply.data["data"]["finished_at"] = expected["data"]["finished_at"]
@@ -150,18 +163,20 @@ def test_a_replaced_message_is_what_a_blocking_caller_gets() -> None:
 def test_a_simple_chat_is_one_line() -> None:
     app = App(mode="chat", script=say("{query}? {city}, {nobody} {}."))
     stream = [reply.data for reply in replies(app, inputs={"city": "Oslo"})]
-    assert [event["event"] for event in stream] == ["message"] * 4 + ["message_end"]
-    assert [event["answer"] for event in stream[:-1]] == ["q?", " Oslo,", " {nobody}", " {}."]
-    assert [event.keys() for event in stream] == [sample("chat")[0].keys()] * 4 + [sample("chat")[-1].keys()]
-    assert stream[-1]["metadata"]["usage"].keys() == sample("chat")[-1]["metadata"]["usage"].keys()
+    assert [event["event"] for event in stream] == ["message"] * 5 + ["message_end"]
+    assert [event["answer"] for event in stream[:-1]] == ["q?", " Oslo,", " {nobody}", " {}.", ""]
+    theirs = sample("dify-1.16/chat.service")
+    assert [event.keys() for event in stream] == [theirs[0].keys()] * 5 + [theirs[-1].keys()]
+    assert stream[-1]["metadata"]["usage"].keys() == theirs[-1]["metadata"]["usage"].keys()
     assert len({(event["conversation_id"], event["message_id"], event["task_id"]) for event in stream}) == 1
     [reply] = replies(app, inputs={"city": "Oslo"}, response_mode="blocking", conversation_id=NEW)
     assert (reply.data["answer"], reply.data["conversation_id"]) == ("q? Oslo, {nobody} {}.", NEW)
 
 
 def test_a_completion_of_one_line_has_no_conversation() -> None:
-    stream = [reply.data for reply in replies(App(mode="completion", script=say("Hi.")), query="")]
-    assert [event.keys() for event in stream] == [sample("completion")[0].keys(), sample("completion")[-1].keys()]
+    stream = [reply.data for reply in replies(App(mode="completion", script=say("Hi."), for_plugins=True), query="")]
+    theirs = sample("dify-1.16/completion.service")
+    assert [event.keys() for event in stream] == [theirs[0].keys()] * 2 + [theirs[-1].keys()]
 
 
 def test_a_plugin_with_the_permission_stores_values() -> None:
@@ -206,7 +221,7 @@ def test_calls_are_kept_as_dify_sees_them_and_an_id_may_be_spelled_in_capitals()
         "files": [],
         "response_mode": "streaming",
     }
-    assert [*dify.answer("app", request)] == [Reply("response", "stream", {"event": "message"})]
+    assert [*dify.answer("app", request)][1:] == [Reply("response", "stream", {"event": "message"})]
     assert calls == [
         Call(app_id=APP.upper(), query="q", inputs={}, response_mode="streaming", conversation_id="", user=""),
     ]

@@ -15,6 +15,7 @@ APP = "00000000-0000-4000-8000-0000000000aa"
 SAMPLES = Path(__file__).parent.parent / "samples"
 PICTURE = {"type": "image", "transfer_method": "remote_url", "url": "https://example.org/a%20duck.png?size=1"}
 LETTER = {"type": "document", "transfer_method": "remote_url", "url": "https://example.org/letter.pdf"}
+UNREACHABLE = "https://nowhere.invalid:8443/a.png"
 TYPE_MISMATCH = "Detected file type does not match the specified type. Please verify the file."
 
 
@@ -29,7 +30,7 @@ def run(form: list[Event], inputs: Any, *, mode: Mode = "workflow", files: Files
     def script(call: Call) -> list[Event]:
         return [{"inputs": call.inputs}]
 
-    app = App(mode=mode, script=script, form={"user_input_form": form})
+    app = App(mode=mode, script=script, form={"user_input_form": form}, for_plugins=True)
     dify = Dify({APP: app}, frozenset({"app"}), [], files=files or Files())
     request = {"app_id": APP, "query": "q", "inputs": inputs, "response_mode": "streaming"}
     return [reply for reply in dify.answer("app", request) if isinstance(reply, Reply)]
@@ -78,7 +79,11 @@ def http(text: str, status: int = 400, code: str = "invalid_param") -> str:
         ("checkbox", {"default": "true"}, None, True),
         ("file", {}, "", None),
         ("file", {}, None, None),
+        ("text-input", {}, "a\0b", "ab"),
+        ("paragraph", {"default": "\0d"}, None, "d"),
         ("file-list", {}, [], []),
+        ("file-list", {}, [{}], []),
+        ("file-list", {}, [{"type": "image"}, {"transfer_method": "remote_url", "url": ""}], []),
         ("json_object", {}, {"a": 1}, {"a": 1}),
     ],
 )
@@ -102,6 +107,9 @@ def test_a_value_that_fits_reaches_the_app(control: str, about: Event, value: An
         ("select", {"options": ["a", "b"]}, "c", "v in input form must be one of the following: ['a', 'b']"),
         ("select", {"options": ["a", "b"]}, "", "v in input form must be one of the following: ['a', 'b']"),
         ("select", {"options": ["a", "b"], "default": ""}, None, "v in input form must be one of the following: ['a', 'b']"),
+        ("select", {"options": ["a"]}, "a\0", "v in input form must be one of the following: ['a']"),
+        ("text-input", {"max_length": 3}, "abc\0", "v in input form must be less than 3 characters"),
+        ("file-list", {"max_length": 1}, [{}, {}], "v in input form must be less than 1 files"),
         ("number", {}, "three", "v in input form must be a valid number"),
         ("number", {"default": "x"}, None, "v in input form must be a valid number"),
         ("file", {}, "x", "v in input form must be a file"),
@@ -140,6 +148,19 @@ def test_defaults_of_basic_apps_are_not_used(mode: Mode) -> None:
 
 def test_defaults_of_chatflows_are_used() -> None:
     assert seen([variable("number", default="3")], {}, mode="advanced-chat") == {"v": 3}
+
+
+@pytest.mark.parametrize("mode", ["workflow", "advanced-chat"])
+def test_a_select_whose_default_is_no_option_has_to_be_chosen_from(mode: Mode) -> None:
+    refused = http("v in input form must be one of the following: ['a', 'b']")
+    assert refusal([variable("select", options=["a", "b"], default="")], {}, mode=mode) == refused
+
+
+def test_a_query_loses_its_nul_characters_too() -> None:
+    app = App(mode="chat", script=lambda call: [{"query": call.query}])
+    request = {"app_id": APP, "query": "a\0b", "inputs": {}, "response_mode": "streaming"}
+    *_, reply = Dify({APP: app}, frozenset({"app"}), []).answer("app", request)
+    assert reply == Reply("response", "stream", {"query": "ab"})
 
 
 def test_what_an_external_data_tool_fetches_is_no_input() -> None:
@@ -204,6 +225,7 @@ def test_the_fields_of_a_file_are_those_of_a_workflows_event() -> None:
         ({"type": "image", "transfer_method": "local_file", "upload_file_id": APP}, {}, "Invalid upload file"),
         ({"type": "image", "transfer_method": "tool_file", "tool_file_id": APP}, {}, f"ToolFile {APP} not found"),
         ({"type": "image", "transfer_method": "remote_url"}, {}, "Invalid file url"),
+        ({**PICTURE, "url": UNREACHABLE}, {}, f"Reached maximum retries (3) for URL {UNREACHABLE}"),
         ({"type": "image"}, {}, "transfer_method is required in file mapping"),
     ],
 )

@@ -1,7 +1,11 @@
 """The Service API that devhost plays, held against Dify's own description of it."""
 
 import json
-from collections.abc import Iterator
+import re
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -9,18 +13,23 @@ import httpx
 import pytest
 from openapi_schema_validator import OAS30Validator
 
-from devhost import App, Call, Devhost, Failure, Pause, demo
-from devhost.apps import Message, Step
+from devhost import App, Call, Devhost, Failure, Pause, demo, say
+from devhost.apps import Message, Mode, Step
+from devhost.dify import Dify
+from devhost.files import Files
+from devhost.users import MAKING_S
+from devhost.wire import Reply
 from tests.devhost.test_limits import eventually
 from tests.support import sample
 
 # "oneOf" is none there: whatever is an object fits all of the kinds of variables that it names.
 API = json.loads((Path(__file__).parent / "service-api.openapi.json").read_text().replace('"oneOf"', '"anyOf"'))
 PLUGIN = Path(__file__).parents[1] / "plugins/minimal"
-GATED, STREAMING, FLOW = (
+GATED, STREAMING, FLOW, CHATFLOW = (
     "0b9a8c7d-1111-4222-8333-444455557781",
     "0b9a8c7d-1111-4222-8333-444455557782",
     "0b9a8c7d-1111-4222-8333-444455557783",
+    "0b9a8c7d-1111-4222-8333-444455557784",
 )
 DEADLINE_S = 30
 
@@ -40,8 +49,9 @@ def host() -> Iterator[Devhost]:
         GATED: App(mode="chat", script=gated),
         STREAMING: App(mode="chat", script=[sample("chat")[0], Failure("it breaks")]),
         FLOW: App(mode="workflow", script=[sample("workflow")[0], *[Pause(0.05)] * 1_000]),
+        CHATFLOW: App(mode="advanced-chat", script=[sample("advanced-chat")[0], *[Pause(0.05)] * 1_000]),
     }
-    keys = {**demo.app_keys(), "app-gated": GATED, "app-breaking": STREAMING, "app-flow": FLOW}
+    keys = {**demo.app_keys(), "app-gated": GATED, "app-breaking": STREAMING, "app-flow": FLOW, "app-chatflow": CHATFLOW}
     with Devhost(PLUGIN, apps, {"whom": "x"}, app_keys=keys) as running:
         yield running
 
@@ -65,6 +75,13 @@ def conforms(response: httpx.Response, path: str, method: str = "post") -> Any:
     document = response.json()
     OAS30Validator({**schema, "components": API["components"]}).validate(document)
     return document
+
+
+def upload(client: httpx.Client, alias: str, user: str) -> dict[str, Any]:
+    """A picture of the user's, as an input."""
+    files = {"file": ("a.png", b"PNG", "image/png")}
+    stored = client.post("/files/upload", headers=key(alias), files=files, data={"user": user}).json()
+    return {"type": "image", "transfer_method": "local_file", "upload_file_id": stored["id"]}
 
 
 def events(response: httpx.Response) -> list[dict[str, Any]]:
@@ -155,8 +172,12 @@ def test_an_upload_is_its_users_own(client: httpx.Client) -> None:
     assert "https://x.example/b" in answer
     assert client.post("/chat-messages", headers=key("demo-chatbot"), json={**body, "user": "bob"}).status_code == 400
     inputs = {"text": "Rain.", "pics": [file]}
-    assert client.post("/workflows/run", headers=key("demo-workflow"), json={"inputs": inputs, "user": "ann"}).status_code == 200
-    assert client.post("/workflows/run", headers=key("demo-workflow"), json={"inputs": inputs, "user": "bob"}).status_code == 400
+    of_another_app = client.post("/workflows/run", headers=key("demo-workflow"), json={"inputs": inputs, "user": "ann"})
+    assert (of_another_app.status_code, of_another_app.json()["message"]) == (400, "Invalid upload file")
+    picture = upload(client, "demo-workflow", "ann")
+    for user, status in (("ann", 200), ("bob", 400)):
+        body = {"inputs": {"text": "Rain.", "pics": [picture]}, "user": user}
+        assert client.post("/workflows/run", headers=key("demo-workflow"), json=body).status_code == status
 
 
 def test_an_upload_without_a_file_or_with_too_large_a_one(client: httpx.Client) -> None:
@@ -166,13 +187,22 @@ def test_an_upload_without_a_file_or_with_too_large_a_one(client: httpx.Client) 
 
 
 @pytest.mark.parametrize(
-    ("alias", "path", "stop", "last"),
+    ("alias", "path", "stop", "last", "how"),
     [
-        ("gated", "/chat-messages", "/chat-messages/{}/stop", "message_end"),
-        ("flow", "/workflows/run", "/workflows/tasks/{}/stop", "workflow_finished"),
+        ("gated", "/chat-messages", "/chat-messages/{}/stop", "message_end", {}),
+        ("flow", "/workflows/run", "/workflows/tasks/{}/stop", "workflow_finished", {"status": "stopped", "error": None}),
+        (
+            "chatflow",
+            "/chat-messages",
+            "/chat-messages/{}/stop",
+            "workflow_finished",
+            {"status": "failed", "error": "Aborted: User requested stop"},
+        ),
     ],
 )
-def test_a_run_ends_when_it_is_stopped_by_its_user(client: httpx.Client, alias: str, path: str, stop: str, last: str) -> None:
+def test_a_run_ends_when_it_is_stopped_by_its_user(
+    client: httpx.Client, alias: str, path: str, stop: str, last: str, how: dict[str, Any]
+) -> None:
     body = {"query": "hi", "inputs": {}, "user": "ann", "response_mode": "streaming"}
     with client.stream("POST", path, headers=key(alias), json=body) as response:
         lines = response.iter_lines()
@@ -183,6 +213,11 @@ def test_a_run_ends_when_it_is_stopped_by_its_user(client: httpx.Client, alias: 
             assert answer == {"result": "success"}
         rest = [json.loads(line[6:]) for line in lines if line.startswith("data: ")]
     assert [event["event"] for event in rest] == [last]
+    assert {name: rest[0]["data"][name] for name in how} == how
+    if last == "workflow_finished":
+        theirs = sample("dify-1.16/workflow.service")[-1]["data"]
+        assert rest[0]["data"].keys() == theirs.keys()
+        assert rest[0]["data"]["created_by"]["user"] == "ann"
     assert client.post(address, headers=key(alias), json={"user": "ann"}).status_code == 200, "twice is no mistake"
 
 
@@ -210,3 +245,212 @@ def test_a_run_ends_when_its_client_leaves() -> None:
         with httpx.stream("POST", f"{host.api_url}/chat-messages", headers=key("one"), json=body) as response:
             next(response.iter_lines())
         assert eventually(lambda: bool(left))
+
+
+# What an app allows by its key
+
+
+type Added = Callable[[App], dict[str, str]]
+
+
+@pytest.fixture
+def added(host: Devhost) -> Added:
+    """Adds an app to the workspace and gives the header with its key."""
+
+    def add(app: App) -> dict[str, str]:
+        app_id = str(uuid.uuid4())
+        host.apps[app_id], host.app_keys[f"app-{app_id}"] = app, app_id
+        return key(app_id)
+
+    return add
+
+
+def told(response: httpx.Response) -> tuple[int, str, str]:
+    answer = response.json()
+    return response.status_code, answer["code"], answer["message"]
+
+
+@pytest.mark.parametrize(("mode", "path"), [("workflow", "/workflows/run"), ("advanced-chat", "/chat-messages")])
+@pytest.mark.parametrize("query", ["hi", ""])
+def test_what_is_not_published_is_not_run(client: httpx.Client, added: Added, mode: Mode, path: str, query: str) -> None:
+    headers = added(App(mode=mode, published=False))
+    body = {"query": query, "inputs": {}, "user": "ann"}
+    assert told(client.post(path, headers=headers, json=body)) == (400, "invalid_param", "Workflow not published")
+    unavailable = (400, "app_unavailable", "App unavailable, please check your app configurations.")
+    assert told(client.get("/parameters", headers=headers)) == unavailable
+    assert client.get("/info", headers=headers).status_code == 200
+
+
+def test_an_api_that_is_switched_off_forbids_everything(client: httpx.Client, added: Added) -> None:
+    headers = added(App(mode="chat", script=say("Hi."), api_enabled=False))
+    off = (403, "forbidden", "The app's API service has been disabled.")
+    for path in ("/parameters", "/info"):
+        assert told(client.get(path, headers=headers)) == off
+    for path in ("/chat-messages", "/workflows/run", "/completion-messages", "/chat-messages/x/stop", "/files/upload"):
+        assert told(client.post(path, headers=headers, json={})) == off
+
+
+@pytest.mark.parametrize("mode", ["streaming", "blocking"])
+def test_only_so_many_requests_are_answered_at_a_time(client: httpx.Client, added: Added, mode: str) -> None:
+    headers = added(App(mode="chat", script=gated, blocking={"event": "message", "answer": "One"}, max_active_requests=1))
+    app_id = headers["Authorization"].removeprefix("Bearer app-")
+    body = {"query": "hi", "inputs": {}, "user": "ann", "response_mode": "streaming"}
+    with client.stream("POST", "/chat-messages", headers=headers, json=body) as response:
+        lines = response.iter_lines()
+        assert next(lines) == "event: ping"
+        refused = client.post("/chat-messages", headers=headers, json={**body, "response_mode": mode})
+    assert told(refused) == (
+        400,
+        "invalid_param",
+        f"Too many requests. Please try again later. The current maximum concurrent requests allowed for {app_id} is 1.",
+    )
+    again = {**body, "response_mode": "blocking"}
+    assert eventually(lambda: client.post("/chat-messages", headers=headers, json=again).status_code == 200), "it has left"
+    assert client.post("/chat-messages", headers=headers, json=again).status_code == 200, "a blocking one is over with its answer"
+    assert client.post("/chat-messages", headers=headers, json={**again, "query": ""}).status_code == 400
+    assert client.post("/chat-messages", headers=headers, json=again).status_code == 200, "so is one that is refused"
+
+
+def test_a_plugin_is_not_counted() -> None:
+    app_id = str(uuid.uuid4())
+    dify = Dify({app_id: App(mode="chat", script=say("Hi."), max_active_requests=1)}, frozenset({"app"}), [])
+    request = {"app_id": app_id, "query": "q", "inputs": {}, "response_mode": "streaming"}
+    runs = [dify.answer("app", request) for _ in range(2)]
+    assert [next(reply for reply in run if isinstance(reply, Reply)).event for run in runs] == ["response"] * 2
+
+
+@pytest.mark.parametrize("mode", ["streaming", "blocking"])
+def test_only_a_plugin_is_sent_an_error_after_a_failed_chatflow(client: httpx.Client, added: Added, mode: str) -> None:
+    app = App(mode="advanced-chat", script=sample("advanced-chat.failed"))
+    body = {"query": "hi", "inputs": {}, "user": "ann", "response_mode": mode}
+    response = client.post("/chat-messages", headers=added(app), json=body)
+    if mode == "streaming":
+        assert events(response) == sample("advanced-chat.failed")[:-1]
+    else:
+        assert told(response) == (400, "invalid_param", sample("advanced-chat.failed")[-1]["message"])
+    app_id = str(uuid.uuid4())
+    replies = Dify({app_id: app}, frozenset({"app"}), []).answer("app", {**body, "app_id": app_id})
+    [*_, last] = [reply for reply in replies if isinstance(reply, Reply)]
+    if mode == "streaming":
+        assert last.data == sample("advanced-chat.failed")[-1]
+
+
+UNNAMED = '{"args":{"description":"[models] Error: …"},"error_type":"InvokeError","message":"[models] Error: …"}'
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "message", "expected", "text"),
+    [
+        ("rate_limit_error", 429, "[models] Rate Limit Error, x", "completion_request_error", r"\[models\] Rate Limit Error, x"),
+        ("completion_request_error", 400, "[models] Bad Request Error, x", "completion_request_error", r"\[models\] Bad .*"),
+        ("invalid_param", 400, UNNAMED, "completion_request_error", r"req_id: [0-9a-f]{10} PluginInvokeError: \{.*\}"),
+        ("provider_quota_exceeded", 400, "x", "provider_quota_exceeded", "x"),
+        ("invalid_param", 400, "x", "invalid_param", "x"),
+    ],
+)
+def test_a_model_that_fails_a_blocking_caller(
+    client: httpx.Client, added: Added, code: str, status: int, message: str, expected: str, text: str
+) -> None:
+    app = App(mode="chat", script=[{"event": "error", "code": code, "status": status, "message": message}])
+    body = {"query": "hi", "inputs": {}, "user": "ann"}
+    *answer, said = told(client.post("/chat-messages", headers=added(app), json=body))
+    assert answer == [400, expected]
+    assert re.fullmatch(text, said)
+    app_id = str(uuid.uuid4())
+    request = {**body, "app_id": app_id, "response_mode": "blocking"}
+    *_, reply = Dify({app_id: app}, frozenset({"app"}), []).answer("app", request)
+    assert isinstance(reply, Reply)
+    assert '"code": "invalid_param"' in reply.message
+    assert '"status": 400' in reply.message
+
+
+def test_a_link_that_cannot_be_fetched_is_refused_before_the_run(client: httpx.Client) -> None:
+    link = {"type": "image", "transfer_method": "remote_url", "url": "https://nowhere.invalid/a.png"}
+    refused = (400, "invalid_param", "Reached maximum retries (3) for URL https://nowhere.invalid/a.png")
+    body = {"query": "hi", "inputs": {}, "user": "ann", "files": [link], "response_mode": "streaming"}
+    assert told(client.post("/chat-messages", headers=key("demo-chatbot"), json=body)) == refused
+    body = {"inputs": {"text": "t", "pics": [link]}, "user": "ann", "response_mode": "streaming"}
+    assert told(client.post("/workflows/run", headers=key("demo-workflow"), json=body)) == refused
+
+
+# Users of whom an app has not heard
+
+
+def run_with(client: httpx.Client, headers: dict[str, str], pictures: list[dict[str, Any]]) -> int:
+    body = {"inputs": {"pics": pictures}, "user": "ann"}
+    return client.post("/workflows/run", headers=headers, json=body).status_code
+
+
+@pytest.fixture
+def leisurely(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Making an end user takes so long that requests of one moment meet, however busy the machine is."""
+    monkeypatch.setattr("devhost.service.MAKING_S", 1.0)
+
+
+@pytest.fixture
+def taking(added: Added) -> dict[str, str]:
+    """An app of which nobody has heard, that takes pictures."""
+    about = {"variable": "pics", "allowed_file_types": ["image"], "allowed_file_extensions": []}
+    form = {"user_input_form": [{"file-list": about}]}
+    return added(App(mode="workflow", script=sample("workflow"), form=form))
+
+
+@pytest.mark.usefixtures("leisurely")
+def test_first_uploads_side_by_side_are_two_users_and_only_one_is_found_again(
+    client: httpx.Client, taking: dict[str, str]
+) -> None:
+    alias = taking["Authorization"].removeprefix("Bearer app-")
+    with ThreadPoolExecutor(2) as pool:
+        pictures = [*pool.map(lambda _: upload(client, alias, "ann"), range(2))]
+    assert run_with(client, taking, pictures) == 400
+    assert sorted(run_with(client, taking, [picture]) for picture in pictures) == [200, 400]
+    assert run_with(client, taking, [upload(client, alias, "ann")]) == 200, "whoever is found is found for ever"
+
+
+def test_first_uploads_one_after_the_other_are_one_users(client: httpx.Client, taking: dict[str, str]) -> None:
+    alias = taking["Authorization"].removeprefix("Bearer app-")
+    assert run_with(client, taking, [upload(client, alias, "ann") for _ in range(2)]) == 200
+
+
+@pytest.mark.usefixtures("leisurely")
+def test_of_first_chats_side_by_side_only_one_can_be_continued(client: httpx.Client, added: Added) -> None:
+    headers = added(demo.apps(pace=0)[demo.IDS["chatflow"]])
+    body = {"query": "hi", "inputs": {}, "user": "ann"}
+
+    def ask(conversation_id: str) -> httpx.Response:
+        return client.post("/chat-messages", headers=headers, json={**body, "conversation_id": conversation_id})
+
+    with ThreadPoolExecutor(3) as pool:
+        begun = [response.json()["conversation_id"] for response in pool.map(ask, [""] * 3)]
+    again = [ask(conversation) for conversation in begun]
+    assert sorted(response.status_code for response in again) == [200, 404, 404]
+    assert {told(response)[2] for response in again if response.status_code == 404} == {"Conversation Not Exists."}
+
+
+def first_chats(dify: Dify, app_id: str, count: int) -> list[str]:
+    """The conversations of so many calls of a plugin's that come together."""
+    request = {"app_id": app_id, "query": "hi", "inputs": {}, "response_mode": "streaming"}
+    runs = [dify.answer("app", request) for _ in range(count)]
+    assert [next(run) for run in runs] == [Pause(MAKING_S)] * count, "each looks for its user before the first is made"
+    last = [[reply for reply in run if isinstance(reply, Reply)][-1] for run in runs]
+    return [str(reply.data["conversation_id"]) for reply in last]
+
+
+@pytest.mark.parametrize("alias", ["chatbot", "agent", "chatflow"])
+def test_a_plugins_first_chats_side_by_side_cannot_all_be_continued(alias: str) -> None:
+    app_id = demo.IDS[alias]
+    dify = Dify(demo.apps(pace=0), frozenset({"app"}), [], files=Files())
+    first, *others = first_chats(dify, app_id, 3)
+
+    def again(conversation_id: str) -> Reply:
+        request = {"app_id": app_id, "query": "hi", "inputs": {}, "conversation_id": conversation_id}
+        with closing(dify.answer("app", {**request, "response_mode": "streaming"})) as run:
+            return [reply for reply in run if isinstance(reply, Reply)][-1]
+
+    assert again(first).data["conversation_id"] == first
+    for conversation in others:
+        reply = again(conversation)
+        if alias == "chatflow":
+            assert reply.data["conversation_id"] not in {first, *others}
+        else:
+            assert reply == Reply("error", Failure.http(400, "invalid_param", "").text)
