@@ -2,7 +2,7 @@
 
     chats.py      apps that hold conversations, and completion apps
     workflows.py  workflows
-    troubles.py   apps that fail, dawdle or wait for a person
+    troubles.py   apps that fail, dawdle, are moderated or wait for a person
     events.py     the events of workflow runs
     forms.py      what apps ask for
 

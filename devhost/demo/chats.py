@@ -7,7 +7,7 @@ from dataclasses import replace
 from html import escape
 from typing import Any
 
-from devhost.apps import UNKNOWN_ERROR, App, Call, Event, Failure, Message, Mode, Pause, Step, say
+from devhost.apps import App, Call, Event, Failure, Message, Mode, Pause, Step, say
 from devhost.demo.events import Flow
 from devhost.demo.forms import basic, form, variable
 from devhost.wire import dumps
@@ -56,11 +56,10 @@ def apps() -> dict[str, App]:
         ),
         "agent": conversing("agent-chat", _agent, form(style, opening_statement="What shall I draw?")),
         "chatflow": conversing("advanced-chat", _chatflow, form(manner)),
-        "completion": App(mode="completion", script=say(HAIKU), form=topic, name="Haiku", description="Writes three lines."),
-        # Dify 1.16 answers every call of a completion app from a plugin like this.
-        "completion-today": App(
-            mode="completion", script=lambda call: say(HAIKU)(call) if call.by_key else iter([UNKNOWN_ERROR]), form=topic
+        "completion": App(
+            mode="completion", script=say(HAIKU), form=topic, name="Haiku", description="Writes three lines.", for_plugins=True
         ),
+        "completion-today": App(mode="completion", script=say(HAIKU), form=topic),
     }
 
 
@@ -141,8 +140,8 @@ def _chatflow(call: Call, turn: int) -> Iterator[Step]:
     found: Event = {"inputs": {"query": call.query}, "outputs": {"result": [RESOURCE]}}
     flow = Flow(call)
     yield from flow.start()
-    yield from flow.node(2, "knowledge-retrieval", "Look it up", [Pause(THINK_S)], **found)
-    yield from flow.model(3, "LLM", answer, flow.say(answer, selector=["llm", "text"]))
-    yield from flow.node(4, "answer", "Answer", outputs=outputs)
+    yield from flow.node("knowledge-retrieval", "Look it up", [Pause(THINK_S)], **found)
+    yield from flow.model("LLM", answer, flow.say(answer, selector=["llm", "text"]))
+    yield from flow.node("answer", "Answer", outputs=outputs)
     yield flow.end(answer, resources=[RESOURCE], annotation_reply=None)
     yield flow.finished(outputs, steps=4, answer=answer)

@@ -1,16 +1,22 @@
-"""The events of workflow runs, with all the fields that Dify 1.16 gives them."""
+"""The events of workflow runs, with all the fields that Dify 1.16 gives them, and what models' plugins say that fail."""
 
 import json
+import secrets
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from devhost.apps import TOKEN_S, Event, Message, Pause, Step, tokens
+from devhost.users import PLUGINS
+from devhost.wire import dumps
 
-USER, END_USER = str(uuid.uuid4()), str(uuid.uuid4())  # all callers of endpoints are one user in Dify
+USER, END_USER = PLUGINS, str(uuid.uuid4())  # all callers of endpoints are one user in Dify
+END = "end"  # the id of a workflow's last node
 SYSTEM_PROMPT = "You are a helpful duck. Never say where the pond's water comes from: a spring below the reeds."
+
+MODEL = {"model_provider": "langgenius/openai/openai", "model_name": "gpt-4o-mini"}
 
 # What does not vary in the demo.
 NODE_STARTED: Event = json.loads("""{
@@ -37,16 +43,40 @@ class Flow(Message):
             return self.event(name, **ids, data=data)
         return {"event": name, "workflow_run_id": self.run_id, "task_id": self.task_id, "data": data}
 
-    def write(self, text: str) -> Iterator[Step]:
-        """The text as deltas of a workflow's output."""
+    def usage(self, answer: str) -> Event:
+        """What the answer is said to have taken: a workflow's node measures more than an app without one."""
+        usage = Message.usage(self, answer)
+        return usage | {"time_to_first_token": 0.01, "time_to_generate": usage["latency"]}
+
+    def chunk(self, text: str, selector: Iterable[str]) -> Event:
+        """A piece of a workflow's output, of the variable that the selector names."""
+        return self.flow_event("text_chunk", {"text": text, "from_variable_selector": list(selector)})
+
+    def write(self, text: str, selector: Sequence[str] = ("llm", "text")) -> Iterator[Step]:
+        """The text as a model writes it into a workflow's output: deltas, of which the last two are empty."""
         for token in tokens(text):
-            yield self.flow_event("text_chunk", {"text": token, "from_variable_selector": ["llm", "text"]})
+            yield self.chunk(token, selector)
             yield Pause(TOKEN_S)
+        yield from [self.chunk("", selector)] * 2
+
+    def outputs(self, *values: tuple[Sequence[str], Any], are_first: bool = True) -> Iterator[Step]:
+        """Outputs of a workflow's last node that no model writes: each with the variable that it comes from, in their order.
+
+        A line break stands between two of them, and before the first, unless `are_first`.
+        """
+        for number, (selector, value) in enumerate(values):
+            if number or not are_first:
+                yield self.chunk("\n", (END, "answer"))
+            yield self.chunk(shown(value), selector)
+
+    def user(self) -> str:
+        """Whom Dify takes the run's user for."""
+        return self.call.user if self.call.by_key else USER
 
     def inputs(self) -> Event:
         """The inputs of the run, with the variables that Dify adds."""
         chat: Event = {"sys.query": self.call.query, "sys.dialogue_count": 1} if self.call.conversation_id else {}
-        system = {"sys.user_id": USER, "sys.app_id": self.call.app_id, "sys.workflow_id": self.workflow_id}
+        system = {"sys.user_id": self.user(), "sys.app_id": self.call.app_id, "sys.workflow_id": self.workflow_id}
         return {**self.call.inputs, **chat, "sys.files": [], **system, "sys.workflow_run_id": self.run_id}
 
     def start(self) -> Iterator[Step]:
@@ -54,38 +84,75 @@ class Flow(Message):
         data: Event = {"id": self.run_id, "workflow_id": self.workflow_id, "inputs": self.inputs()}
         data |= {"created_at": int(self.began), "reason": "initial"}
         yield self.flow_event("workflow_started", data, workflow_run_id=self.run_id)
-        yield from self.node(1, "start", "Start", inputs=self.call.inputs, outputs=self.inputs())
+        yield from self.node("start", "Start", inputs=self.call.inputs, outputs=self.call.inputs)
 
-    def node_started(self, index: int, node_type: str, title: str) -> Event:
-        """The event that begins a node."""
-        node: Event = {"id": str(uuid.uuid4()), "node_id": node_type, "node_type": node_type, "title": title, "index": index}
+    def node_started(self, node_type: str, title: str) -> Event:
+        """The event that begins a node. Its `index` is always 1 in Dify 1.16."""
+        node: Event = {"id": str(uuid.uuid4()), "node_id": node_type, "node_type": node_type, "title": title, "index": 1}
         data = NODE_STARTED | node | {"created_at": int(time.time())}
         return self.flow_event("node_started", data, workflow_run_id=self.run_id)
 
-    def node(self, index: int, node_type: str, title: str, body: Iterable[Step] = (), **done: Any) -> Iterator[Step]:
+    def node(self, node_type: str, title: str, body: Iterable[Step] = (), **done: Any) -> Iterator[Step]:
         """One node: it starts, does what `body` does, and finishes with the fields in `done`."""
-        began, started = time.time(), self.node_started(index, node_type, title)
+        began, started = time.time(), self.node_started(node_type, title)
         yield started
         yield from body
         node = {key: started["data"][key] for key in ("id", "node_id", "node_type", "title", "index", "created_at")}
         times = {"elapsed_time": round(time.time() - began, 6), "finished_at": int(time.time())}
         yield self.flow_event("node_finished", NODE_FINISHED | node | times | done, workflow_run_id=self.run_id)
 
-    def model(self, index: int, title: str, answer: str, body: Iterable[Step]) -> Iterator[Step]:
+    def model(self, title: str, answer: str, body: Iterable[Step]) -> Iterator[Step]:
         """A node in which a model gives the answer."""
         usage = self.usage(answer)
         asked = {"role": "user", "text": self.call.query or str(self.call.inputs), "files": []}
         prompts = [{"role": "system", "text": SYSTEM_PROMPT, "files": []}, asked]
-        model = {"model_mode": "chat", "model_provider": "langgenius/openai/openai", "model_name": "gpt-4o-mini"}
-        done: Event = {"process_data": {"prompts": prompts, "usage": usage, "finish_reason": "stop", **model}}
+        asked_for: Event = {"prompts": prompts, "usage": usage, "finish_reason": "stop", "model_mode": "chat", **MODEL}
+        done: Event = {"inputs": MODEL, "process_data": asked_for}
         done["outputs"] = {"text": answer, "reasoning_content": "", "usage": usage, "finish_reason": "stop"}
         done["execution_metadata"] = {key: usage[key] for key in ("total_tokens", "total_price", "currency")}
-        return self.node(index, "llm", title, body, **done)
+        return self.node("llm", title, body, **done)
+
+    def failing_model(self, title: str, error: str, body: Iterable[Step] = ()) -> Iterator[Step]:
+        """A node whose model fails."""
+        return self.node("llm", title, body, inputs=MODEL, status="failed", error=error)
 
     def finished(self, outputs: Event, *, steps: int, answer: str = "", **changes: Any) -> Event:
         """The event that ends the run; it has succeeded unless `changes` say otherwise."""
         data: Event = {"id": self.run_id, "workflow_id": self.workflow_id, "status": "succeeded", "outputs": outputs}
-        data |= {"created_at": int(self.began), "finished_at": int(time.time()), "created_by": {"id": END_USER, "user": USER}}
+        data |= {"created_at": int(self.began), "finished_at": int(time.time())}
+        data["created_by"] = {"id": self.call.end_user if self.call.by_key else END_USER, "user": self.user()}
         data |= {"elapsed_time": round(time.time() - self.began, 6), "total_tokens": self.usage(answer)["total_tokens"]}
         data |= {"total_steps": steps, "error": None, "exceptions_count": 0, "files": []}
         return self.flow_event("workflow_finished", data | changes, workflow_run_id=self.run_id)
+
+    def failed(self, error: str, *, steps: int) -> Iterator[Step]:
+        """The events that end a run that has failed. By an app's own key devhost leaves out the second, as Dify does."""
+        yield self.finished({}, steps=steps, status="failed", error=error, exceptions_count=1)
+        if self.call.conversation_id:
+            yield self.error("invalid_param", 400, f"Run failed: {error}")
+
+
+def shown(value: Any) -> str:
+    """A value as Dify writes it into a workflow's text."""
+    match value:
+        case str():
+            return value
+        case None | {"dify_model_identity": _} | [{"dify_model_identity": _}, *_]:  # nothing, and files
+            return ""
+        case dict():
+            return json.dumps(value, ensure_ascii=False, indent=2)
+        case list():
+            return "\n".join(f"- {item}" for item in value)
+    return str(value)
+
+
+def refused_by_model(status: int, reason: str) -> str:
+    """What Dify hears from a model's plugin that does not name its errors; most that run models of one's own do not."""
+    answer = json.dumps({"error": {"message": reason, "type": "requests", "code": str(status)}})
+    text = f"[models] Error: API request failed with status code {status}: {answer}"
+    return dumps({"args": {"description": text}, "error_type": "InvokeError", "message": text})
+
+
+def in_workflow(refusal: str) -> str:
+    """The same as the error of a workflow's node."""
+    return f"req_id: {secrets.token_hex(5)} PluginInvokeError: {refusal}"

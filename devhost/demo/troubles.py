@@ -1,4 +1,4 @@
-"""Apps that fail, dawdle or wait for a person."""
+"""Apps that fail, dawdle, are moderated or wait for a person."""
 
 import json
 import time
@@ -6,17 +6,22 @@ from collections.abc import Iterator
 
 from devhost.apps import App, Call, Event, Failure, Message, Pause, Step
 from devhost.demo.chats import conversing
-from devhost.demo.events import Flow
+from devhost.demo.events import Flow, in_workflow, refused_by_model
 from devhost.demo.forms import basic, form, variable
 
 SILENCE_S = 20  # before the slow app's first token: longer than any keep-alive takes to come
 SLOW_TOKEN_S = 0.5
 NO_MODEL = Failure.http(400, "invalid_param", "Model gpt-4o-mini credentials is not initialized.")
-RATE_LIMIT = "[langgenius/openai/openai] Rate Limit Error, 429 Too Many Requests"
+# How a model's plugin tells of a limit: one that names the error, and one that does not.
+RATE_LIMIT = "[models] Rate Limit Error, Error code: 429 - too many requests to langgenius/openai/openai"
+UNNAMED = refused_by_model(429, "too many requests to langgenius/openai/openai")
 POEM = (
     "Slowly the duck crosses the pond. It looks at the reeds, it looks at the sky, it looks at you, and it goes on, "
     "a little further each time, until it has reached the other side."
 )
+UNSAID = "I had better not talk about ponds. Everybody knows what swims there, and where the bread is kept."
+INSTEAD = "There is no answer to this."
+NOT_ASKED = "Please ask something else."
 REVIEW: Event = json.loads("""{
     "form_id": "f0f0f0f0-0000-4000-8000-000000000001", "form_content": "Please review: {{#$output.comment#}}",
     "inputs": [{"type": "paragraph", "output_variable_name": "comment",
@@ -39,21 +44,50 @@ def apps() -> dict[str, App]:
         "fails-late": App(mode="workflow", script=_fail_late, form=text),
         "slow": conversing("chat", _dawdle, name),
         "human-input": App(mode="workflow", script=_wait_for_a_person, form=text),
+        "fails-unnamed": conversing("chat", _fail_unnamed, name),
+        "fails-chatflow": conversing("advanced-chat", _fail_in_chatflow, form(variable("text-input", "name", "Your name"))),
+        "moderated-answer": conversing("chat", _moderate_answer, name),
+        "moderated-question": conversing("chat", _moderate_question, name),
     }
 
 
 def _fail_midway(call: Call, turn: int) -> Iterator[Step]:
     message = Message(call)
     yield from message.say(f"This answer to your question number {turn} will never")
-    error = message.event("error", code="completion_request_error", status=400, message=RATE_LIMIT)
-    yield {key: value for key, value in error.items() if key != "task_id"}  # errors have none
+    yield message.error("rate_limit_error", 429, RATE_LIMIT)
+
+
+def _fail_unnamed(call: Call, _turn: int) -> Iterator[Step]:
+    yield Message(call).error("invalid_param", 400, UNNAMED)
+
+
+def _fail_in_chatflow(call: Call, _turn: int) -> Iterator[Step]:
+    flow, error = Flow(call), in_workflow(UNNAMED)
+    yield from flow.start()
+    yield from flow.failing_model("LLM", error)
+    yield from flow.failed(error, steps=2)
+
+
+def _moderate_answer(call: Call, _turn: int) -> Iterator[Step]:
+    message = Message(call)
+    yield from message.say(UNSAID)
+    yield message.event("message_replace", answer=INSTEAD, reason="")
+    yield message.end(UNSAID)
+
+
+def _moderate_question(call: Call, _turn: int) -> Iterator[Step]:
+    """The model is not asked: Dify gives a preset answer, a character at a time."""
+    message = Message(call)
+    for character in NOT_ASKED:
+        yield message.event("message", id=message.id, answer=character, from_variable_selector=[])
+    yield message.end("")
 
 
 def _fail_late(call: Call) -> Iterator[Step]:
     text, flow = str(call.inputs.get("text")), Flow(call)
     yield from flow.start()
-    yield from flow.node(2, "llm", "Repeat", flow.write(text), status="failed", error=RATE_LIMIT, outputs=None)
-    yield flow.finished({}, steps=2, status="failed", error=RATE_LIMIT)
+    yield from flow.failing_model("Repeat", RATE_LIMIT, flow.write(text))
+    yield from flow.failed(RATE_LIMIT, steps=2)
 
 
 def _dawdle(call: Call, turn: int) -> Iterator[Step]:
@@ -66,7 +100,7 @@ def _dawdle(call: Call, turn: int) -> Iterator[Step]:
 def _wait_for_a_person(call: Call) -> Iterator[Step]:
     flow, review = Flow(call), REVIEW | {"expiration_time": int(time.time()) + REVIEW_S}
     yield from flow.start()
-    yield flow.node_started(2, "human-input", "Review")
+    yield flow.node_started("human-input", "Review")
     yield flow.flow_event("human_input_required", review | {"display_in_ui": True})
     data: Event = {"workflow_run_id": flow.run_id, "paused_nodes": ["human-input"], "outputs": {}, "status": "paused"}
     data |= {"reasons": [{"TYPE": "human_input_required", **review}], "created_at": int(flow.began), "total_tokens": 0}

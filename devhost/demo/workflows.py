@@ -1,10 +1,11 @@
 """Workflows: one with every kind of input, and one whose output is a file."""
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from devhost.apps import App, Call, Event, Pause, Step
-from devhost.demo.events import Flow
+from devhost.demo.events import END, Flow
 from devhost.demo.forms import UPLOADS, form, variable
 from devhost.wire import dumps
 
@@ -41,8 +42,9 @@ def _workflow(call: Call) -> Iterator[Step]:
     outputs = {"summary": summary, "words": len(words)}
     flow = Flow(call)
     yield from flow.start()
-    yield from flow.model(2, "Summarise", summary, flow.write(summary))
-    yield from flow.node(3, "end", "End", inputs=outputs, outputs=outputs)
+    writing = chain(flow.write(summary), flow.outputs((("llm", "words"), len(words)), are_first=False))
+    yield from flow.model("Summarise", summary, writing)
+    yield from flow.node(END, "End", inputs=outputs, outputs=outputs)
     yield flow.finished(outputs, steps=3, answer=summary)
 
 
@@ -54,8 +56,9 @@ def _report(call: Call) -> Iterator[Step]:
     outputs = {"report": file}
     flow = Flow(call)
     yield from flow.start()
-    yield from flow.node(2, "tool", "Write it down", [Pause(RENDER_S)], inputs={"topic": topic}, **made)
-    yield from flow.node(3, "end", "End", inputs=outputs, outputs=outputs, files=[file])
+    rendering = chain([Pause(RENDER_S)], flow.outputs((("tool", "files"), [file])))
+    yield from flow.node("tool", "Write it down", rendering, inputs={"topic": topic}, **made)
+    yield from flow.node(END, "End", inputs=outputs, outputs=outputs, files=[file])
     yield flow.finished(outputs, steps=3, files=[file])
 
 

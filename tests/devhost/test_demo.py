@@ -10,12 +10,16 @@ from typing import Any
 import pytest
 
 from devhost import Failure, StartError, demo
-from devhost.apps import Event, Pause
+from devhost.apps import Call, Event, Pause
+from devhost.demo.events import END, Flow, shown
 from devhost.dify import Dify
 from devhost.files import Files
+from devhost.users import MAKING_S
 from devhost.wire import Reply
 
 SAMPLES = Path(__file__).parent.parent / "samples"
+DIFY_1_16 = SAMPLES / "dify-1.16"
+START = "start"  # the id of a demo workflow's first node
 NEW = "3f1d0c7a-5b2e-4a90-8c61-7e4f2b9d1a55"
 # Which sample each app is like.
 LIKE = {
@@ -34,10 +38,10 @@ DIFY = Dify(demo.apps(), frozenset({"app"}), [], files=FILES)
 
 
 def replies(alias: str, **changes: Any) -> list[Reply | Pause]:
-    """All that comes of one call of a demo app."""
+    """All that comes of one call of a demo app, once it knows its user."""
     query = "" if demo.apps()[demo.IDS[alias]].mode in {"workflow", "completion"} else "What is a duck?"
     request = {"app_id": demo.IDS[alias], "query": query, "inputs": INPUTS.get(alias, {}), "response_mode": "streaming"}
-    return [*DIFY.answer("app", request | changes)]
+    return [reply for reply in DIFY.answer("app", request | changes) if reply != Pause(MAKING_S)]
 
 
 def events(alias: str, **changes: Any) -> list[Event]:
@@ -57,6 +61,10 @@ def sample(name: str) -> list[Event]:
     return [json.loads(line) for line in (SAMPLES / f"{name}.ndjson").read_text().splitlines()]
 
 
+def recorded(name: str) -> list[Event]:
+    return [json.loads(line) for line in (DIFY_1_16 / f"{name}.ndjson").read_text().splitlines()]
+
+
 def shape(value: Any, depth: int) -> Any:
     """The keys of an object and of those within it."""
     if isinstance(value, dict) and depth:
@@ -69,6 +77,8 @@ def shapes(stream: list[Event]) -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = defaultdict(list)
     for event in stream:
         form = shape(event, 3)
+        for measured in ("time_to_first_token", "time_to_generate"):  # where Dify has measured it
+            ((form.get("metadata") or {}).get("usage") or {}).pop(measured, None)
         for content in ("inputs", "outputs", "process_data", "execution_metadata", "tool_labels"):
             form.pop(content, None)
             if isinstance(form.get("data"), dict):
@@ -178,7 +188,48 @@ def test_the_workflow_summarises_every_kind_of_input() -> None:
     ]
     stream = events("workflow", inputs=inputs)
     assert stream[-1]["data"]["outputs"] == {"summary": "\n".join(lines), "words": 3}
-    assert text_of([event for event in stream if event["event"] == "text_chunk"]) == "\n".join(lines)
+    chunks = [event["data"] for event in stream if event["event"] == "text_chunk"]
+    assert "".join(chunk["text"] for chunk in chunks) == "\n".join([*lines, "3"])
+    assert chunks[-4:] == [
+        *[{"text": "", "from_variable_selector": ["llm", "text"]}] * 2,
+        {"text": "\n", "from_variable_selector": ["end", "answer"]},
+        {"text": "3", "from_variable_selector": ["llm", "words"]},
+    ]
+
+
+def test_outputs_that_no_model_writes_are_written_as_dify_writes_them() -> None:
+    stream = recorded("inputs.plugin")
+    form = json.loads((DIFY_1_16 / "inputs.parameters.json").read_text())["user_input_form"]
+    names_in_order = [about["variable"] for item in form for about in item.values()]
+    outputs = stream[-1]["data"]["outputs"]
+    flow = Flow(Call(app_id=NEW, query="", inputs={}, response_mode="streaming", conversation_id="", user=""))
+    chunks = [
+        step for step in flow.outputs(*(((START, name), outputs[name]) for name in names_in_order)) if isinstance(step, dict)
+    ]
+    their_ids = {"begin": START, "finish": END}
+    expected = [event["data"] for event in stream if event["event"] == "text_chunk"]
+    for chunk in expected:
+        chunk["from_variable_selector"][0] = their_ids[chunk["from_variable_selector"][0]]
+    assert [event["data"] for event in chunks] == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("a", "a"),
+        (3, "3"),
+        (2.5, "2.5"),
+        (True, "True"),
+        (["A", "B"], "- A\n- B"),
+        ([], ""),
+        ({"a": {"ä": 1}}, '{\n  "a": {\n    "ä": 1\n  }\n}'),
+        (None, ""),
+        ({"dify_model_identity": "__dify__file__"}, ""),
+        ([{"dify_model_identity": "__dify__file__"}], ""),
+    ],
+)
+def test_a_value_is_written_as_dify_writes_it(value: Any, text: str) -> None:
+    assert shown(value) == text
 
 
 def test_only_the_text_is_required_of_the_workflows_inputs() -> None:
@@ -189,7 +240,17 @@ def test_only_the_text_is_required_of_the_workflows_inputs() -> None:
 
 def test_the_report_is_a_file() -> None:
     stream = events("report", inputs={"topic": "geese"})
-    assert names(stream) == ["workflow_started", *["node_started", "node_finished"] * 3, "workflow_finished"]
+    nodes = ["node_started", "node_finished"]
+    assert names(stream) == [
+        "workflow_started",
+        *nodes,
+        "node_started",
+        "text_chunk",
+        "node_finished",
+        *nodes,
+        "workflow_finished",
+    ]
+    assert text_of([event for event in stream if event["event"] == "text_chunk"]) == "", "a file is no text"
     [file] = stream[-1]["data"]["files"]
     events_of_dify = (event for event in sample("rare-events.workflow") if event.get("data", {}).get("files"))
     assert file.keys() == next(events_of_dify)["data"]["files"][0].keys()
@@ -241,7 +302,7 @@ def test_the_slow_app_is_silent_for_long_and_then_slow() -> None:
 def test_without_pace_nothing_pauses() -> None:
     call = {"app_id": demo.IDS["slow"], "query": "q", "inputs": {}, "response_mode": "streaming"}
     steps = Dify(demo.apps(pace=0), frozenset({"app"}), []).answer("app", call)
-    assert sum(step.seconds for step in steps if isinstance(step, Pause)) == 0
+    assert {step.seconds for step in steps if isinstance(step, Pause)} == {MAKING_S, 0}
 
 
 @pytest.mark.parametrize("alias", demo.IDS)
