@@ -152,17 +152,26 @@ class Message:
         common = {"message_id": self.id, "created_at": int(self.began), "task_id": self.task_id}
         return {"event": name, **conversation, **common, **fields}
 
-    def say(self, text: str, *, pace: float = TOKEN_S, name: str = "message", selector: Iterable[str] = ()) -> Iterator[Step]:
+    def say(
+        self,
+        text: str,
+        *,
+        pace: float = TOKEN_S,
+        name: str = "message",
+        selector: Iterable[str] = (),
+        breaks_off: bool = False,
+    ) -> Iterator[Step]:
         """The text as deltas, a word each and `pace` seconds apart; `name` is `message` or `agent_message`.
 
-        As in Dify 1.16 the last delta of a model is empty, and the last two are where a workflow's node runs it, which the
-        `selector` names.
+        As in Dify 1.16 the last delta of a model that does not break off is empty, and the last two are where a workflow's node
+        runs it, which the `selector` names.
         """
         more = {} if name == "agent_message" else {"from_variable_selector": list(selector)}
         for token in tokens(text):
             yield self.event(name, id=self.id, answer=token, **more)
             yield Pause(pace)
-        yield from [self.event(name, id=self.id, answer="", **more)] * (2 if selector else 1)
+        if not breaks_off:
+            yield from [self.event(name, id=self.id, answer="", **more)] * (2 if selector else 1)
 
     def end(self, answer: str, *, files: Iterable[Event] = (), resources: Iterable[Event] = (), **more: Any) -> Event:
         """The `message_end`; `more` goes into its metadata."""

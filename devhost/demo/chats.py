@@ -123,6 +123,7 @@ def _agent(call: Call, turn: int) -> Iterator[Step]:
     yield thought(first, 1)
     yield Pause(THINK_S)
     yield from message.say(plan, name="agent_message")
+    yield message.event("agent_message", id=message.id, answer="")  # where the model calls a tool
     yield thought(first, 1, **use)
     yield Pause(THINK_S)
     yield message.event("message_file", id=file_id, type="image", belongs_to="assistant", url=url)

@@ -52,12 +52,14 @@ class Flow(Message):
         """A piece of a workflow's output, of the variable that the selector names."""
         return self.flow_event("text_chunk", {"text": text, "from_variable_selector": list(selector)})
 
-    def write(self, text: str, selector: Sequence[str] = ("llm", "text")) -> Iterator[Step]:
-        """The text as a model writes it into a workflow's output: deltas, of which the last two are empty."""
+    def write(self, text: str, *, breaks_off: bool = False) -> Iterator[Step]:
+        """The text as a model writes it into a workflow's output: deltas, of which the last two are empty, if it gets there."""
+        selector = ("llm", "text")
         for token in tokens(text):
             yield self.chunk(token, selector)
             yield Pause(TOKEN_S)
-        yield from [self.chunk("", selector)] * 2
+        if not breaks_off:
+            yield from [self.chunk("", selector)] * 2
 
     def outputs(self, *values: tuple[Sequence[str], Any], are_first: bool = True) -> Iterator[Step]:
         """Outputs of a workflow's last node that no model writes: each with the variable that it comes from, in their order.

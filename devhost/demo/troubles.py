@@ -53,7 +53,7 @@ def apps() -> dict[str, App]:
 
 def _fail_midway(call: Call, turn: int) -> Iterator[Step]:
     message = Message(call)
-    yield from message.say(f"This answer to your question number {turn} will never")
+    yield from message.say(f"This answer to your question number {turn} will never", breaks_off=True)
     yield message.error("rate_limit_error", 429, RATE_LIMIT)
 
 
@@ -86,7 +86,7 @@ def _moderate_question(call: Call, _turn: int) -> Iterator[Step]:
 def _fail_late(call: Call) -> Iterator[Step]:
     text, flow = str(call.inputs.get("text")), Flow(call)
     yield from flow.start()
-    yield from flow.failing_model("Repeat", RATE_LIMIT, flow.write(text))
+    yield from flow.failing_model("Repeat", RATE_LIMIT, flow.write(text, breaks_off=True))
     yield from flow.failed(RATE_LIMIT, steps=2)
 
 
@@ -101,8 +101,8 @@ def _wait_for_a_person(call: Call) -> Iterator[Step]:
     flow, review = Flow(call), REVIEW | {"expiration_time": int(time.time()) + REVIEW_S}
     yield from flow.start()
     yield flow.node_started("human-input", "Review")
-    yield flow.flow_event("human_input_required", review | {"display_in_ui": True})
+    yield flow.flow_event("human_input_required", review | {"display_in_ui": True}, workflow_run_id=flow.run_id)
     data: Event = {"workflow_run_id": flow.run_id, "paused_nodes": ["human-input"], "outputs": {}, "status": "paused"}
     data |= {"reasons": [{"TYPE": "human_input_required", **review}], "created_at": int(flow.began), "total_tokens": 0}
     data |= {"elapsed_time": round(time.time() - flow.began, 6), "total_steps": 2}
-    yield flow.flow_event("workflow_paused", data)
+    yield flow.flow_event("workflow_paused", data, workflow_run_id=flow.run_id)
