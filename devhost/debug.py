@@ -1,6 +1,8 @@
 """`python -m devhost.debug`: runs a plugin against Dify's debugging server, or devhost's, and anew when a file changes.
 
 Address and key come from the plugin's `.env`; without one the plugin connects to `python -m devhost --remote` on this machine.
+It connects as `<name>-debug`, so that it does not get in the way of an installed package of its own: `DEBUG_NAME` in `.env` or
+in the environment gives it another name.
 """
 
 import argparse

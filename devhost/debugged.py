@@ -1,5 +1,8 @@
 """Runs the plugin in this folder as Dify's remote debugging has it, and says in one line each what the SDK says in tracebacks.
 
+It connects under a name of its own: if the plugin is installed as a package, too, Dify 1.16 does not show one of the same name
+that is debugged, and deletes the package when that one disconnects.
+
 Run by its path and never imported, in a process of its own: the SDK has to be the first to be imported there.
 """
 
@@ -11,13 +14,14 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 GAVE_UP = 3  # the exit status of a plugin that found no server, or none that takes its key
 SDK = "dify_plugin.core.server"
 AT_ONCE_S = 2  # a connection that ends sooner was refused, whether the server's reason came through or not
 PARENT_S = 0.5  # between two looks at whether it is still there
 TRIES = 3  # as many as the SDK makes where there is no server; where there is one, it would try for ever
+DEBUG_NAME = "DEBUG_NAME"  # the variable that names the plugin, in the environment or in .env
 KEY = "A key is valid for two hours: copy a new one from Dify, under Plugins, behind the bug icon."
 
 # What the SDK says about its connection, by what the message begins with (after its colours), and what it means.
@@ -66,6 +70,7 @@ def main() -> None:
     sys.path.insert(0, str(Path.cwd()))  # as `python -m main` has it
     from dify_plugin.config.logger_format import plugin_logger_handler  # noqa: PLC0415 - see the module's docstring
 
+    _rename()
     threading.Thread(target=_watch_parent, args=(os.getppid(),), daemon=True).start()
     plugin_logger_handler.setFormatter(logging.Formatter("%(message)s"))
     try:
@@ -76,6 +81,25 @@ def main() -> None:
         if "remote install key" not in str(error):
             raise
         _end(f"there is no key in .env: copy .env.example to .env and fill it in. {KEY}")
+
+
+def _rename() -> None:
+    """Lets the SDK read the manifest under another name."""
+    from dify_plugin.core.plugin_registration import PluginRegistration  # noqa: PLC0415
+    from dotenv import dotenv_values  # noqa: PLC0415
+
+    name = os.environ.get(DEBUG_NAME) or dotenv_values(".env").get(DEBUG_NAME)
+    read = PluginRegistration._load_plugin_configuration  # noqa: SLF001 - there is no other place
+
+    def renamed(registration: Any) -> None:
+        read(registration)
+        manifest = registration.configuration
+        installed, manifest.name = manifest.name, name or f"{manifest.name}-debug"
+        _say(f"the plugin connects as {manifest.author}/{manifest.name}")
+        if manifest.name == installed:
+            _say("if a package of that name is installed in this workspace, Dify deletes it when the plugin disconnects")
+
+    PluginRegistration._load_plugin_configuration = renamed  # noqa: SLF001
 
 
 def _watch_parent(parent: int) -> None:

@@ -64,6 +64,34 @@ def test_a_plugin_connects_by_its_env_file_and_a_change_is_served(folder: Path, 
         assert eventually(lambda: httpx.get(host.url + "/list").status_code == 404), "it has left with its debugger"
 
 
+@pytest.mark.parametrize(
+    ("environment", "env", "name"),
+    [
+        ({}, "DEBUG_NAME=\n", "witness-debug"),
+        ({}, "DEBUG_NAME=mine\n", "mine"),
+        ({"DEBUG_NAME": "witness"}, "DEBUG_NAME=mine\n", "witness"),
+    ],
+)
+def test_it_connects_under_another_name_than_an_installed_package_has(
+    folder: Path, witness: Path, environment: dict[str, str], env: str, name: str
+) -> None:
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+    with Devhost(witness, settings={"secret": "s3cret"}, runs="remote") as host:
+        env_file(folder, host)
+        with (folder / ".env").open("a") as file:
+            file.write(env)
+        with debugging(folder, **environment) as process:
+            assert eventually(lambda: host.runtime.starts == 1)
+            assert host.runtime.declaration is not None
+            assert (host.runtime.declaration.manifest.name, httpx.get(host.url + "/list").text) == (name, "a\nb\nc\n")
+            process.terminate()
+            assert process.stdout is not None
+            output = process.stdout.read()
+    assert f"devhost.debug: the plugin connects as witness/{name}\n" in output
+    assert ("Dify deletes it when the plugin disconnects" in output) == (name == "witness")
+    assert {path: path.read_bytes() for path in before} == before
+
+
 def test_without_an_env_file_it_connects_to_devhost(folder: Path) -> None:
     arguments = [sys.executable, "-m", "devhost", str(folder), "--remote", "--port", "0", "--debug-port", "0"]
     with subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
@@ -92,7 +120,7 @@ def test_a_wrong_key_is_told_and_the_end(folder: Path, witness: Path) -> None:
 def test_a_missing_key_is_told(folder: Path, witness: Path) -> None:
     with Devhost(witness, runs="remote") as host:
         env_file(folder, host, key="")
-        status, [line] = output_of(folder)
+        status, [_, line] = output_of(folder)
     assert (status, line.startswith("there is no key in .env: copy .env.example to .env")) == (2, True)
 
 
@@ -100,7 +128,7 @@ def test_a_server_that_is_not_there_is_tried_as_often_as_the_sdk_does(folder: Pa
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
     status, lines = output_of(folder, REMOTE_INSTALL_URL=f"127.0.0.1:{port}")
-    assert (status, lines) == (
+    assert (status, lines[1:]) == (
         2,
         [*[f"there is no debugging server at 127.0.0.1:{port}"] * 3, "gave up: Connection refused"],
     )
