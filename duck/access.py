@@ -11,7 +11,8 @@ from duck.errors import DuckError, app_not_found, no_default, setting
 from duck.settings import DEFAULT, Settings, canonical
 from duck.texts import Text
 
-EXPOSED = "Retry-After, Location, X-Request-Id, Request-Id, X-Should-Retry"  # response headers that scripts may read
+# Response headers that scripts may read.
+EXPOSED = "Retry-After, Location, X-Request-Id, Request-Id, X-Should-Retry, Conversation-Restarted"
 PREFLIGHT_S = 600  # for which a browser may believe a preflight: Chromium takes no more than two hours, Safari ten minutes
 METHODS = "GET, HEAD, POST, OPTIONS"
 _READERS = {"document", "iframe", "frame", "empty"}  # of Sec-Fetch-Dest: a person, or a script

@@ -111,7 +111,7 @@ INTERRUPTED = Text("Dify's answer broke off before its end. What came so far may
 
 SLOW = Text(
     "Dify ends a streamed run after 240 seconds, and one that stays silent after 250. With response_mode blocking and format "
-    "json a workflow or chat may take 20 minutes; agents can only stream."
+    "json a workflow or chat may take 20 minutes. Agents can only stream; called by their own keys they may take 590 seconds."
 )
 
 NO_ANSWER = Text("Dify ends a run after 20 minutes, and this one had given no answer by then. Make the app do less in one run.")

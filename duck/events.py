@@ -4,17 +4,19 @@ An event is a dict as Dify streamed it, with its name under `event`; which field
 Dify's version, so that everything is read with care and passed on untouched. Pure: no I/O, no session.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from duck import errors, failures
-from duck.texts import Text
 
 Event = Mapping[str, Any]
 Kind = Literal["chat", "workflow", "completion"]
 
+RESTARTED = "conversation_restarted"  # what Duck adds to an answer in another conversation than that which was asked for
 # A stream that ends without one of these was cut: by Dify, by the daemon or on the way between them.
 _ENDS = frozenset({"message_end", "workflow_finished", "workflow_paused", "error"})
+_TURNS = _ENDS | {"workflow_started", "tts_message_end"}  # what tells how a run goes
 # Basic apps send deltas as `message_file` once the message has a file.
 _DELTAS = frozenset({"message", "agent_message", "message_file"})
 # What Dify's blocking answer tells of a workflow; its events tell more.
@@ -40,6 +42,49 @@ def is_event(value: object) -> bool:
 def ends(event: Event) -> bool:
     """Whether a stream may end after this event."""
     return event["event"] in _ENDS
+
+
+def has_stopped(event: Event) -> bool:
+    """Whether a run has ended because somebody stopped it. Dify 1.16 calls such a chatflow, and an early workflow, failed."""
+    data = data_of(event)
+    return data.get("status") == "stopped" or str(data.get("error")).startswith("Aborted: ")
+
+
+class Course:
+    """What a run's events have shown so far of how it goes: whether it is over, and how.
+
+    `speaks` tells that the app reads its answers out, for which its stream goes on after the last of the text.
+    """
+
+    def __init__(self, kind: Kind, *, speaks: bool = False) -> None:
+        self._kind = kind
+        self._due = {"tts_message_end"} if speaks else set[str]()  # what is still to come
+        self._due.add("workflow_finished" if kind == "workflow" else "message_end")
+        self._failed: Event | None = None
+        self.has_end = False
+
+    def add(self, event: Event) -> bool:
+        """Takes an event in; tells whether it is the last. Dify 1.9 leaves the stream open until it has found a title, too."""
+        name = event["event"]
+        if name not in _TURNS:
+            return False
+        self.has_end = self.has_end or ends(event)
+        if name == "workflow_started" and self._kind == "chat":
+            self._due.add("workflow_finished")
+        if name == "workflow_finished" and data_of(event).get("status") == "failed" and not has_stopped(event):
+            self._failed = event
+        if name == "error":
+            self._failed = None
+        self._due.discard(name)
+        return not self._due or name in {"error", "workflow_paused"}
+
+    def failure(self) -> Event | None:
+        """The `error` event with which a failed chatflow ends, where it came without one, as by an app's own key in Dify 1.16."""
+        if self._kind != "chat" or self._failed is None:
+            return None
+        ids = {name: self._failed[name] for name in ("conversation_id", "message_id", "created_at") if name in self._failed}
+        message = f"Run failed: {data_of(self._failed).get('error')}"
+        return {"event": "error", **ids, "code": "invalid_param", "status": 400, "message": message}
 
 
 def kind_of(event: Event) -> Kind | None:
@@ -119,11 +164,29 @@ def text_of(stream: Iterable[Event]) -> str:
     return str(answer)
 
 
+def text_of_outputs(outputs: Any) -> str:
+    """A workflow's outputs as one text, as Dify 1.16 writes them in `text_chunk`s: a line or more for each, none for a file."""
+    return "\n".join(map(_written, outputs.values())) if isinstance(outputs, Mapping) else ""
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, list):
+        return "\n".join(f"- {item}" for item in value if not is_file(item))
+    if isinstance(value, Mapping):
+        return "" if is_file(value) else json.dumps(value, ensure_ascii=False, indent=2)
+    return "" if value is None else str(value)
+
+
+def is_file(value: Any) -> bool:
+    """Whether a value of an output is a file."""
+    return isinstance(value, Mapping) and value.get("dify_model_identity") == "__dify__file__"
+
+
 def fold(stream: Iterable[Event], kind: Kind) -> dict[str, Any]:
     """Folds a whole stream into the dict that blocking mode would have given.
 
-    Raises `DuckError` where blocking mode would have failed: on an `error` event, on a chatflow that failed, on a stream
-    that ends without a result. A failed or paused workflow is no error: its `data.status` tells.
+    Raises `DuckError` where blocking mode would have failed: on an `error` event, on a stream that ends without a result. A
+    failed or paused workflow is no error: its `data.status` tells. A chat that was stopped is as long as it got.
     """
     seen = list(stream)
     for event in seen:
@@ -149,10 +212,6 @@ def _fold_workflow(seen: Sequence[Event]) -> dict[str, Any]:
 def _fold_message(seen: Sequence[Event], kind: Kind) -> dict[str, Any]:
     if not any(map(ends, seen)):
         raise errors.interrupted()
-    finished = data_of(_last(seen, "workflow_finished") or {})
-    if finished.get("status") == "failed":
-        message = Text("Run failed: {error}", error=finished.get("error"))
-        raise errors.DuckError(502, "completion_request_error", message, private=True)
     end = _last(seen, "message_end") or {}
     paused = _last(seen, "workflow_paused") or {}
     ids = next((event for event in reversed(seen) if "message_id" in event), {})
@@ -162,6 +221,7 @@ def _fold_message(seen: Sequence[Event], kind: Kind) -> dict[str, Any]:
         "id": ids.get("message_id"),
         "message_id": ids.get("message_id"),
         **({"conversation_id": ids.get("conversation_id")} if kind == "chat" else {}),
+        **({RESTARTED: True} if ids.get(RESTARTED) else {}),
         "mode": _mode(seen, kind),
         "answer": text_of(seen),
         "metadata": end.get("metadata") or data_of(paused).get("metadata") or {},
@@ -207,7 +267,8 @@ def unfold(answer: Mapping[str, Any], kind: Kind) -> list[Event]:
         name = "workflow_paused" if data_of(answer).get("status") == "paused" else "workflow_finished"
         ids = {"workflow_run_id": answer.get("workflow_run_id"), "task_id": answer.get("task_id")}
         return [{"event": name, **ids, "data": dict(data_of(answer))}]
-    ids = {name: answer.get(name) for name in ("conversation_id", "message_id", "created_at", "task_id") if name in answer}
+    names = ("conversation_id", RESTARTED, "message_id", "created_at", "task_id")
+    ids = {name: answer.get(name) for name in names if name in answer}
     ids_of_message = {**ids, "id": answer.get("message_id")}
     text = answer.get("answer") or ""
     message: list[Event] = [{"event": "message", **ids_of_message, "answer": text, "from_variable_selector": []}]

@@ -112,14 +112,18 @@ def _variable(row: Any) -> Variable | None:
     if not isinstance(about, Mapping) or not isinstance(about.get("variable"), str):
         return None
     length = about.get("max_length")
+    options = _strings(about, "options")
+    # Of workflows and chatflows, whose rows have a `type`, Dify 1.16 takes the default for the value, even if it is no option.
+    default = about.get("default")
+    is_due = control == "select" and "type" in about and isinstance(default, str) and default not in options
     return Variable(
         name=about["variable"],
         control=str(control),
-        required=about.get("required") is True,
+        required=about.get("required") is True or is_due,
         hidden=about.get("hide") is True,
-        default=about.get("default"),
+        default=default,
         max_length=length if isinstance(length, int) and length > 0 else None,
-        options=_strings(about, "options"),
+        options=options,
         **{name: value for name in ("label", "hint", "placeholder") if isinstance(value := about.get(name), str)},
         file_types=_strings(about, "allowed_file_types"),
         file_extensions=tuple(name.removeprefix(".").lower() for name in _strings(about, "allowed_file_extensions")),

@@ -13,13 +13,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from duck import errors, events, failures, files, journal, limits
+from duck import inputs as checks
+from duck.end_users import END_USERS
 from duck.errors import DuckError
 from duck.files import Upload
 from duck.formats import json
 from duck.known import Known
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Callable, Generator, Hashable, Mapping
 
     from dify_plugin.core.runtime import Session
 
@@ -47,11 +49,15 @@ class Gateway(Protocol):
 
     `skipped` counts what came among the events and was none; `endpoint_id` is Dify's. `silence_s` is for how long a streaming run
     may be silent. `takes_files` tells whether chats take files besides their inputs, and `can_stop` whether runs can be ended.
+    `reads_on` tells that a run is to be read to its end when its caller has gone: else Dify would not remember the answer.
+    `has_restarted` is whether Dify has begun another conversation than that which was asked for.
     """
 
     silence_s: float
     takes_files: bool
     can_stop: bool
+    reads_on: bool
+    has_restarted: bool
     skipped: int
     endpoint_id: str
 
@@ -95,28 +101,37 @@ class AppGateway(ABC):
     """What all ways to an app have in common: what Dify sends is held against what a run of its kind is like."""
 
     silence_s: float = limits.SILENCE_S
-    takes_files = can_stop = False
+    takes_files = can_stop = reads_on = False
 
     def __init__(self, endpoint_id: str) -> None:
         self.endpoint_id = endpoint_id
         self.skipped = 0
+        self.has_restarted = False
 
     def stream(self, run: Run) -> Generator[Event]:
         """See `Gateway`."""
         stream = self._checked(run)
         try:
-            yield next(stream)
+            first = self._first(stream, run)
         except DuckError as error:
             if not (refused := _by_url(run, error)):
                 raise
             stream = self._checked(refused)
+            first = self._first(stream, run)
+        yield first
         yield from stream
+
+    def _first(self, stream: Generator[Event], run: Run) -> Event:
+        """The first event, for which other runs of a new user of the app wait."""
+        with END_USERS.known(self._user_of(run.app_id), limits.END_USER_S):
+            return next(stream)
 
     def answer(self, run: Run) -> Mapping[str, Any]:
         """See `Gateway`. Agents refuse blocking mode: their stream is folded."""
         if run.app_id not in _streams_only:
             try:
-                return self._checked_answer(run)
+                with END_USERS.known(self._user_of(run.app_id), limits.END_USER_S):
+                    return self._checked_answer(run)
             except DuckError as error:
                 if refused := _by_url(run, error):
                     return self._checked_answer(refused)
@@ -157,8 +172,12 @@ class AppGateway(ABC):
         """What is known of an app is known to one endpoint only: one process may serve several workspaces."""
         return self.endpoint_id, app_id
 
+    def _user_of(self, app_id: str) -> Hashable:
+        """What Dify knows the caller by: all who call an app through a session are one user of it."""
+        return self._key(app_id)
+
     def _checked(self, run: Run) -> Generator[Event]:
-        ended = begun = False
+        begun, course = False, events.Course(run.kind, speaks=_FORMS.speaks(self._key(run.app_id)))
         with contextlib.closing(self._events(run)) as source:
             for event in source:
                 if not events.is_event(event):
@@ -166,16 +185,32 @@ class AppGateway(ABC):
                     continue
                 if not begun:
                     _check_first(event, run)
+                    self._check_conversation(event, run)
                     begun = True
-                ended = ended or events.ends(event)
-                yield event
-        if not ended:
+                is_over = course.add(event)
+                yield self._marked(event)
+                if is_over:
+                    break
+        if failure := course.failure():
+            yield self._marked(failure)
+        elif not course.has_end:
             raise errors.interrupted()
 
     def _checked_answer(self, run: Run) -> Mapping[str, Any]:
         answer = self._answer(run)
         _check_kind(answer, run)
-        return answer
+        self._check_conversation(answer, run)
+        return self._marked(answer)
+
+    def _check_conversation(self, answer: Mapping[str, Any], run: Run) -> None:
+        """A chatflow that does not know the conversation begins another one without a word (since Dify 1.14.2)."""
+        came = str(answer.get("conversation_id") or run.conversation_id)
+        self.has_restarted = bool(run.conversation_id) and came.lower() != run.conversation_id
+        if self.has_restarted and run.strict:
+            raise errors.no_conversation()
+
+    def _marked(self, event: Event) -> Event:
+        return {**event, events.RESTARTED: True} if self.has_restarted and "conversation_id" in event else event
 
     def _skip(self, junk: object) -> None:
         self.skipped += 1
@@ -220,7 +255,7 @@ class SessionGateway(AppGateway):
             with contextlib.closing(invoke()) as source:
                 yield from source
         except Exception as error:
-            raise _translated(error, run) from error
+            raise self._explained(error, run) from error
 
     def _answer(self, run: Run) -> Mapping[str, Any]:
         invoke = self._invocation(run, "blocking")
@@ -228,8 +263,35 @@ class SessionGateway(AppGateway):
         try:
             answer: Mapping[str, Any] = invoke()
         except Exception as error:
-            raise _translated(error, run) from error
+            raise self._explained(error, run) from error
         return answer
+
+    def _explained(self, error: Exception, run: Run) -> DuckError:
+        """What the SDK raised; a failure without a reason may come of an app of another kind, a text generator."""
+        found = _translated(error, run)
+        if failures.has_no_reason(str(error)) and run.kind != "completion" and run.app_id not in _kinds:
+            kind = self._kind_of(run)
+            if kind == "completion":
+                return errors.wrong_route(run.kind, kind)
+        return found
+
+    def _kind_of(self, run: Run) -> Kind | None:
+        """An app's kind, found out by a call of which nothing can come; None where it cannot be.
+
+        Without a query and with an input of a wrong type a chat misses the query, a workflow refuses the input, and a text
+        generator fails without a reason (Dify 1.16; it makes no run of any of them).
+        """
+        form, _ = self.form(run.app_id)
+        if form is None or not (wrong := checks.wrong_input(form)):
+            return None
+        self._session.max_invocation_timeout = limits.PARAMETERS_SILENCE_S
+        try:
+            self._session.app.workflow.invoke(app_id=run.app_id, inputs=wrong, response_mode="blocking", user=run.user)
+        except Exception as error:  # noqa: BLE001 - the SDK raises nothing finer
+            if kind := failures.kind_told_by(str(error)):
+                _kinds[run.app_id] = kind
+            return kind
+        return None
 
     def _invocation(self, run: Run, mode: Mode) -> Callable[[], Any]:
         """The session's call for a run. Raises `DuckError` 413 for one that is too large for it."""
@@ -245,6 +307,12 @@ def check_size(call: Mapping[str, Any], limit: int) -> None:
     """Raises `DuckError` 413 for a run that is larger, in bytes of JSON, than what can be sent."""
     if (size := len(json.encode(call))) > limit:
         raise errors.too_large(size, limit)
+
+
+def what_was_asked(run: Run) -> dict[str, Any]:
+    """What of a run the words of its failure depend on."""
+    fields = {**{f"inputs.{name}": value for name, value in run.inputs.items()}, "files": run.files}
+    return {"kind": run.kind, "conversation_id": run.conversation_id, "fields": fields}
 
 
 class _Objects:
@@ -292,7 +360,8 @@ def _check_kind(answer: Mapping[str, Any], run: Run) -> None:
 
 def _translated(error: Exception, run: Run | None = None) -> DuckError:
     """All that the SDK raises is a text."""
-    found = failures.from_text(str(error), kind=run.kind if run else "", conversation_id=run.conversation_id if run else "")
+    about = what_was_asked(run) if run else {"kind": ""}
+    found = failures.from_text(str(error), **about)
     if found.status >= 500:  # what the caller reads may leave out what the owner needs; a model's own words may quote the request
         log.warning("Dify failed: %d %s", found.status, journal.word(found.code))
         log.debug("in its own words: %.*s", LOG_CHARACTERS, error)

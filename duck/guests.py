@@ -9,13 +9,13 @@ from contextlib import closing
 from typing import Any
 
 from duck.errors import DuckError, guest_message
-from duck.events import Event
+from duck.events import RESTARTED, Event
 
 # What is shown of an object, by the names of its fields: None for all of it, a list for each item of one.
 type Shown = Mapping[str, Any]
 
 _IDS: Shown = dict.fromkeys(
-    ("event", "conversation_id", "message_id", "created_at", "task_id", "id", "workflow_run_id"),
+    ("event", "conversation_id", RESTARTED, "message_id", "created_at", "task_id", "id", "workflow_run_id"),
 )
 _FILE: Shown = dict.fromkeys(("id", "filename", "extension", "mime_type", "type", "size", "url"))
 _CITATION: Shown = dict.fromkeys(("position", "title", "document_name"))
@@ -69,8 +69,13 @@ def events(source: Generator[Event]) -> Generator[Event | None]:
         try:
             for event in source:
                 yield event_for_guest(event)
+            return
         except DuckError as error:
-            raise error.for_guest() from error
+            failure = error.for_guest().again()
+    try:
+        raise failure
+    finally:
+        del failure  # else it would hold this frame, and so its run, until garbage is collected
 
 
 def event_for_guest(event: Event) -> Event | None:

@@ -15,7 +15,7 @@ from duck.forms import MEGABYTE, Form, Variable
 from duck.parsing import ParseError
 from duck.texts import Fault, Text
 
-_BOOLEANS = {
+BOOLEANS = {
     **dict.fromkeys(("true", "1", "yes", "on"), True),
     **dict.fromkeys(("false", "0", "no", "off"), False),
 }
@@ -53,6 +53,12 @@ def check(form: Form, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fa
     return inputs, [*faults.values(), *(fault(name, REQUIRED) for name in missing)]
 
 
+def wrong_input(form: Form) -> dict[str, Any]:
+    """An input that Dify must refuse for its type, empty where the form has none that it would."""
+    wrong = {**dict.fromkeys((*_TEXTS, "select"), 5), **dict.fromkeys(("number", "file", "file-list", "json_object"), "x")}
+    return next(({variable.name: wrong[variable.control]} for variable in form.variables if variable.control in wrong), {})
+
+
 def fault(name: str, text: str) -> Fault:
     """What is wrong with the input of this name."""
     return Fault(f"inputs.{name}", text)
@@ -69,7 +75,7 @@ def check_files(form: Form | None, given: Any) -> tuple[list[Any], list[Fault]]:
     try:
         if isinstance(given, str):
             given = _parsed(given) if given.lstrip().startswith("[") else [given]
-        return _value(variable, given, form or Form(variables=())), []
+        return _value(variable, given, form or Form(variables=())) or [], []
     except InputError as error:
         return [], [Fault("files", error.text)]
 
@@ -170,7 +176,8 @@ def _from_json(variable: Variable, value: Any, form: Form) -> Any:
         case "file":
             return _linked(variable, value, form)
         case "file-list" if isinstance(value, list):
-            return _several(variable, value, form)
+            given = [file for file in value if file != {}]  # which Dify takes for none
+            return _several(variable, given, form) if given or not value else None
         case "file-list":
             raise InputError(Text("must be a list of files"))
     return value
@@ -204,18 +211,18 @@ def _number(value: Any) -> float:
 
 
 def _boolean(text: str) -> bool:
-    flag = _BOOLEANS.get(text.strip().lower())
+    flag = BOOLEANS.get(text.strip().lower())
     if flag is None:
-        raise InputError(_NO_FLAG)
+        raise InputError(NO_FLAG)
     return flag
 
 
-_NO_FLAG = Text("must be true or false")
+NO_FLAG = Text("must be true or false")
 
 
 def _flag(value: Any) -> Any:
     if isinstance(value, Mapping):
-        raise InputError(_NO_FLAG)
+        raise InputError(NO_FLAG)
     return value
 
 

@@ -68,6 +68,12 @@ class Known:
         known, is_new = self._ask(key, fetch, lambda known: known.is_fresh and not anew, before)
         return known.form, is_new
 
+    def speaks(self, key: Hashable) -> bool:
+        """Whether the app reads its answers out, as far as that is known."""
+        known = self._told.get(key)
+        about = known.told.get("text_to_speech") if known and not isinstance(known.told, DuckError) else None
+        return isinstance(about, Mapping) and about.get("enabled") is True and about.get("autoPlay") == "enabled"
+
     def told(self, key: Hashable, fetch: Fetch) -> Parameters | None:
         """What `fetch` gave, None where it failed; all of that within the last minute, or now."""
         known, _ = self._ask(key, fetch, lambda known: known.is_fresh)

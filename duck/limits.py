@@ -32,6 +32,8 @@ MAX_SERVICE_RUN = 10 * 1024 * 1024  # the same by an app's own key: as much as m
 FORM_S = 60.0  # for which a form is believed; before anything is refused by one, it is fetched anew
 UPLOAD_SILENCE_S = 10  # for the address of an upload; the SDK gives the upload itself as long
 MAX_FORMS = 1_000  # that are kept: some 10 MB
+MAX_END_USERS = 10_000  # of apps, that are remembered: some 3 MB
+END_USER_S = 5.0  # for which a run waits until another has made its user
 
 # Dify's Service API
 SERVICE_CONNECT_S = 5.0  # it is in the same network as a rule, and who waits is somebody's browser

@@ -5,8 +5,7 @@ place until the silence limit.
 """
 
 import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Protocol
 
 from duck import limits
@@ -17,7 +16,7 @@ from duck.texts import Text
 class Holder(Protocol):
     """A run that holds a place.
 
-    `heard` is when Dify last said something about it, in seconds on the clock of `Places.hold`. A `blocking` run is silent
+    `heard` is when Dify last said something about it, in seconds on the clock of `Places.take`. A `blocking` run is silent
     by nature until its end. `guest` tells who has asked for it.
     """
 
@@ -47,9 +46,8 @@ class Places:
         """For how long a stream waits after each chunk, so that there is more in the next one: not at all while there are few."""
         return min(limits.MAX_GATHER_S, max(0, len(self._held) - limits.FEW_RUNS) * limits.GATHER_PER_RUN_S)
 
-    @contextmanager
-    def hold(self, run: Holder, now: float) -> Iterator[None]:
-        """Holds a place for the run. Raises `DuckError` 503 where there is none and no run makes way."""
+    def take(self, run: Holder, now: float) -> None:
+        """Takes a place for the run. Raises `DuckError` 503 where there is none and no run makes way."""
         with self._lock:
             guests = [other for other in self._held if other.guest] if run.guest else []
             if run.guest and len(guests) >= max(1, self.limit // 2):
@@ -57,11 +55,11 @@ class Places:
             elif len(self._held) >= self.limit:
                 self._make_way(self._held, now)
             self._held.add(run)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._held.discard(run)
+
+    def give_back(self, run: Holder) -> None:
+        """Frees the place of the run, if it still has one."""
+        with self._lock:
+            self._held.discard(run)
 
     def _make_way(self, held: Iterable[Holder], now: float) -> None:
         """Ends the run of these that has been silent for longest. Of a blocking one silence says little: these come last."""

@@ -19,7 +19,7 @@ from duck.texts import Fault, Text
 
 Mode = Literal["blocking", "streaming"]
 
-_FIELDS = {"chat": {"query", "conversation_id"}, "workflow": set[str](), "completion": set[str]()}
+_FIELDS = {"chat": {"query", "conversation_id", "strict_conversation"}, "workflow": set[str](), "completion": set[str]()}
 _TURNS = "duck.turns"
 _SHARED_FIELDS = {"inputs", "response_mode", "user", "files", _TURNS}
 _UPLOADS_AT_ONCE = 4  # of one request
@@ -30,7 +30,8 @@ class Run:
     """One invocation of an app.
 
     `mode` is how Dify shall run it, None where the caller leaves that to the format. `query` and `conversation_id` are for
-    chats alone; an empty `conversation_id` starts one. All texts may be empty. `files` are those besides the inputs.
+    chats alone; an empty `conversation_id` starts one, and a `strict` one must be known to Dify. All texts may be empty.
+    `files` are those besides the inputs.
     `inputs_by_url` are the inputs for an app that may not read what was uploaded for it, None where nothing was.
     """
 
@@ -39,6 +40,7 @@ class Run:
     inputs: Mapping[str, Any]
     query: str = ""
     conversation_id: str = ""
+    strict: bool = False
     mode: Mode | None = None
     user: str = ""
     files: Sequence[Any] = ()
@@ -77,7 +79,7 @@ def parse(request: Request, kind: Kind, app_id: str) -> Asked:
         run=Run(kind=kind, app_id=app_id, inputs=inputs, mode=mode, user=user, **chat),
         others=frozenset(fields) - _FIELDS[kind] - _SHARED_FIELDS,
         in_url=frozenset(bodies.names_in_url(request)) if request.method == "POST" else frozenset(),
-        files=None if fields.get("files") in (None, [], "", {}) else fields["files"],
+        files=None if fields.get("files") in (None, [], "", {}, [{}]) else fields["files"],
         turns=_text(fields, _TURNS, faults) if request.method == "POST" else "",  # a link could make them up
         faults=tuple(faults),
     )
@@ -185,7 +187,8 @@ def _chat_fields(fields: Mapping[str, Any], faults: list[Fault]) -> dict[str, An
     conversation_id = _text(fields, "conversation_id", faults)
     if conversation_id and not canonical(conversation_id):
         faults.append(Fault("conversation_id", Text("must be the UUID from an earlier answer, or empty to start a conversation")))
-    return {"query": query, "conversation_id": canonical(conversation_id) or ""}
+    strict = _flag(fields, "strict_conversation", faults)
+    return {"query": query, "conversation_id": canonical(conversation_id) or "", "strict": strict}
 
 
 def _mode(value: str, faults: list[Fault]) -> Mode | None:
@@ -204,6 +207,16 @@ def _inputs(value: Any, faults: list[Fault]) -> dict[str, Any]:
     if value not in (None, [], ""):  # as PHP writes an empty object
         faults.append(Fault("inputs", Text('must be an object, like {"city": "Oslo"}')))
     return {}
+
+
+def _flag(fields: Mapping[str, Any], name: str, faults: list[Fault]) -> bool:
+    value = fields.get(name) or False
+    if isinstance(value, str):
+        value = checks.BOOLEANS.get(value.strip().lower())
+    if isinstance(value, bool):
+        return value
+    faults.append(Fault(name, checks.NO_FLAG))
+    return False
 
 
 def _text(fields: Mapping[str, Any], name: str, faults: list[Fault]) -> str:

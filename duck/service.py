@@ -7,14 +7,15 @@ the key nor the address is in anything that leaves this module, not even in the 
 import contextlib
 import functools
 import logging
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Hashable, Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 from pydantic_core import from_json
 
-from duck import errors, events, failures, gateway, journal, limits, parsing
+from duck import errors, failures, gateway, journal, limits, parsing
+from duck.end_users import END_USERS
 from duck.errors import DuckError
 from duck.events import Kind
 from duck.files import File, Upload
@@ -50,7 +51,7 @@ class ServiceGateway(AppGateway):
     """Runs one app by its `key`, for one `user`; `url` is the API's base."""
 
     silence_s = limits.LIFE_S  # of events; whether Dify is still there its pings tell
-    takes_files = can_stop = True
+    takes_files = can_stop = reads_on = True
 
     def __init__(self, url: str, key: str, *, endpoint_id: str, user: str) -> None:
         super().__init__(endpoint_id)
@@ -61,7 +62,8 @@ class ServiceGateway(AppGateway):
     def upload(self, file: File) -> Upload:
         """See `Gateway`."""
         part = {"file": (file.name, file.content, file.mimetype)}
-        with self._asked("POST", "/files/upload", limits.SERVICE_UPLOAD_S, files=part, data={"user": self._user}) as response:
+        asked = self._asked("POST", "/files/upload", limits.SERVICE_UPLOAD_S, files=part, data={"user": self._user})
+        with END_USERS.known(self._user_of(""), limits.SERVICE_UPLOAD_S), asked as response:
             stored = _object(response)
         return Upload(by_id={"type": file.kind, "transfer_method": "local_file", "upload_file_id": stored.get("id")}, by_url=None)
 
@@ -73,30 +75,16 @@ class ServiceGateway(AppGateway):
         """See `Gateway`. Dify says yes to any run of this user's: also to one that is over, or never was."""
         if (kind := kind_in(_INFOS.parameters(self._key(""), self._info))) is None:
             raise errors.no_service()
-        self._stop(task_id, kind)
-
-    def _stop(self, task_id: str, kind: Kind) -> None:
         path = f"{_STOPS[kind]}/{quote(task_id, safe='')}/stop"
         with self._asked("POST", path, limits.PARAMETERS_SILENCE_S, json={"user": self._user}) as response:
             _object(response)
 
     def _events(self, run: Run) -> Generator[Any]:
-        task_id, ended = "", False
-        try:
-            with self._asked(
-                "POST", _RUNS[run.kind], limits.SERVICE_SILENCE_S, run, json=self._body(run, "streaming")
-            ) as response:
-                if not response.headers.get("content-type", "").startswith("text/event-stream"):
-                    raise errors.no_service()
-                for event in _data(response.iter_bytes()):
-                    if events.is_event(event):
-                        task_id = task_id or str(event.get("task_id") or "")
-                        ended = ended or events.ends(event)
-                    yield event
-        finally:  # whoever does not read to the end wants no more of it
-            if task_id and not ended:
-                with contextlib.suppress(DuckError):  # which is in the log
-                    self._stop(task_id, run.kind)
+        body = self._body(run, "streaming")
+        with self._asked("POST", _RUNS[run.kind], limits.SERVICE_SILENCE_S, run, json=body) as response:
+            if not response.headers.get("content-type", "").startswith("text/event-stream"):
+                raise errors.no_service()
+            yield from _data(response.iter_bytes())
 
     def _answer(self, run: Run) -> Mapping[str, Any]:
         with self._asked("POST", _RUNS[run.kind], limits.BLOCKING_SILENCE_S, run, json=self._body(run, "blocking")) as response:
@@ -113,6 +101,10 @@ class ServiceGateway(AppGateway):
 
     def _key(self, app_id: str) -> tuple[str, ...]:
         return (*super()._key(app_id), self._key_of_app)  # with another key it is asked anew
+
+    def _user_of(self, app_id: str) -> Hashable:
+        del app_id  # the key is of one app
+        return *self._key(""), self._user
 
     def _body(self, run: Run, mode: Mode) -> dict[str, Any]:
         chat = {"query": run.query, "conversation_id": run.conversation_id} if run.kind == "chat" else {}
@@ -149,7 +141,7 @@ class ServiceGateway(AppGateway):
         is_refused = answer.get("code") in {f"not_{kind}_app", "app_unavailable"}  # for /completion-messages it is the latter
         if run and is_refused and (other := other_kind(self.info(), kind)):
             return errors.wrong_route(kind, other)
-        return failures.from_service(response.status_code, answer, kind=kind, conversation_id=run.conversation_id if run else "")
+        return failures.from_service(response.status_code, answer, **(gateway.what_was_asked(run) if run else {}))
 
 
 def kind_in(info: Mapping[str, Any]) -> Kind | None:

@@ -17,38 +17,23 @@ from duck.events import Event
 from duck.formats import StreamFormat
 from duck.journal import Entry
 from duck.places import PLACES
-from duck.reader import CLOCK, Clock, End, Inbox, Reader
+from duck.reader import CLOCK, Clock, End, Inbox
 
 
-def relay(
-    source: Generator[Event | None],
-    style: StreamFormat,
-    entry: Entry,
-    *,
-    blocking: bool,
-    guest: bool = False,
-    silence_s: float = limits.SILENCE_S,
-) -> bytes | Generator[bytes]:
+def relay(inbox: Inbox, style: StreamFormat, entry: Entry) -> bytes | Generator[bytes]:
     """A response's body from a run's events: `bytes` if the run is over already, else a generator that never raises.
 
     Waits for the first event, so that a run that fails at once is raised as its `DuckError`; but no longer than a keep-alive's
-    time. Raises 503, too, where there is no place for the run. `silence_s` is for how long a streaming one may be silent.
+    time. Raises 503, too, where there is no place for the run.
     """
-    return Pump(Reader(source, entry, blocking=blocking, guest=guest, silence_s=silence_s), style, CLOCK, entry).body()
+    return Pump(inbox, style, CLOCK, entry).body()
 
 
-def gather(
-    source: Generator[Event | None], entry: Entry, *, blocking: bool, guest: bool = False, silence_s: float = limits.SILENCE_S
-) -> list[Event]:
+def collect(inbox: Inbox, clock: Clock = CLOCK) -> list[Event]:
     """All events of a run, once it is over.
 
     Raises its `DuckError`; 503 where there is no place for it, 504 where it was silent for too long.
     """
-    return collect(Reader(source, entry, blocking=blocking, guest=guest, silence_s=silence_s), CLOCK)
-
-
-def collect(inbox: Inbox, clock: Clock) -> list[Event]:
-    """What `gather` does, with an inbox and a clock of the caller's."""
     seen: list[Event] = []
     with _opened(inbox, clock):
         while not isinstance(item := _get(inbox, clock), End):
@@ -145,10 +130,13 @@ class Pump:
 
 @contextlib.contextmanager
 def _opened(inbox: Inbox, clock: Clock) -> Iterator[None]:
-    """Runs the run in a place of its own."""
-    with PLACES.hold(inbox, clock.now()), contextlib.closing(inbox):
+    """Runs the run in a place of its own, which it keeps until it is over."""
+    PLACES.take(inbox, clock.now())
+    try:
         inbox.open()
         yield
+    finally:
+        inbox.close(then=lambda: PLACES.give_back(inbox))
 
 
 def _get(inbox: Inbox, clock: Clock, patience_s: float = math.inf) -> Event | End:

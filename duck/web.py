@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import GeneratorType
 from typing import Any, Concatenate, get_args
 from urllib.parse import quote
@@ -28,7 +29,7 @@ from duck.formats.sse import Sse
 from duck.gateway import Gateway
 from duck.journal import Entry
 from duck.rates import RATES, WRONG_KEYS
-from duck.reader import CLOCK
+from duck.reader import CLOCK, Reader
 from duck.runs import Asked, Run
 from duck.service import ServiceGateway
 from duck.settings import Settings
@@ -52,6 +53,7 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Vary": "Accept, Accept-Language, Authorization, X-API-Key, Origin, Sec-Fetch-Site, Sec-Fetch-Dest",
 }
+_ICON = Path(__file__).parents[1] / "_assets" / "icon.svg"
 SIGN_IN = "sign-in"  # in the query string of the index
 _ASKED_AT_ONCE = 4  # apps, for what they are called
 _NOT_BUFFERED = {"X-Accel-Buffering": "no"}  # nginx would hold a stream back
@@ -183,7 +185,9 @@ def serve(
         run = replace(run, user="")
     run = runs.upload(run, dify.upload)
     if style == "json":
-        return _document(_fold(dify, run, exchange) if run.mode == "streaming" else _answer(dify, run, exchange))
+        response = _document(_fold(dify, run, exchange) if run.mode == "streaming" else _answer(dify, run, exchange))
+        response.headers.update(_restarted(dify))
+        return response
     return _stream(dify, run, exchange, style)
 
 
@@ -257,6 +261,12 @@ def _told(owner: Settings, seen: Iterable[str]) -> Mapping[str, Mapping[str, Any
         for app_id, info in told.items()
         if info
     }
+
+
+@answering
+def favicon(_: Exchange) -> Response:
+    """Duck's own picture, for everybody."""
+    return Response(_ICON.read_bytes(), content_type="image/svg+xml")
 
 
 @answering
@@ -337,9 +347,8 @@ def _check_kind(dify: Gateway, kind: Kind) -> None:
 
 def _answer(dify: Gateway, run: Run, exchange: Exchange) -> Mapping[str, Any]:
     """The answer of a blocking run."""
-    guest = exchange.caller.guest
-    [answer] = stream.gather(_asking(dify, run), exchange.entry, blocking=True, guest=guest)
-    return guests.answer(answer) if guest else answer
+    [answer] = stream.collect(_reader(_asking(dify, run), exchange, dify, blocking=True))
+    return guests.answer(answer) if exchange.caller.guest else answer
 
 
 def _asking(dify: Gateway, run: Run) -> Generator[Mapping[str, Any]]:
@@ -348,22 +357,37 @@ def _asking(dify: Gateway, run: Run) -> Generator[Mapping[str, Any]]:
 
 def _fold(dify: Gateway, run: Run, exchange: Exchange) -> Mapping[str, Any]:
     """The same from a streaming run."""
-    guest, source = exchange.caller.guest, dify.stream(run)
-    seen = stream.gather(
-        guests.events(source) if guest else source, exchange.entry, blocking=False, guest=guest, silence_s=dify.silence_s
+    source = dify.stream(run)
+    seen = guests.events(source) if exchange.caller.guest else source
+    return events.fold(stream.collect(_reader(seen, exchange, dify, blocking=False)), run.kind)
+
+
+def _reader(source: Generator[Event | None], exchange: Exchange, dify: Gateway, *, blocking: bool) -> Reader:
+    """What reads a run's events for this request."""
+    return Reader(
+        source,
+        exchange.entry,
+        blocking=blocking,
+        guest=exchange.caller.guest,
+        silence_s=dify.silence_s,
+        reads_on=dify.reads_on,
     )
-    return events.fold(seen, run.kind)
 
 
 def _stream(dify: Gateway, run: Run, exchange: Exchange, style: str) -> Response:
     """A run as it comes, or a blocking one as the end of a stream."""
-    guest, blocking = exchange.caller.guest, run.mode == "blocking"
+    blocking = run.mode == "blocking"
     source = _closing_events(dify, run) if blocking else dify.stream(run)
     writer: StreamFormat = Html(exchange.view) if style == "html" else STREAMS[style]()
-    seen = guests.events(source) if guest else source
-    body = stream.relay(seen, writer, exchange.entry, blocking=blocking, guest=guest, silence_s=dify.silence_s)
+    seen = guests.events(source) if exchange.caller.guest else source
+    body = stream.relay(_reader(seen, exchange, dify, blocking=blocking), writer, exchange.entry)
     headers = _page_headers(exchange) if style == "html" else STREAMS[style].headers
-    return Response(body, headers={**headers, **_NOT_BUFFERED})
+    return Response(body, headers={**headers, **_NOT_BUFFERED, **_restarted(dify)})
+
+
+def _restarted(dify: Gateway) -> Mapping[str, str]:
+    """Says that the answer is in another conversation than that which was asked for, as far as that is known by now."""
+    return {"Conversation-Restarted": "true"} if dify.has_restarted else {}
 
 
 def _closing_events(dify: Gateway, run: Run) -> Generator[Event]:

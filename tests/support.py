@@ -64,6 +64,7 @@ class Dify:
         blocking: Step | None = None,
         form: Step | Callable[[], Step] | None = None,
         upload_error: Exception | None = None,
+        kind_told: Step | None = None,
     ) -> None:
         self.calls: list[dict[str, Any]] = []
         self.fetched: list[str] = []
@@ -72,12 +73,14 @@ class Dify:
         self.file = SimpleNamespace(upload=self._upload)
         self.silence_limits: list[int] = []
         self.max_invocation_timeout = 250
-        self.app = SimpleNamespace(fetch_app=self._fetch_app)
+        self.app = SimpleNamespace(fetch_app=self._fetch_app, workflow=SimpleNamespace(invoke=self._tell_kind))
+        self.asked_for_kind: list[dict[str, Any]] = []
         self.reader: Any = None
         self._stream = stream
         self._blocking = blocking
         self._form = form
         self._upload_error = upload_error
+        self._kind_told = kind_told
 
     def invoke(self, **call: Any) -> Any:
         """The session's call, for any kind of app."""
@@ -101,6 +104,10 @@ class Dify:
         self.fetch_limit = self.max_invocation_timeout
         form = self._form() if callable(self._form) else self._form
         return self._one(Exception("fetch app failed: data is nil") if form is None else form)
+
+    def _tell_kind(self, **call: Any) -> Any:
+        self.asked_for_kind.append(call)
+        return self._one(self._kind_told)
 
     def _upload(self, filename: str, content: bytes, mimetype: str) -> Any:
         self.uploaded.append((filename, content, mimetype))

@@ -479,7 +479,7 @@ def test_pages_of_listed_origins_may_read_the_answer(
         if allowed is None
         else {
             "Access-Control-Allow-Origin": allowed,
-            "Access-Control-Expose-Headers": "Retry-After, Location, X-Request-Id, Request-Id, X-Should-Retry",
+            "Access-Control-Expose-Headers": access.EXPOSED,
         }
     )
 

@@ -48,6 +48,24 @@ QUOTA = (
 )
 LIMIT = dify("Too many requests.", status=429, code="too_many_requests")
 
+LIMITED = "[models] Rate Limit Error, slow down"
+TOO_MANY = (
+    "Too many requests. Please try again later. The current maximum concurrent requests allowed for "
+    "2d7b1c9e-4f6a-4e83-b0a5-9e8d7c6b5a43 is 1."
+)
+OLD = "1 validation error for VariableEntity\ntype\n  Input should be 'text-input', 'select' [input_value='json_object']"
+
+
+def words(status: int) -> str:
+    """What a model's plugin says that does not name the error."""
+    return f'[models] Error: API request failed with status code {status}: {{"error": {{"message": "no"}}}}'
+
+
+def wrapped(status: int) -> str:
+    """The same as Dify hands it on."""
+    return json.dumps({"args": {"description": words(status)}, "error_type": "InvokeError", "message": words(status)})
+
+
 # Situation: text, kind of the run, its conversation; status, code, a part of the message.
 TEXTS = {
     # What the daemon and the SDK say by themselves.
@@ -56,7 +74,7 @@ TEXTS = {
     "240 seconds, idle": (IDLE, "chat", "", 504, "timeout", "240 seconds"),
     "240 seconds, between frames": (BETWEEN_FRAMES, "workflow", "", 504, "timeout", "response_mode blocking"),
     "240 seconds, in a frame's header": (IN_SYSTEM_HEADER, "chat", "", 504, "timeout", "json"),
-    "240 seconds, in a frame's data": (IN_DATA, "chat", "", 504, "timeout", "agents"),
+    "240 seconds, in a frame's data": (IN_DATA, "chat", "", 504, "timeout", "590 seconds"),
     "250 seconds of silence": (SILENT, "chat", "", 504, "timeout", "response_mode blocking"),
     "exception in the stream": (BROKEN + "request failed: Oops.", "chat", "", 502, "completion_request_error", "Oops."),
     "the daemon gave up": (CANCELED, "chat", "", 502, "stream_interrupted", "broke off"),
@@ -76,7 +94,16 @@ TEXTS = {
     "provider's quota": (dify(NO_QUOTA), "chat", "", 502, "provider_quota_exceeded", NO_QUOTA),
     "hosted model off": (dify(HOSTED_OFF), "chat", "", 502, "model_currently_not_support", HOSTED_OFF),
     "the model failed": (dify("Incorrect API key"), "chat", "", 502, "completion_request_error", "Incorrect API key"),
-    "the chatflow failed": (dify(RUN_FAILED), "chat", "", 502, "completion_request_error", RUN_FAILED),
+    "the chatflow failed": (dify("Run failed: boom"), "chat", "", 502, "completion_request_error", "Run failed: boom"),
+    "the model's limit in a chatflow": (dify(RUN_FAILED), "chat", "", 429, "rate_limit_error", RUN_FAILED),
+    "the model's limit": (dify(LIMITED), "chat", "", 429, "rate_limit_error", LIMITED),
+    "the model's limit, unnamed": (dify(wrapped(429)), "chat", "", 429, "rate_limit_error", f"{words(429)}"),
+    "the app's number of runs": (dify(TOO_MANY), "chat", "", 429, "rate_limit_error", TOO_MANY),
+    "the model's refusal, unnamed": (dify(wrapped(401)), "chat", "", 502, "completion_request_error", words(401)),
+    "provider that is gone": (dify("Provider a/b/c does not exist."), "chat", "", 502, "provider_not_initialize", "a/b/c"),
+    "model with blanks": (dify("Model gpt 4 not exist."), "chat", "", 502, "provider_not_initialize", "gpt 4"),
+    "not published, by its own key": (dify("Workflow not published"), "workflow", "", 404, "app_not_found", "not been published"),
+    "an input that an old Dify does not know": (dify(OLD), "workflow", "", 502, "app_unavailable", "too old"),
     "other fault": (FAULT, "workflow", "", 502, "completion_request_error", "Internal Server Error"),
     "completion": (FAULT, "completion", "", 502, "completion_unavailable", "app_keys"),
     "completion, in another order": (NO_COMPLETION, "completion", "", 502, "completion_unavailable", "app_keys"),
@@ -181,7 +208,9 @@ def test_a_message_gives_away_neither_hosts_nor_tracebacks(text: str, kind: str)
 # Cause: the event's code, status and message; the error's status and code.
 EVENTS = {
     "request at fault": ("invalid_param", 400, "tone is required in input form", 400, "invalid_param"),
-    "the chatflow failed": ("invalid_param", 400, RUN_FAILED, 502, "completion_request_error"),
+    "the chatflow failed": ("invalid_param", 400, "Run failed: boom", 502, "completion_request_error"),
+    "the model's limit in a chatflow": ("invalid_param", 400, RUN_FAILED, 429, "rate_limit_error"),
+    "the model's limit, by another name": ("completion_request_error", 400, LIMITED, 429, "rate_limit_error"),
     "no credentials": ("provider_not_initialize", 400, "No credentials.", 502, "provider_not_initialize"),
     "quota": ("provider_quota_exceeded", 400, QUOTA, 502, "provider_quota_exceeded"),
     "hosted model off": ("model_currently_not_support", 400, HOSTED_OFF, 502, "model_currently_not_support"),
@@ -199,6 +228,50 @@ def test_an_error_event_becomes_a_status_and_a_code_and_keeps_its_words(
     error = failures.from_event({"event": "error", "code": code, "status": status, "message": message}, kind=kind)
 
     assert (error.status, error.code, error.message) == (expected_status, expected_code, message)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (wrapped(401), words(401)),
+        (f"req_id: 7dea70f296 PluginInvokeError: {wrapped(401)}", words(401)),
+        (f"Run failed: req_id: 7dea70f296 PluginInvokeError: {wrapped(401)}", f"Run failed: {words(401)}"),
+        (f"[langgenius/openai/openai] Error: req_id: 7dea70f296 PluginInvokeError: {wrapped(401)}", words(401)),
+        ('{"args":{},"error_type":"ValueError","message":"the model broke"}', "the model broke"),
+        ('{"args":{"description":7},"error_type":"ValueError","message":""}', "7"),
+        ('{"args":null,"error_type":"ValueError"}', "ValueError"),
+        ("req_id: 7dea70f296 PluginInvokeError: {broken", "{broken"),
+        ('{"error":"of an app of mine"}', '{"error":"of an app of mine"}'),
+        ("Run failed: boom", "Run failed: boom"),
+        ("[models] Error: plain", "[models] Error: plain"),
+        ("req_id: is what I said", "req_id: is what I said"),
+        ("", ""),
+    ],
+)
+def test_what_a_models_plugin_says_is_read_without_its_wrappings(text: str, said: str) -> None:
+    assert failures.readable(text) == said
+    event = {"event": "error", "code": "invalid_param", "status": 400, "message": text}
+    assert failures.from_event(event, kind="workflow").message == (
+        said or "This app is not ready to run. Choose a model for it in Dify and publish it."
+    )
+
+
+def test_a_link_that_dify_cannot_fetch_is_the_fault_of_the_input_that_it_was_in() -> None:
+    text = dify("Reached maximum retries (3) for URL https://gone.invalid/a.png")
+    link = {"transfer_method": "remote_url", "url": "https://gone.invalid/a.png"}
+    fields = {"inputs.other": "https://gone.invalid/a.png", "inputs.pics": [{"type": "image"}, link], "files": ()}
+    for given, field in ((fields, "inputs.pics"), ({"inputs.x": 1, "files": [link]}, "files"), ({}, "inputs")):
+        error = failures.from_text(text, kind="workflow", fields=given)
+        assert (error.status, error.message) == (400, f"{field}: Dify cannot fetch https://gone.invalid/a.png")
+    assert (
+        failures.from_service(
+            400,
+            {"code": "invalid_param", "message": text.partition('"message": "')[2].partition('"')[0]},
+            kind="workflow",
+            fields=fields,
+        ).status
+        == 400
+    )
 
 
 def test_an_error_event_stays_in_a_stream_as_it_came() -> None:

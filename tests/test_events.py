@@ -1,5 +1,6 @@
 """Reading Dify's events, and folding them into the answer of blocking mode and back."""
 
+import re
 from typing import Any
 
 import pytest
@@ -208,20 +209,86 @@ def test_a_workflow_that_did_not_succeed_is_no_error_and_tells_by_its_status(sta
     )
 
 
+def test_a_chatflow_that_failed_is_an_error() -> None:
+    error = failure(sample("advanced-chat.failed"), "chat")
+
+    assert (error.status, error.code) == (429, "rate_limit_error")
+    assert error.message == "Run failed: [langgenius/openai/openai] Rate Limit Error, 429 Too Many Requests"
+
+
+def lasts(stream: list[dict[str, Any]], kind: Kind, *, speaks: bool = False) -> tuple[int, Event | None]:
+    """After how many events a run is over, and the failure that is missing in it."""
+    course = events.Course(kind, speaks=speaks)
+    count = next((number for number, event in enumerate(stream, 1) if course.add(event)), 0)
+    return count, course.failure()
+
+
+STARTED, FINISHED = of_chatflow("workflow_started"), of_chatflow("workflow_finished", status="succeeded")
+FAILED = of_chatflow("workflow_finished", status="failed", error="boom")
+STOPPED = of_chatflow("workflow_finished", status="failed", error="Aborted: User requested stop")
+WENT_WRONG = {"event": "error", "code": "invalid_param", "status": 400, "message": "Run failed: boom"}
+SPOKEN = {"event": "tts_message_end", **CHAT, "audio": ""}
+LATE = message("?")
+
+
+@pytest.mark.parametrize(
+    ("stream", "kind", "speaks", "count"),
+    [
+        ([message("Hi"), END, LATE], "chat", False, 2),
+        ([message("Hi"), END, SPOKEN, LATE], "chat", True, 3),
+        ([message("Hi"), SPOKEN, END, LATE], "chat", True, 3),
+        ([STARTED, message("Hi"), END, FINISHED, LATE], "chat", False, 4),
+        ([STARTED, message("Hi"), FINISHED, END, LATE], "chat", False, 4),
+        ([STARTED, message("Hi"), END], "chat", False, 0),
+        ([STARTED, FAILED, WENT_WRONG, LATE], "chat", False, 3),
+        ([STARTED, FAILED], "chat", False, 0),
+        ([STARTED, STOPPED], "chat", False, 0),
+        ([STARTED, of_chatflow("workflow_paused"), LATE], "chat", False, 2),
+        ([message("Hi"), WENT_WRONG, LATE], "completion", False, 2),
+        ([of_workflow("workflow_started"), of_workflow("workflow_finished"), LATE], "workflow", False, 2),
+    ],
+)
+def test_a_run_is_over_with_its_last_event_and_whatever_comes_then_is_not_waited_for(
+    stream: list[dict[str, Any]], kind: Kind, count: int, *, speaks: bool
+) -> None:
+    assert lasts(stream, kind, speaks=speaks)[0] == count
+
+
+@pytest.mark.parametrize("name", ["failflow", "chatflow.model-error"])
+def test_a_failed_chatflow_ends_by_its_own_key_as_it_does_by_the_session(name: str) -> None:
+    def told(event: Event | None) -> Any:
+        assert event
+        return {**event, "message": re.sub("req_id: [0-9a-f]+", "", event["message"]), **dict.fromkeys(CHAT)}
+
+    by_session = sample(f"dify-1.16/{name}.plugin")
+    assert lasts(by_session, "chat") == (len(by_session), None)
+    own = lasts(sample(f"dify-1.16/{name}.service"), "chat")[1]
+    assert told(own).items() <= told(by_session[-1]).items() | {("task_id", None)}
+    assert own
+    assert own["conversation_id"] == sample(f"dify-1.16/{name}.service")[0]["conversation_id"]
+
+
 @pytest.mark.parametrize(
     "stream",
-    [
-        sample("advanced-chat.failed"),
-        sample("advanced-chat.failed")[:-1],
-        [*sample("advanced-chat.failed")[:-1], END],
-    ],
-    ids=["with its error event", "without", "with an end of its message"],
+    [[STARTED, STOPPED], [STARTED, FINISHED], [STARTED, FAILED, WENT_WRONG], [of_workflow("workflow_finished", status="failed")]],
 )
-def test_a_chatflow_that_failed_is_an_error(stream: list[dict[str, Any]]) -> None:
-    error = failure(stream, "chat")
+def test_nothing_is_missing_in_a_run_that_was_stopped_or_has_told_of_its_failure(stream: list[dict[str, Any]]) -> None:
+    kind: Kind = "chat" if "conversation_id" in stream[0] else "workflow"
+    assert lasts(stream, kind)[1] is None
 
-    assert (error.status, error.code) == (502, "completion_request_error")
-    assert error.message == "Run failed: [langgenius/openai/openai] Rate Limit Error, 429 Too Many Requests"
+
+def test_a_chatflow_that_was_stopped_by_its_own_key_is_as_long_as_it_got() -> None:
+    folded = events.fold([STARTED, message("The Pro"), STOPPED], "chat")
+
+    assert (folded["answer"], folded["metadata"]) == ("The Pro", {})
+
+
+def test_an_answer_in_another_conversation_is_folded_and_unfolded_as_such() -> None:
+    stream = [{**message("Hi"), events.RESTARTED: True}, {**END, events.RESTARTED: True}]
+    folded = events.fold(stream, "chat")
+
+    assert folded[events.RESTARTED] is True
+    assert [event[events.RESTARTED] for event in events.unfold(folded, "chat")] == [True, True]
 
 
 @pytest.mark.parametrize("kind", ["chat", "workflow", "completion"])

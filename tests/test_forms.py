@@ -83,6 +83,35 @@ def test_a_hidden_variable_and_a_control_of_tomorrow() -> None:
 
 
 @pytest.mark.parametrize(
+    ("about", "required"),
+    [
+        ({"type": "select", "default": ""}, True),
+        ({"type": "select", "default": "gone"}, True),
+        ({"type": "select", "default": "red"}, False),
+        ({"type": "select", "default": None}, False),
+        ({"type": "select"}, False),
+        ({"default": ""}, False),
+    ],
+)
+def test_a_select_whose_default_is_no_option_must_be_chosen_where_dify_takes_it_for_the_value(
+    about: Any, *, required: bool
+) -> None:
+    read = forms.read({"user_input_form": [{"select": {"variable": "pick", "options": ["red", "green"], **about}}]})
+    assert read
+    assert read.variables[0].required is required
+
+
+@pytest.mark.parametrize("name", ["inputs", "completion", "chat", "chatflow"])
+def test_the_forms_of_a_real_dify_are_understood(name: str) -> None:
+    recorded = json.loads((SAMPLES / f"dify-1.16/{name}.parameters.json").read_text("utf-8"))
+    read = forms.read(recorded)
+    assert read
+    assert [variable.name for variable in read.variables] == [
+        about["variable"] for row in recorded["user_input_form"] for about in row.values()
+    ]
+
+
+@pytest.mark.parametrize(
     "parameters",
     [
         None,

@@ -164,8 +164,13 @@ def test_of_what_is_planted_in_a_stream_a_guest_sees_nothing_and_a_key_holder_al
     events = [needles.into(event, hidden(event)) for event in sample(name)]
     body = {"query": "hi", "response_mode": "streaming"}
     kind, path = kind_of_sample(name), f"/x?format={style}"
+    streams = [[sample(kind)[0], event] for event in events] if name.startswith("rare") else [events]  # of which several are ends
     guest, holder = (
-        body_of(call(Dify(stream=events), kind, path=path, json=body, key=key, settings=PUBLIC)).decode() for key in (None, KEY)
+        "".join(
+            body_of(call(Dify(stream=stream), kind, path=path, json=body, key=key, settings=PUBLIC)).decode()
+            for stream in streams
+        )
+        for key in (None, KEY)
     )
     assert "needle-" not in guest
     if style in {"ndjson", "sse"}:

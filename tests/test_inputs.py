@@ -113,6 +113,8 @@ CUSTOM = row("file", allowed_file_types=["custom"], allowed_file_extensions=[".H
         (row("file", allowed_file_types=["custom"]), LINK["url"], "takes no files; a.pdf was given"),
         (PICS, [PICTURE, PICTURE["url"]], {"x": [PICTURE, PICTURE]}),
         (PICS, [], {"x": []}),
+        (PICS, [{}], {}),
+        (PICS, [{}, PICTURE], {"x": [PICTURE]}),
         (PICS, "", {}),
         (PICS, PICTURE, "must be a list of files"),
         (PICS, PICTURE["url"], "must be a list of files"),
@@ -266,9 +268,10 @@ LINKS = st.sampled_from([("document", "pdf"), ("image", "png"), ("custom", "zip"
 )
 VALUES = SCALARS | LINKS | st.lists(LINKS, max_size=3) | st.lists(SCALARS, max_size=2) | st.dictionaries(st.just("k"), SCALARS)
 ROWS = st.builds(
-    lambda control, required, length, options, types, methods: (
+    lambda control, required, length, options, default, types, methods: (
         control,
         {
+            **({"type": control, "default": default} if control == "select" else {}),
             "required": required,
             "max_length": length,
             "options": options,
@@ -281,6 +284,7 @@ ROWS = st.builds(
     st.booleans(),
     st.sampled_from([None, 2, 5]),
     st.just(["a", "b"]),
+    st.sampled_from([None, "", "a", "gone"]),
     st.sampled_from([["document"], ["image"], ["image", "document"], ["custom"], ["image", "custom"], []]),
     st.sampled_from([["remote_url"], ["local_file", "remote_url"], []]),
 )

@@ -1,7 +1,5 @@
 """Who makes way when all places are taken."""
 
-from contextlib import ExitStack
-
 import pytest
 
 from duck.errors import DuckError
@@ -22,11 +20,10 @@ class Run:
 def given_up(held: list[Run], now: float) -> list[Run]:
     """Those that make way for one more run."""
     places = Places(limit=len(held))
-    with ExitStack() as holding:
-        for run in held:
-            holding.enter_context(places.hold(run, 0))
-        with places.hold(Run(now), now):
-            assert len(places) == len(held)
+    for run in held:
+        places.take(run, 0)
+    places.take(Run(now), now)
+    assert len(places) == len(held)
     return [run for run in held if run.error]
 
 
@@ -49,42 +46,45 @@ def test_nobody_makes_way_who_has_been_heard_within_a_minute() -> None:
 
 
 def test_a_place_is_free_again_after_its_run() -> None:
-    places = Places(limit=1)
+    places, run = Places(limit=1), Run(0)
     for _ in range(3):
-        with places.hold(Run(0), 0):
-            assert len(places) == 1
+        places.take(run, 0)
+        assert len(places) == 1
+        places.give_back(run)
     assert len(places) == 0
 
 
 def test_a_run_that_made_way_does_not_take_another_ones_place_along() -> None:
     places, silent, new = Places(limit=1), Run(0), Run(60)
-    with places.hold(silent, 0):
-        held = places.hold(new, 60)
-        held.__enter__()
+    places.take(silent, 0)
+    places.take(new, 60)
+    places.give_back(silent)
     assert len(places) == 1
-    held.__exit__(None, None, None)
+    places.give_back(new)
     assert len(places) == 0
 
 
 def test_guests_hold_at_most_half_of_the_places() -> None:
     places = Places(limit=4)
-    with ExitStack() as holding:
-        guests = [Run(0, guest=True), Run(0, guest=True)]
-        for run in guests:
-            holding.enter_context(places.hold(run, 0))
-        with pytest.raises(DuckError) as caught, places.hold(Run(1, guest=True), 1):
-            pass
-        assert caught.value.code == "overloaded"
-        with places.hold(Run(1), 1), places.hold(Run(1), 1):
-            assert len(places) == 4
+    for _ in range(2):
+        places.take(Run(0, guest=True), 0)
+    with pytest.raises(DuckError) as caught:
+        places.take(Run(1, guest=True), 1)
+    assert caught.value.code == "overloaded"
+    for _ in range(2):
+        places.take(Run(1), 1)
+    assert len(places) == 4
 
 
 def test_a_guest_takes_the_place_of_a_silent_guest_and_of_nobody_else() -> None:
     places, holder, guest = Places(limit=2), Run(0), Run(5, guest=True)
-    with places.hold(holder, 0), places.hold(guest, 0), places.hold(Run(100, guest=True), 100):
-        assert (holder.error, guest.error is not None, len(places)) == (None, True, 2)
+    places.take(holder, 0)
+    places.take(guest, 0)
+    places.take(Run(100, guest=True), 100)
+    assert (holder.error, guest.error is not None, len(places)) == (None, True, 2)
 
 
 def test_where_there_is_one_place_a_guest_may_have_it() -> None:
-    with (places := Places(limit=1)).hold(Run(0, guest=True), 0):
-        assert len(places) == 1
+    places = Places(limit=1)
+    places.take(Run(0, guest=True), 0)
+    assert len(places) == 1

@@ -2,8 +2,11 @@
 
 import json
 import logging
+import re
 import socket
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from typing import Any
 
@@ -12,7 +15,8 @@ import pytest
 
 from duck import gateway, limits, service, web
 from duck.known import Known
-from tests.support import APP, BROWSER, KEY, Dify, body_of, call, json_of, make_request, page_of, recorded, sample
+from duck.places import PLACES
+from tests.support import APP, BROWSER, KEY, Dify, body_of, call, json_of, make_request, page_of, parsed, recorded, sample
 
 URL, SECRET = "https://api.example:8443/v1", "app-one-two"
 SETTINGS = {"api_key": f"{KEY}, another-right-key", "service_api_url": URL, "app_keys": f"{APP}={SECRET}"}
@@ -250,28 +254,109 @@ def test_a_file_of_an_input_is_uploaded_for_its_user(api: Api) -> None:
 # The end of a run
 
 
-def test_a_run_that_nobody_reads_on_is_stopped(api: Api) -> None:
-    api.answers["/chat-messages"] = lambda _: sse(*sample("chat")[:-1])
-    response = ask(query_string="format=ndjson")
-    assert b"stream_interrupted" in body_of(response)
-    task = sample("chat")[0]["task_id"]
-    assert api.paths()[-1] == f"/chat-messages/{task}/stop"
-    assert api.bodies(f"/chat-messages/{task}/stop")[0]["user"] == api.bodies("/chat-messages")[0]["user"]
+def streamed(content: Iterator[bytes]) -> httpx.Response:
+    return httpx.Response(200, headers={"Content-Type": "text/event-stream"}, content=content)
+
+
+def test_a_run_whose_caller_has_gone_is_read_on_and_not_stopped(api: Api) -> None:
+    go_on, over = threading.Event(), threading.Event()
+
+    def slow() -> Iterator[bytes]:
+        yield sse(sample("chat")[0]).content
+        assert go_on.wait(60)
+        yield sse(*sample("chat")[1:-1]).content
+        over.set()
+        yield sse(sample("chat")[-1]).content
+
+    api.answers["/chat-messages"] = streamed(slow())
+    body = ask(path="/x?format=ndjson").response
+    next(body)
+    body.close()
+    assert len(PLACES) == 1
+    go_on.set()
+    assert over.wait(60)
+    assert not [path for path in api.paths() if path.endswith("/stop")]
 
 
 @pytest.mark.parametrize(("error", "code"), [(httpx.ReadTimeout(""), "timeout"), (httpx.ReadError(""), "stream_interrupted")])
-@pytest.mark.parametrize("stop_fails", [False, True])
-def test_a_run_that_falls_silent_or_breaks_off_is_stopped(api: Api, error: Exception, code: str, *, stop_fails: bool) -> None:
+def test_a_run_that_falls_silent_or_breaks_off_says_so_and_is_not_stopped(api: Api, error: Exception, code: str) -> None:
     def silent() -> Iterator[bytes]:
         yield sse(sample("chat")[0]).content
-        if stop_fails:
-            api.broken = True
         raise error
 
-    api.answers["/chat-messages"] = httpx.Response(200, headers={"Content-Type": "text/event-stream"}, content=silent())
-    body = body_of(ask(query_string="format=ndjson"))
+    api.answers["/chat-messages"] = streamed(silent())
+    body = body_of(ask(path="/x?format=ndjson"))
     assert json.loads(body.splitlines()[-1])["code"] == code
-    assert api.paths()[-1].endswith("/stop")
+    assert not [path for path in api.paths() if path.endswith("/stop")]
+
+
+def test_a_stream_that_stays_open_after_its_last_event_is_not_waited_for(api: Api) -> None:
+    def open_() -> Iterator[bytes]:
+        yield sse(*sample("chat")).content
+        raise httpx.ReadTimeout("a title is being found")
+
+    api.answers["/chat-messages"] = streamed(open_())
+    assert [json.loads(line) for line in body_of(ask(path="/x?format=ndjson")).splitlines()] == sample("chat")
+
+
+@pytest.mark.parametrize("style", ["json", "ndjson", "sse", "html", "text"])
+@pytest.mark.parametrize("name", ["failflow", "chatflow.model-error"])
+def test_a_chatflow_that_fails_is_a_failure_in_every_format(api: Api, name: str, style: str) -> None:
+    api.answers["/chat-messages"] = lambda _: sse(*sample(f"dify-1.16/{name}.service"))
+    response = ask(path=f"/x?format={style}", json={"query": "hi", "response_mode": "streaming"})
+    body = body_of(response).decode()
+    match style:
+        case "json":
+            assert (response.status_code, json.loads(body)["code"]) == (502, "completion_request_error")
+        case "html":
+            alert = parsed(body.encode()).findall(".//*[@role='alert']")
+            assert ["Run failed: " in "".join(part.itertext()) for part in alert] == [True]
+        case "text":
+            assert "error: Run failed: " in body.splitlines()[-1]
+        case _:
+            assert json.loads(body.strip().splitlines()[-1].removeprefix("data: "))["event"] == "error"
+
+
+def test_the_first_upload_for_a_user_goes_alone_and_the_rest_side_by_side(api: Api) -> None:
+    started, others = threading.Event(), threading.Barrier(2)
+    seen: list[str] = []
+
+    def upload(request: httpx.Request) -> httpx.Response:
+        name = re.findall(r'filename="(\w)\.png"', request.content.decode("latin-1"))[0]
+        seen.append(name)
+        if len(seen) == 1:
+            assert not started.wait(0.1), "another one is on its way"
+        else:
+            started.set()
+            others.wait(60)
+        return httpx.Response(201, json={"id": name})
+
+    form = {"file_upload": {"enabled": True, "number_limits": 3}, "user_input_form": []}
+    api.answers |= {"/parameters": form, "/files/upload": upload}
+    data = {"query": "hi", "files": [(BytesIO(b"\x89PNG"), f"{name}.png") for name in "abc"], "user": "somebody new"}
+    assert ask(data=data, settings={**SETTINGS, "app_keys": f"{APP}=app-six"}).status_code == 200
+    assert sorted(seen) == ["a", "b", "c"]
+
+
+def test_the_first_run_for_a_user_goes_alone_until_it_is_under_way(api: Api) -> None:
+    asked, second = threading.Semaphore(0), threading.Event()
+
+    def chat(_: httpx.Request) -> httpx.Response:
+        asked.release()
+        if not second.is_set():
+            second.set()
+            assert not asked_twice(), "another one is on its way"
+        return sse(*sample("chat"))
+
+    def asked_twice() -> bool:
+        asked.acquire()
+        return asked.acquire(timeout=0.1)
+
+    api.answers["/chat-messages"] = chat
+    one, options = Dify(), {"path": "/x?format=ndjson", "json": {"query": "hi", "user": "another"}, "settings": SETTINGS}
+    with ThreadPoolExecutor(3) as pool:
+        runs = [pool.submit(call, one, **options) for _ in range(3)]
+    assert [body_of(run.result()).count(b"\n") for run in runs] == [len(sample("chat"))] * 3
 
 
 def test_a_task_is_part_of_a_path_and_no_more(api: Api) -> None:
@@ -320,7 +405,17 @@ def test_an_app_that_does_not_tell_its_kind_cannot_be_stopped(api: Api, answer: 
 CONVERSATION = "c7e1f2a3-9b64-4d2a-8f10-62b5d4c3a901"
 FAILURES: list[tuple[Any, int, str, str]] = [
     (refused(401, "unauthorized", "Access token is invalid"), 502, "app_unavailable", "app_keys"),
-    (refused(403, "forbidden", "API is disabled"), 502, "app_unavailable", "app_keys"),
+    (refused(403, "forbidden"), 502, "app_unavailable", "app_keys"),
+    (refused(403, "forbidden", "The app's status is abnormal."), 502, "app_unavailable", "The app's status is abnormal."),
+    (
+        refused(403, "forbidden", "The app's API service has been disabled."),
+        502,
+        "app_unavailable",
+        "The app's API service has been disabled. In Dify it is switched on",
+    ),
+    (refused(400, "invalid_param", "Workflow not published"), 404, "app_not_found", "not been published"),
+    (refused(400, "invalid_param", "Too many requests. Please try again later. The"), 429, "rate_limit_error", "Too many"),
+    (refused(400, "completion_request_error", "[models] Rate Limit Error, x"), 429, "rate_limit_error", "Rate Limit"),
     (refused(404, "not_found", "Conversation Not Exists."), 400, "invalid_param", "no such conversation"),
     (refused(413, "file_too_large", "File size exceeded."), 413, "file_too_large", "File size"),
     (refused(400, "invalid_param", "Run failed: no host db"), 502, "completion_request_error", "Run failed: no host db"),
@@ -394,6 +489,21 @@ def test_an_app_that_is_not_available_on_its_own_route(api: Api) -> None:
     api.answers["/chat-messages"] = refused(400, "app_unavailable", "App unavailable")
     response = ask()
     assert (response.status_code, json_of(response)["code"]) == (502, "app_unavailable")
+
+
+def test_an_app_that_is_not_published_has_no_form(api: Api) -> None:
+    api.answers["/parameters"] = refused(400, "app_unavailable", "App unavailable")
+    request = make_request("GET", f"/parameters/{APP}")
+    response = web.parameters(request, APP, {**SETTINGS, "app_keys": f"{APP}=app-four"}, Dify().gateway())
+    assert (response.status_code, json_of(response)["code"]) == (404, "app_not_found")
+
+
+def test_a_link_that_dify_cannot_fetch_is_told_by_its_name(api: Api) -> None:
+    api.answers["/chat-messages"] = refused(400, "invalid_param", "Reached maximum retries (3) for URL https://a.invalid/x.png")
+    api.answers["/parameters"] = FORM
+    settings = {**SETTINGS, "app_keys": f"{APP}=app-five"}
+    response = ask(json={"query": "hi", "files": ["https://a.invalid/x.png"]}, settings=settings)
+    assert (response.status_code, json_of(response)["message"]) == (400, "files: Dify cannot fetch https://a.invalid/x.png")
 
 
 def test_an_app_of_another_kind_that_does_not_tell_which(api: Api) -> None:

@@ -4,7 +4,7 @@ import json
 import logging
 import math
 import threading
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from itertools import pairwise
 from queue import Empty
 from types import GeneratorType
@@ -85,8 +85,9 @@ class World:
     def give_up(self, error: DuckError) -> None:
         self._script = [(self.time, End(error))]
 
-    def close(self) -> None:
+    def close(self, then: Callable[[], None]) -> None:
         self.closed = True
+        then()
 
     def pump(self, style: str = "ndjson") -> bytes | Generator[bytes]:
         return stream.Pump(self, STREAMS[style](), self, self.entry).body()
@@ -362,8 +363,9 @@ def source(steps: Iterable[Event | Exception], closed: threading.Event | None = 
             closed.set()
 
 
-def relay(events: Generator[Event]) -> bytes | Generator[bytes]:
-    return stream.relay(events, STREAMS["ndjson"](), Entry(method="POST", route="/chat/<app_id>"), blocking=False)
+def relay(events: Generator[Event], *, reads_on: bool = False) -> bytes | Generator[bytes]:
+    entry = Entry(method="POST", route="/chat/<app_id>")
+    return stream.relay(reader.Reader(events, entry, blocking=False, reads_on=reads_on), STREAMS["ndjson"](), entry)
 
 
 def joined(body: bytes | Generator[bytes]) -> bytes:
@@ -403,6 +405,52 @@ def test_a_source_that_nobody_reads_any_more_is_closed_at_its_next_event() -> No
     assert isinstance(body, GeneratorType)
     assert next(body) == LINE
     body.close()
+    go_on.set()
+    assert closed.wait(DEADLINE_S)
+
+
+@pytest.mark.parametrize("reads_on", [True, False])
+def test_what_reads_on_is_read_to_its_end_in_its_place_and_nothing_else(*, reads_on: bool) -> None:
+    closed, go_on, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def long() -> Generator[Event]:
+        yield event()
+        go_on.wait(DEADLINE_S)
+        yield event()
+        ended.set()
+
+    body = relay(source(long(), closed), reads_on=reads_on)
+    assert isinstance(body, GeneratorType)
+    assert next(body) == LINE
+    body.close()
+    assert len(PLACES) == int(reads_on)
+    go_on.set()
+    assert closed.wait(DEADLINE_S)
+    assert ended.is_set() == reads_on
+    while len(PLACES):
+        go_on.wait(0)
+
+
+def test_a_run_that_is_over_reads_no_further_and_frees_its_place() -> None:
+    assert joined(relay(source([event()]), reads_on=True)) == LINE
+    assert len(PLACES) == 0
+
+
+def test_what_reads_on_makes_way_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PLACES, "limit", 1)
+    monkeypatch.setattr(limits, "IDLE_S", 0)
+    closed, go_on = threading.Event(), threading.Event()
+
+    def silent() -> Generator[Event]:
+        yield event()
+        go_on.wait(DEADLINE_S)
+        yield event()
+
+    body = relay(source(silent(), closed), reads_on=True)
+    assert isinstance(body, GeneratorType)
+    assert next(body) == LINE
+    body.close()
+    assert joined(relay(source([event()]))) == LINE
     go_on.set()
     assert closed.wait(DEADLINE_S)
 
@@ -485,5 +533,5 @@ def test_in_gevents_world_a_source_that_makes_way_comes_to_its_own_end() -> None
     assert inbox.get(DEADLINE_S) == event()
     inbox.give_up(DuckError(503, "overloaded", "Make way."))
     gevent.sleep(0)
-    inbox.close()
+    inbox.close(then=lambda: None)
     assert stopped.wait(DEADLINE_S)

@@ -8,7 +8,21 @@ import pytest
 from werkzeug import Response
 
 from duck import web
-from tests.support import APP, BROWSER, KEY, SETTINGS, Dify, basic, body_of, call, http_error, make_request, page_of, sample
+from tests.support import (
+    APP,
+    BROWSER,
+    KEY,
+    SETTINGS,
+    Dify,
+    basic,
+    body_of,
+    call,
+    http_error,
+    make_request,
+    page_of,
+    parsed,
+    sample,
+)
 
 FORM = {
     "opening_statement": "Hello!",
@@ -246,3 +260,16 @@ def test_the_index_links_an_app_that_has_run_by_its_kind_alone() -> None:
 def test_who_is_lost_is_led_to_the_list(path: str, home: str) -> None:
     page = page_of(web.unknown(make_request("GET", path, key=None, headers={"Accept": BROWSER}), SETTINGS))
     assert [link.get("href") for link in page.iter("a")] == [home]
+
+
+def test_pages_lead_browsers_to_their_picture() -> None:
+    shown = web.favicon(make_request("GET", "/favicon.ico", key=None))
+    assert (shown.status_code, shown.headers["Content-Type"]) == (200, "image/svg+xml")
+    assert parsed(b"<!doctype html><title>x</title>" + body_of(shown)).find(".//svg/title").text == "Duck"
+    page = page_of(call(Dify(form=FORM), method="GET", headers={"Accept": BROWSER}))
+    assert [link.get("href") for link in page.findall(".//link[@rel='icon']")] == ["../favicon.ico"]
+    request = make_request("GET", "/", headers={"Accept": BROWSER, **basic(KEY)})
+    assert [link.get("href") for link in page_of(web.index(request, SETTINGS)).findall(".//link[@rel='icon']")] == ["favicon.ico"]
+    request = make_request("GET", "/a/b", headers={"Accept": BROWSER}, key=None)
+    icons = page_of(web.unknown(request, SETTINGS)).findall(".//link[@rel='icon']")
+    assert [link.get("href") for link in icons] == ["../favicon.ico"]

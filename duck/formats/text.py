@@ -3,13 +3,12 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from duck import events
+from duck import events, failures
 from duck.events import Event
-from duck.formats import json
 
 
 class Text:
-    """Writes the text as it comes; a workflow that streams none, its outputs; a failure as a last line, `error: …`."""
+    """Writes the text as it comes, of a workflow its outputs; a failure, or a stop, as a last line, `error: …`."""
 
     headers: ClassVar[Mapping[str, str]] = {"Content-Type": "text/plain; charset=utf-8"}
     keep_alive: ClassVar[bytes] = b""
@@ -30,7 +29,7 @@ class Text:
             self._answer.replace(replacement)
             return self._line(replacement, end="")  # what was sent cannot be taken back
         match event["event"]:
-            case "workflow_finished" if events.kind_of(event) == "workflow":
+            case "workflow_finished" if events.kind_of(event) == "workflow" or events.has_stopped(event):
                 return self._result(events.data_of(event))
             case "workflow_paused":
                 return self._line("paused: waiting for a person in Dify")
@@ -46,10 +45,10 @@ class Text:
     def _result(self, data: Mapping[str, Any]) -> bytes:
         if data.get("status") in {"failed", "stopped"}:
             return self._error(data.get("error") or data["status"])
-        return b"" if self._written else self._text(_output(data.get("outputs")))
+        return b"" if self._written else self._text(events.text_of_outputs(data.get("outputs")))
 
     def _error(self, message: object) -> bytes:
-        return self._line(f"error: {' '.join(str(message).split())}")
+        return self._line(f"error: {' '.join(failures.readable(str(message)).split())}")
 
     def _line(self, text: str, end: str = "\n") -> bytes:
         return self._text(("\n" if self._line_open else "") + text + end)
@@ -59,15 +58,3 @@ class Text:
             self._written = True
             self._line_open = not text.endswith("\n")
         return text.encode()
-
-
-def _output(outputs: Any) -> str:
-    """A workflow's own text: the output called `text`, else the only one that is a text, else all of them as JSON."""
-    if not isinstance(outputs, dict) or not outputs:
-        return ""
-    texts = {name: value for name, value in outputs.items() if isinstance(value, str)}
-    if "text" in texts:
-        return texts["text"]
-    if len(texts) == 1:
-        return texts.popitem()[1]
-    return json.encode(outputs).decode()

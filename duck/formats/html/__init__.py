@@ -33,6 +33,7 @@ _TEMPLATES = Environment(
 )
 # WebKit shows nothing of a page before about 200 characters of it.
 _LEAD = f'<p class="lead" aria-hidden="true">{"&#8203;" * 200}</p>\n'
+_ICON = "favicon.ico"  # beside the index
 _ACCEPT = {"image": "image/*", "audio": "audio/*", "video": "video/*"}
 
 
@@ -117,7 +118,8 @@ def error_page(
         message, way_out = error.message, ""
         if can_sign_in:
             message, way_out = words["locked"], Markup('<p><a href="">{}</a></p>').format(words["try_again"])
-        return _encoded(_top(page, home=home) + live.failure(language, error.code, message, way_out) + _bottom(page))
+        icon = f"{home}{_ICON}" if home else ""
+        return _encoded(_top(page, home=home, icon=icon) + live.failure(language, error.code, message, way_out) + _bottom(page))
     if view.faults:
         return form_page(view)
     turn = _render("turn.html", view, query=view.question)
@@ -149,7 +151,7 @@ def landing_page(index: Mapping[str, Any], *, language: str, kinds: Sequence[str
         curl=curl,
         example=names[0] if names else "<app_id>",
     )
-    return _encoded(_top(view, home="", title=WORDS[language]["title"]) + body + _bottom(view))
+    return _encoded(_top(view, home="", icon=_ICON, title=WORDS[language]["title"]) + body + _bottom(view))
 
 
 def _render(template: str, view: View, **more: Any) -> str:
@@ -168,10 +170,11 @@ def _markdown(view: View) -> Callable[[str], Markup]:
     return lambda text: markdown.render_or_show(text, view.origin, budget)
 
 
-def _top(view: View, *, home: str = "../", title: str = "") -> str:
+def _top(view: View, *, home: str = "../", icon: str = f"../{_ICON}", title: str = "") -> str:
     if view.part:
         return ""
-    return _render("top.html", view, title=title or view.title or view.name or "Duck", home=home, css=Markup(_CSS))  # noqa: S704 - the page's own
+    title = title or view.title or view.name or "Duck"
+    return _render("top.html", view, title=title, home=home, icon=icon, css=Markup(_CSS))  # noqa: S704 - the page's own
 
 
 def _turns(view: View) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from duck import events
+from duck import events, failures
 from duck.events import Event
 from duck.formats import json
 from duck.formats.html import markdown
@@ -35,6 +35,8 @@ class Live:
         self._budget = markdown.Budget()
         self._is_open = self._is_done = self.failed = False
         self._running: dict[str, str] = {}  # titles of steps by their ids
+        self._inner: dict[str, list[str]] = {}  # steps that are over, by the iteration or loop that they are in and that is not
+        self._is_restarted = False
         self._told: set[str] = set()  # ids of thoughts
         self._reasoning: list[str] = []
         self._files: set[str] = set()
@@ -46,17 +48,27 @@ class Live:
 
     def fragments(self, event: Event) -> str:
         """What an event adds to the page, often nothing."""
+        before = self._restarts() if events.RESTARTED in event else ""
         replacement = events.replacement_of(event)
         if replacement is not None:
             self._text.replace(replacement)
-            return self._block("<x-reset></x-reset>") + self._more(replacement, is_first=True)
+            return before + self._block("<x-reset></x-reset>") + self._more(replacement, is_first=True)
         part, is_first = _PARTS.get(event["event"]), not self._text
         more = self._text.add(event)
-        return self._more(more, is_first=is_first) + (self._block("".join(part(self, event))) if part else "")
+        return before + self._more(more, is_first=is_first) + (self._block("".join(part(self, event))) if part else "")
 
     def end(self) -> str:
         """What the end of the stream adds."""
-        return self._block("".join(self._done(self._words["ended"])))
+        return self._block("".join([*self._left_over(), *self._done(self._words["ended"])]))
+
+    def _restarts(self) -> str:
+        if self._is_restarted:
+            return ""
+        self._is_restarted = True
+        return self._block(self._remark(self._words["restarted"]))
+
+    def _remark(self, text: str) -> str:
+        return str(Markup('<p slot="alert" class="note">{}</p>').format(text))  # a text, as below
 
     def _more(self, text: str, *, is_first: bool = False) -> str:
         if not text:
@@ -94,8 +106,25 @@ class Live:
             yield self._now()
 
     def _ends(self, event: Event) -> Iterator[str]:
+        """Dify tells of a step within an iteration or a loop before it is through with that; here it stands below it."""
         data = events.data_of(event)
-        is_retry = event["event"] == "node_retry"
+        row = self._step(data, is_retry=event["event"] == "node_retry")
+        if around := data.get("iteration_id") or data.get("loop_id"):
+            self._inner.setdefault(str(around), []).append(row)
+        else:
+            yield row
+            yield from self._inner.pop(str(data.get("node_id")), [])
+        if event["event"] != "node_retry":
+            self._running.pop(_id(data), None)
+            yield self._now()
+
+    def _left_over(self) -> Iterator[str]:
+        """Steps whose iteration or loop has not come to its end."""
+        for rows in self._inner.values():
+            yield from rows
+        self._inner.clear()
+
+    def _step(self, data: Mapping[str, Any], *, is_retry: bool) -> str:
         status = "retry" if is_retry else str(data.get("status") or "succeeded")
         sign = _DONE.get(status, "·")
         state = "bad" if sign == "✗" else "again" if sign == "↻" else "good"
@@ -103,18 +132,16 @@ class Live:
             state += " inner"
         title = data.get("title") or data.get("node_type") or ""
         notes = [self._words["retry"].format(count=data.get("retry_index"))] if sign == "↻" else []
-        notes += [str(data["error"])] if data.get("error") else []
+        notes += [failures.readable(str(data["error"]))] if data.get("error") else []
         seconds = _seconds(data.get("elapsed_time"))
-        yield Markup('<x-step slot="steps" role="listitem" class="{}"><b>{}</b> <span dir="auto">{}</span>{}{}</x-step>').format(
+        step = Markup('<x-step slot="steps" role="listitem" class="{}"><b>{}</b> <span dir="auto">{}</span>{}{}</x-step>').format(
             state,
             sign,
             title,
             Markup(" <small>{} s</small>").format(seconds) if seconds else "",
             Markup("").join(Markup('<em dir="auto">{}</em>').format(note) for note in notes),
         )
-        if not is_retry:
-            self._running.pop(_id(data), None)
-            yield self._now()
+        return str(step)  # a text, as below
 
     # What an agent thinks and does
 
@@ -227,8 +254,13 @@ class Live:
 
     def _workflow_ends(self, event: Event) -> Iterator[str]:
         data = events.data_of(event)
-        if data.get("status") in {"failed", "stopped"}:
-            yield from self._failure("", str(data.get("error") or data["status"]))
+        yield from self._left_over()
+        if events.has_stopped(event):
+            yield self._remark(self._words["halted"])
+            yield from self._rendered()
+            yield from self._done(self._words["ended"])
+        elif data.get("status") == "failed" and not self._has_messages:  # else an error follows
+            yield from self._failure("", failures.readable(str(data.get("error") or data["status"])))
         elif not self._has_messages:
             yield from self._outputs(data.get("outputs"))
             yield from self._finished(data)
@@ -256,14 +288,16 @@ class Live:
         return Markup('<pre tabindex="0">{}</pre>').format(json.pretty(value))
 
     def _paused(self, _: Event) -> Iterator[str]:
-        yield Markup('<p slot="alert" class="note">{}</p>').format(self._words["paused"])
+        yield self._remark(self._words["paused"])
         yield from self._rendered()
         yield from self._done(self._words["waits"])
 
     def _error(self, event: Event) -> Iterator[str]:
-        code = str(event.get("code") or "")
-        message = event.get("message")
-        yield from self._failure(code, message if isinstance(message, str) and message else code)
+        yield from self._left_over()
+        code, message = str(event.get("code") or ""), event.get("message")
+        if failures.from_event(event, kind="").status == 429:
+            code = "rate_limit_error"  # which Dify may not call it
+        yield from self._failure(code, failures.readable(message) if isinstance(message, str) and message else code)
 
     def _failure(self, code: str, message: str) -> Iterator[str]:
         self.failed = True
