@@ -73,8 +73,8 @@ class Call:
     """One invocation of an app as it reaches Dify; what the plugin left out or sent as null is "" or {}.
 
     A script gets the inputs as its app's form makes them. `by_key` tells that it came by the app's own key and not from a plugin,
-    `attached` are the files besides the inputs, which only such a call can bring, and `end_user` is whose call that is. `files`
-    keeps what the script gives out.
+    `attached` are the files besides the inputs, which only such a call can bring. `end_user` is the id of the app's end user, who
+    owns the conversation; by the plugin's way only chats have one. `files` keeps what the script gives out.
     """
 
     app_id: str
@@ -106,9 +106,9 @@ class App:
     for the inputs of each run, as in Dify; otherwise they reach the script unchecked. Functions given for `blocking` and
     `form` may block, too.
 
-    A chatflow or workflow that is not `published` cannot be run. Without `api_enabled` no key opens the app, and with a key
-    at most `max_active_requests` are answered at a time, where that is given. `for_plugins` lets a completion app answer
-    plugins, too, as no Dify does up to 1.16.
+    A chatflow or workflow that is not `published` cannot be run. Without `api_enabled` the Service API refuses the app's key.
+    `max_active_requests` limits how many runs by key may go on at once; None is no limit. `for_plugins` lets a completion app
+    answer plugins, which no Dify up to 1.16 does.
     """
 
     mode: Mode
@@ -163,8 +163,8 @@ class Message:
     ) -> Iterator[Step]:
         """The text as deltas, a word each and `pace` seconds apart; `name` is `message` or `agent_message`.
 
-        As in Dify 1.16 the last delta of a model that does not break off is empty, and the last two are where a workflow's node
-        runs it, which the `selector` names.
+        As in Dify 1.16, the text ends with an empty delta, and with two if a workflow's node runs the model: `selector` names it.
+        A model that `breaks_off` sends none.
         """
         more = {} if name == "agent_message" else {"from_variable_selector": list(selector)}
         for token in tokens(text):
@@ -179,7 +179,7 @@ class Message:
         return self.event("message_end", id=self.id, metadata=metadata, files=list(files))
 
     def error(self, code: str, status: int, message: str) -> Event:
-        """The `error` in which the answer ends. It alone names no task."""
+        """The `error` event that ends an answer. It has no task id."""
         error = self.event("error", code=code, status=status, message=message)
         return {key: value for key, value in error.items() if key != "task_id"}
 
@@ -231,7 +231,10 @@ def fold(mode: Mode, events: Iterable[Event], *, by_key: bool = False) -> Event 
 
 
 def _error_answer(code: str, message: str, *, by_key: bool) -> Failure:
-    """An `error` event as an answer. Only who has the app's own key is told what kind of error it is, a rate limit excepted."""
+    """The blocking answer to an `error` event: `invalid_param` for plugins, the event's code for callers by key.
+
+    A rate limit has no code of its own there, and neither has the error of a model's plugin that names none.
+    """
     if code == "internal_server_error":
         return UNKNOWN_ERROR
     if message.startswith("{") and '"error_type"' in message:  # a model's plugin that does not name its errors

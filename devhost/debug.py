@@ -1,8 +1,8 @@
 """`python -m devhost.debug`: runs a plugin against Dify's debugging server, or devhost's, and anew when a file changes.
 
 Address and key come from the plugin's `.env`; without one the plugin connects to `python -m devhost --remote` on this machine.
-It connects as `<name>-debug`, so that it does not get in the way of an installed package of its own: `DEBUG_NAME` in `.env` or
-in the environment gives it another name.
+It connects as `<name>-debug`, because Dify deletes an installed package of the same name when the plugin disconnects. Set
+`DEBUG_NAME`, in the environment or in `.env`, for another name.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Runs the plugin in this folder as Dify's remote debugging has it, and says in one line each what the SDK says in tracebacks.
 
-It connects under a name of its own: if the plugin is installed as a package, too, Dify 1.16 does not show one of the same name
-that is debugged, and deletes the package when that one disconnects.
+The plugin connects under another name than the manifest's. If a package with the same author and name is installed, Dify 1.16
+does not show the plugin that is debugged, and deletes the package when that plugin disconnects.
 
 Run by its path and never imported, in a process of its own: the SDK has to be the first to be imported there.
 """
@@ -84,12 +84,12 @@ def main() -> None:
 
 
 def _rename() -> None:
-    """Lets the SDK read the manifest under another name."""
+    """Makes the SDK report another name than the manifest's."""
     from dify_plugin.core.plugin_registration import PluginRegistration  # noqa: PLC0415
     from dotenv import dotenv_values  # noqa: PLC0415
 
     name = os.environ.get(DEBUG_NAME) or dotenv_values(".env").get(DEBUG_NAME)
-    read = PluginRegistration._load_plugin_configuration  # noqa: SLF001 - there is no other place
+    read = PluginRegistration._load_plugin_configuration  # noqa: SLF001 - the name is read here and nowhere else
 
     def renamed(registration: Any) -> None:
         read(registration)

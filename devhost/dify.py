@@ -36,7 +36,7 @@ logger = logging.getLogger("devhost")
 
 
 class UnknownConversationError(Exception):
-    """The conversation is not that of the app's user who names it."""
+    """The conversation does not belong to the end user who names it."""
 
 
 type Replies = Generator[Reply | Pause, None, None]
@@ -79,10 +79,12 @@ class Dify:
                 return _struct(lambda: self._store(request))
         return _failed(f"devhost does not answer backwards calls of type {kind}")
 
-    def invoke(self, request: Mapping[str, Any], **by_key: Any) -> Replies:
-        """The replies to a run of an app. `by_key` is what only who has the app's own key can say: see `Call`."""
+    def invoke(
+        self, request: Mapping[str, Any], *, by_key: bool = False, attached: Sequence[Event] = (), end_user: str = ""
+    ) -> Replies:
+        """The replies to a run of an app. See `Call` for what only a caller with the app's own key can give."""
         try:
-            call = replace(_read_call(request), **by_key)
+            call = replace(_read_call(request), by_key=by_key, attached=attached, end_user=end_user)
         except ValueError as error:
             return _failed(f"unmarshal backwards invoke request failed: {error}")
         self.calls.append(call)
@@ -92,7 +94,7 @@ class Dify:
         return _refused("app not found") if app is None else self._run(app, replace(call, app_id=str(uuid.UUID(call.app_id))))
 
     def _run(self, app: App, call: Call) -> Replies:
-        if not call.by_key and app.mode in CHAT_MODES:  # elsewhere nothing is its user's own
+        if not call.by_key and app.mode in CHAT_MODES:  # other apps keep nothing for an end user
             call = replace(call, end_user=(yield from self._plugins_user(call.app_id)))
         try:
             _admit(app, call)
@@ -108,7 +110,7 @@ class Dify:
             yield from self._answer(app, call)
 
     def _plugins_user(self, app_id: str) -> Generator[Pause, None, str]:
-        """The end user of the app who stands for all that plugins call it for."""
+        """The id of the app's end user for all calls of plugins."""
         found = self.end_users.find(app_id, PLUGINS)
         if found is None:
             yield Pause(MAKING_S)
@@ -116,9 +118,10 @@ class Dify:
         return found
 
     def _conversation(self, app: App, call: Call) -> Call:
-        """The call, if its conversation is its end user's own, or one that a plugin's app may know though it was not seen here.
+        """The call, once its conversation is known to belong to its end user.
 
-        Raises `UnknownConversationError` or `ValueError` where Dify refuses it.
+        A conversation that was never seen is left to the script if a plugin calls, and refused by key. Raises
+        `UnknownConversationError` or `ValueError` where Dify refuses the conversation.
         """
         if app.mode not in CHAT_MODES or not call.conversation_id:
             return call
@@ -140,7 +143,7 @@ class Dify:
         return prepare(call.inputs, form, self.files.input, uploads, basic=app.mode not in FLOW_MODES)
 
     def _answer(self, app: App, call: Call) -> Replies:
-        """The replies of a run that may begin. A conversation that shows in them belongs to the call's end user."""
+        """The replies of an admitted run. The conversation in them belongs to the call's end user from now on."""
         is_scripted = app.blocking is None or call.response_mode == "streaming"
         with contextlib.closing(_steps(app, call) if is_scripted else _struct(lambda: app.answer(call))) as replies:
             for reply in replies:
@@ -282,7 +285,10 @@ def is_uuid(text: str) -> bool:
 
 
 def _steps(app: App, call: Call) -> Replies:
-    """The events of the script as they come, or for a blocking run the answer that they add up to."""
+    """The events of the script as they come, or for a blocking run the answer that they add up to.
+
+    Dify 1.16 streams the `error` after a failed chatflow to plugins, and not to callers by key.
+    """
     steps, seen, streaming = app.steps(call), list[Event](), call.response_mode == "streaming"
     has_failed = False
     try:
@@ -294,7 +300,7 @@ def _steps(app: App, call: Call) -> Replies:
                 yield step
             elif not streaming:
                 seen.append(step)
-            elif not (has_failed and call.by_key and step.get("event") == "error"):  # Dify 1.16 tells only plugins
+            elif not (has_failed and call.by_key and step.get("event") == "error"):  # only plugins get it
                 yield Reply("response", "stream", step)
                 has_failed = has_failed or _is_failed_chatflow(app, step)
     finally:

@@ -11,7 +11,7 @@ from devhost.files import file_value
 type Value = dict[str, Any]
 type Find = Callable[[str], Value | None]
 
-UNREACHABLE = ".invalid"  # of a host's name: of all links those to such a host cannot be fetched
+UNREACHABLE = ".invalid"  # links to hosts whose names end in it cannot be fetched
 
 BOOLEANS: dict[object, bool] = dict.fromkeys(("true", "1", "yes", "on", 1), True)
 BOOLEANS |= dict.fromkeys(("false", "0", "no", "off", 0), False)
@@ -104,13 +104,13 @@ def _file(value: Value, about: Value, finds: tuple[Find, Find], *, strict: bool)
 
 
 def check_link(url: str) -> None:
-    """Raises `ValueError` with Dify's words for a link that it cannot fetch, which it tries before the run."""
+    """Raises `ValueError` with Dify's words for a link that cannot be fetched: Dify tries every link before the run."""
     if (urlsplit(url).hostname or "").endswith(UNREACHABLE):
         raise ValueError(f"Reached maximum retries (3) for URL {url}")
 
 
 def _names_one(item: Value) -> bool:
-    """Whether this is a file at all: what is not is left out of a list, `{}` for one."""
+    """Whether an item of a list names a file. Dify leaves out the others, such as `{}`."""
     method = item.get("transfer_method")
     return bool(item.get("url") or item.get("remote_url") if method == "remote_url" else method)
 

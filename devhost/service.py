@@ -27,7 +27,7 @@ BASE = "/v1"
 PING_S = 10.0  # between two pings; the first comes at once
 PING = b"event: ping\n\n"
 AHEAD = 1_000  # events that wait for a slow client before the run waits, too
-DEFAULT_USER = "DEFAULT-USER"  # whose an upload is that names none
+DEFAULT_USER = "DEFAULT-USER"  # the owner of an upload that names no user
 ABORTED = "Aborted: User requested stop"
 WRONG_ROUTE = "Please check if your app mode matches the right API route."
 # How a failure is told to plugins; the API answers with the error itself.
@@ -52,14 +52,14 @@ class Service:
     dify: Dify
     keys: Mapping[str, str]
     _streams: dict[tuple[str, str], "Stream"] = field(default_factory=dict, init=False)  # by end user and task
-    _live: list["Stream"] = field(default_factory=list, init=False)
+    _live: list["Stream"] = field(default_factory=list, init=False)  # runs that are being answered
 
     def routes(self) -> list[Route]:
         """To be mounted at the server's root."""
         posts: dict[str, Answer] = {
-            "/chat-messages": self._run_in(CHAT_MODES, "not_chat_app"),
-            "/completion-messages": self._run_in({"completion"}, "app_unavailable"),
-            "/workflows/run": self._run_in({"workflow"}, "not_workflow_app"),
+            "/chat-messages": self._running(CHAT_MODES, "not_chat_app"),
+            "/completion-messages": self._running({"completion"}, "app_unavailable"),
+            "/workflows/run": self._running({"workflow"}, "not_workflow_app"),
             "/chat-messages/{task_id}/stop": self._stop,
             "/completion-messages/{task_id}/stop": self._stop,
             "/workflows/tasks/{task_id}/stop": self._stop,
@@ -84,7 +84,7 @@ class Service:
 
         return answering
 
-    def _run_in(self, modes: Collection[str], refusal: str) -> Answer:
+    def _running(self, modes: Collection[str], refusal: str) -> Answer:
         async def running(asked: Asked) -> Response:
             app, body = asked.app, await _object(asked.request)
             user = body.get("user")
@@ -109,6 +109,7 @@ class Service:
         return running
 
     async def _end_user(self, asked: Asked, user: str) -> str:
+        """The id of the app's end user with this name."""
         found = self.dify.end_users.find(asked.app_id, user)
         if found is None:
             await asyncio.sleep(MAKING_S)
@@ -181,7 +182,7 @@ class Stream:
     async def response(self) -> Response:
         """Waits for the first reply: a run that fails at once is an HTTP error."""
         first = await self._queue.get()
-        if first.event == "response" and first.message == "stream":
+        if first.event != "error" and first.message != "struct":
             return _EventStream(self._events(first), self._end)
         self._service.end(self)
         if first.event == "error":
@@ -224,7 +225,7 @@ class Stream:
 
 
 class _EventStream(StreamingResponse):
-    """Server-sent events. However they end, and be it before they begin, `end` is called."""
+    """Server-sent events. `end` is called when the response is over, even if no event was sent."""
 
     def __init__(self, events: AsyncIterator[bytes], end: Callable[[], None]) -> None:
         super().__init__(events, media_type="text/event-stream")
@@ -238,7 +239,7 @@ class _EventStream(StreamingResponse):
 
 
 def _stopped(mode: Mode, first: Event, created_by: Event) -> Iterator[Event]:
-    """What follows the last event of a run that is stopped, by the first that it sent: Dify 1.16 calls a chatflow failed."""
+    """The events that end a stopped run, with the ids of its first event. Dify 1.16 calls a stopped chatflow failed."""
     if "workflow_run_id" in first:
         is_chatflow, now = mode == "advanced-chat", int(time.time())
         data = {name: first.get("data", {}).get(name) for name in ("id", "workflow_id", "created_at")}

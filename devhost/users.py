@@ -1,13 +1,13 @@
-"""The end users of Dify's apps, to whom conversations and uploads belong. No I/O.
+"""The end users of Dify's apps, who own conversations and uploads. No I/O.
 
-Dify 1.16 makes them without a lock: first requests of one new user of an app that come together make an end user each, and
-all but one of these are never found again.
+Dify 1.16 makes them without a lock: if a new user's first requests to an app overlap, each of them makes an end user. Later
+requests find the one that was made first, so that what belongs to the others is lost.
 """
 
 import uuid
 
-MAKING_S = 0.1  # from looking for an end user to having made one: in between others look, too
-PLUGINS = str(uuid.uuid4())  # as whom all callers of a plugin's endpoints run an app
+MAKING_S = 0.1  # from the lookup of an end user to the insert: long enough for requests sent side by side to overlap
+PLUGINS = str(uuid.uuid4())  # the user's name for all calls of plugins
 
 
 class EndUsers:
@@ -17,11 +17,11 @@ class EndUsers:
         self._ids: dict[tuple[str, str], str] = {}
 
     def find(self, app_id: str, user: str) -> str | None:
-        """The id of the end user that was made first; None where there is none."""
+        """The id of the end user who was made first, or None."""
         return self._ids.get((app_id, user))
 
     def make(self, app_id: str, user: str) -> str:
-        """Makes an end user, whether there is one by now or not, and gives its id. Wait for `MAKING_S` before."""
+        """Makes an end user, even if another request has made one meanwhile, and gives its id. Callers wait `MAKING_S` before."""
         made = str(uuid.uuid4())
         self._ids.setdefault((app_id, user), made)
         return made

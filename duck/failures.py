@@ -110,7 +110,9 @@ _ANSWER = re.compile(r"^\w+ app failed: request failed with status code: (\d+) a
 _REQUESTS_FAULTS = {"bad_request", "conversation_completed"}  # as the Service API tells them; `invalid_param` is anything
 _SAYS_NOTHING = {"", "invalid_param", "bad_request", "unknown", "internal_server_error"}
 # What Dify puts before the words of a model's plugin, and these words in JSON where the plugin does not name the error.
-_WRAPPED = re.compile(r"(Run failed: )?(?:\[[^\]]*\] Error: (?=req_id: ))?(?:req_id: [0-9a-f]{10} )?(?:PluginInvokeError: )?(.*)", re.DOTALL)
+_WRAPPED = re.compile(
+    r"(Run failed: )?(?:\[[^\]]*\] Error: (?=req_id: ))?(?:req_id: [0-9a-f]{10} )?(?:PluginInvokeError: )?(.*)", re.DOTALL
+)
 _UNFETCHED = re.compile(r"^Reached maximum retries \(\d+\) for URL (\S+)")
 
 

@@ -65,15 +65,16 @@ _PARAMETERS: Shown = dict.fromkeys(("opening_statement", "suggested_questions", 
 
 def events(source: Generator[Event]) -> Generator[Event | None]:
     """What of each of a run's events guests see, None where that is nothing. An error that ends them is one for guests, too."""
+    failure = None
     with closing(source):
         try:
             for event in source:
                 yield event_for_guest(event)
-            return
         except DuckError as error:
             failure = error.for_guest().again()
     try:
-        raise failure
+        if failure:
+            raise failure
     finally:
         del failure  # else it would hold this frame, and so its run, until garbage is collected
 

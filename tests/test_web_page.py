@@ -20,7 +20,6 @@ from tests.support import (
     http_error,
     make_request,
     page_of,
-    parsed,
     sample,
 )
 
@@ -265,7 +264,7 @@ def test_who_is_lost_is_led_to_the_list(path: str, home: str) -> None:
 def test_pages_lead_browsers_to_their_picture() -> None:
     shown = web.favicon(make_request("GET", "/favicon.ico", key=None))
     assert (shown.status_code, shown.headers["Content-Type"]) == (200, "image/svg+xml")
-    assert parsed(b"<!doctype html><title>x</title>" + body_of(shown)).find(".//svg/title").text == "Duck"
+    assert b"<title>Duck</title>" in body_of(shown)
     page = page_of(call(Dify(form=FORM), method="GET", headers={"Accept": BROWSER}))
     assert [link.get("href") for link in page.findall(".//link[@rel='icon']")] == ["../favicon.ico"]
     request = make_request("GET", "/", headers={"Accept": BROWSER, **basic(KEY)})

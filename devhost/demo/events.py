@@ -62,9 +62,10 @@ class Flow(Message):
             yield from [self.chunk("", selector)] * 2
 
     def outputs(self, *values: tuple[Sequence[str], Any], are_first: bool = True) -> Iterator[Step]:
-        """Outputs of a workflow's last node that no model writes: each with the variable that it comes from, in their order.
+        """The text chunks for outputs of a workflow's last node: selectors of the variables that they come from, and values.
 
-        A line break stands between two of them, and before the first, unless `are_first`.
+        Chunks with a line break separate them, also from an output that came before, unless they `are_first`. What a model
+        writes is not among them: see `write`.
         """
         for number, (selector, value) in enumerate(values):
             if number or not are_first:
@@ -149,12 +150,12 @@ def shown(value: Any) -> str:
 
 
 def refused_by_model(status: int, reason: str) -> str:
-    """What Dify hears from a model's plugin that does not name its errors; most that run models of one's own do not."""
+    """What Dify makes of a model's refusal if the model's plugin does not name the error, as openai_api_compatible does not."""
     answer = json.dumps({"error": {"message": reason, "type": "requests", "code": str(status)}})
     text = f"[models] Error: API request failed with status code {status}: {answer}"
     return dumps({"args": {"description": text}, "error_type": "InvokeError", "message": text})
 
 
 def in_workflow(refusal: str) -> str:
-    """The same as the error of a workflow's node."""
+    """The refusal as the error of a workflow's node."""
     return f"req_id: {secrets.token_hex(5)} PluginInvokeError: {refusal}"

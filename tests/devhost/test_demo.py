@@ -278,6 +278,7 @@ def test_one_app_fails_in_the_middle_of_its_answer() -> None:
     stream = events("fails-midway")
     error = next(event for event in sample("rare-events.chat") if event["event"] == "error")
     assert (names(stream), stream[-1].keys()) == (["message", "error"], error.keys())
+    assert (stream[-1]["code"], stream[-1]["status"]) == ("rate_limit_error", 429), "its model's plugin names the error"
     text = Failure.http(400, "invalid_param", stream[-1]["message"]).text
     assert refusal("fails-midway", response_mode="blocking") == text
 

@@ -311,6 +311,12 @@ def test_only_so_many_requests_are_answered_at_a_time(client: httpx.Client, adde
     assert client.post("/chat-messages", headers=headers, json=again).status_code == 200, "so is one that is refused"
 
 
+def test_a_run_that_sends_nothing_is_an_empty_stream(client: httpx.Client, added: Added) -> None:
+    headers = added(App(mode="chat", max_active_requests=1))
+    body = {"query": "hi", "inputs": {}, "user": "ann", "response_mode": "streaming"}
+    assert [client.post("/chat-messages", headers=headers, json=body).text for _ in range(2)] == ["event: ping\n\n"] * 2
+
+
 def test_a_plugin_is_not_counted() -> None:
     app_id = str(uuid.uuid4())
     dify = Dify({app_id: App(mode="chat", script=say("Hi."), max_active_requests=1)}, frozenset({"app"}), [])
