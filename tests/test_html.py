@@ -257,7 +257,7 @@ def test_the_steps_of_an_iteration_stand_below_it() -> None:
 
     def steps(stream: list[dict[str, Any]]) -> list[tuple[str, bool]]:
         found = slots(written(stream, WORKFLOW), "steps")
-        return [(text_of(step.findall("span")), "inner" in step.get("class").split()) for step in found]
+        return [(text_of(step.findall("span")), "inner" in str(step.get("class")).split()) for step in found]
 
     done = [("Each", False), ("Upper", True), ("Rounds", False), ("Plus", True), ("Plus", True)]
     assert steps(stream[:-2]) == done

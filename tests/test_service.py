@@ -353,9 +353,9 @@ def test_the_first_run_for_a_user_goes_alone_until_it_is_under_way(api: Api) -> 
         return asked.acquire(timeout=0.1)
 
     api.answers["/chat-messages"] = chat
-    one, options = Dify(), {"path": "/x?format=ndjson", "json": {"query": "hi", "user": "another"}, "settings": SETTINGS}
+    one, body = Dify(), {"query": "hi", "user": "another"}
     with ThreadPoolExecutor(3) as pool:
-        runs = [pool.submit(call, one, **options) for _ in range(3)]
+        runs = [pool.submit(lambda: call(one, path="/x?format=ndjson", json=body, settings=SETTINGS)) for _ in range(3)]
     assert [body_of(run.result()).count(b"\n") for run in runs] == [len(sample("chat"))] * 3
 
 
