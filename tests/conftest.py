@@ -8,11 +8,14 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import httpx
 import hypothesis
 import pytest
 
-from duck import gateway
+from duck import gateway, service
+from duck.known import Known
 from duck.places import PLACES
+from tests.api import Api
 
 hypothesis.settings.register_profile("test", deadline=None, derandomize=True)
 hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=20_000)
@@ -34,9 +37,20 @@ def _coverage_sees_all_threads() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _no_run_has_shown_the_kind_of_an_app(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gateway, "_kinds", {})
+    monkeypatch.setattr(gateway, "_streams_only", set())
 
 
 @pytest.fixture(autouse=True)
 def _all_places_are_free(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who reads an answer only in part holds its place until the garbage is collected."""
     monkeypatch.setattr(PLACES, "_held", set())
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
+    """The API of the app; nothing is known of it yet."""
+    api = Api()
+    with httpx.Client(transport=httpx.MockTransport(api)) as client:
+        monkeypatch.setattr(service, "client", lambda: client)
+        monkeypatch.setattr(service, "_INFOS", Known())
+        yield api
