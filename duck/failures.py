@@ -205,7 +205,7 @@ def from_service(
     if message and status in {413, 415}:
         return DuckError(status, code, message)
     if message and status == 400 and code in _REQUESTS_FAULTS and not _first(_DIFY, message):
-        return DuckError(400, code, _cut(message))
+        return DuckError(400, code, message[: errors.MAX_QUOTED])
     return _from_dify(status, answer, kind, conversation_id, fields)
 
 
@@ -214,7 +214,7 @@ def _from_dify(
 ) -> DuckError:
     """`answer` is {code, message, …}. Its words are the same in streaming and blocking mode; status and code are not."""
     code, message = str(answer.get("code") or ""), answer.get("message")
-    message = _cut(readable(message)) if isinstance(message, str) else ""
+    message = readable(message) if isinstance(message, str) else ""
     if message == "missing query":
         return errors.invalid_field("query", Text("required")) if kind == "chat" else errors.wrong_route(kind, "chat")
     if unfetched := _UNFETCHED.search(message):
@@ -248,10 +248,6 @@ def _first(rows: tuple[_Row, ...], text: str) -> DuckError | None:
                 return DuckError(row.status, row.code, row.message)
             return _limited(own) if row.status == 429 else DuckError(row.status, row.code, own, private=row.status != 400)
     return None
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= errors.MAX_QUOTED else text[: errors.MAX_QUOTED] + " …"
 
 
 def _limited(message: str) -> DuckError:

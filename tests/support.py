@@ -33,6 +33,15 @@ def sample(name: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (SAMPLES / f"{name}.ndjson").read_text("utf-8").splitlines()]
 
 
+def run_of(name: str) -> list[dict[str, Any]]:
+    """The events of a recorded stream as one run may send them: those of a catalogue without its many ends, and with one."""
+    events = sample(name)
+    if not name.startswith("rare-events"):
+        return events
+    ends = {"message_end", "workflow_finished", "workflow_paused", "error"}
+    return [*(event for event in events if event["event"] not in ends), sample(kind_of_sample(name))[-1]]
+
+
 def recorded(name: str) -> dict[str, Any]:
     """A recorded document."""
     document: dict[str, Any] = json.loads((SAMPLES / f"{name}.json").read_text("utf-8"))

@@ -220,7 +220,7 @@ ROWS = [line.split() for line in TABLE.splitlines()[2:] if line]
 def open_to_guests(local: Duck) -> Iterator[Duck]:
     """Duck with these settings and apps."""
     for (_, kind), app_id in IDS.items():
-        local.host.apps[app_id] = App(mode=kind, script=sample(kind), blocking=blocking_sample(kind))  # type: ignore[arg-type]
+        local.host.apps[app_id] = App(mode=kind, script=sample(kind), blocking=blocking_sample(kind), for_plugins=True)  # type: ignore[arg-type]
     with patch.dict(local.host.settings, SETTINGS):
         yield local
 

@@ -22,6 +22,10 @@ NEEDLES = {
     "human-input": [troubles.REVIEW["form_token"], "Please review", events.USER],
     "fails-early": ["credentials is not initialized"],
     "fails-midway": ["Rate Limit Error", "langgenius"],
+    "fails-chatflow": ["API request failed", "langgenius", events.USER],
+    "fails-unnamed": ["API request failed", "status code 429"],
+    "moderated-answer": ["total_price"],
+    "moderated-question": ["total_price"],
     "fails-late": ["Rate Limit Error", "langgenius", events.USER],
 }
 KINDS = {
@@ -55,7 +59,7 @@ def ask(public: Duck, alias: str, style: str, mode: str, headers: dict[str, str]
 @pytest.mark.parametrize("alias", NEEDLES)
 def test_a_guest_finds_none_of_what_is_planted(public: Duck, alias: str, style: str, mode: str) -> None:
     text = ask(public, alias, style, mode, {})
-    assert text
+    assert text or (alias, style) == ("report", "text"), "of which there is nothing but a file"
     assert [needle for needle in NEEDLES[alias] if needle in text] == []
 
 
