@@ -269,10 +269,8 @@ class SessionGateway(AppGateway):
     def _explained(self, error: Exception, run: Run) -> DuckError:
         """What the SDK raised; a failure without a reason may come of an app of another kind, a text generator."""
         found = _translated(error, run)
-        if failures.has_no_reason(str(error)) and run.kind != "completion" and run.app_id not in _kinds:
-            kind = self._kind_of(run)
-            if kind == "completion":
-                return errors.wrong_route(run.kind, kind)
+        if run.kind != "completion" and failures.has_no_reason(str(error)) and self._kind_of(run) == "completion":
+            return errors.wrong_route(run.kind, "completion")
         return found
 
     def _kind_of(self, run: Run) -> Kind | None:
@@ -281,6 +279,8 @@ class SessionGateway(AppGateway):
         Without a query and with an input of a wrong type a chat misses the query, a workflow refuses the input, and a text
         generator fails without a reason (Dify 1.16; it makes no run of any of them).
         """
+        if kind := seen_kind(run.app_id):
+            return kind
         form, _ = self.form(run.app_id)
         if form is None or not (wrong := checks.wrong_input(form)):
             return None

@@ -103,10 +103,14 @@ def test_an_app_is_asked_for_its_kind_only_where_that_may_be_the_reason() -> Non
     assert dify.asked_for_kind == []
 
 
-def test_the_kind_of_an_app_is_asked_for_once() -> None:
-    dify = Dify(stream=[NO_REASON], form=CITY, kind_told=http_error(400, "invalid_param", "missing query"))
+@pytest.mark.parametrize(
+    ("told", "code"), [("missing query", "completion_request_error"), ("Internal Server Error", "not_chat_app")]
+)
+def test_the_kind_of_an_app_is_asked_for_once(told: str, code: str) -> None:
+    told_by = http_error(400, "invalid_param", told) if told == "missing query" else NO_REASON
+    dify = Dify(stream=[NO_REASON], form=CITY, kind_told=told_by)
     for _ in range(2):
-        call(dify, json={"query": "hi", "response_mode": "streaming"})
+        assert json_of(call(dify, json={"query": "hi", "response_mode": "streaming"}))["code"] == code
     assert len(dify.asked_for_kind) == 1
 
 
