@@ -1,6 +1,6 @@
 # make demo    Duck behind a local stand-in for Dify, at http://127.0.0.1:8000 (PORT=8080 make demo for another port)
 # make debug   Duck inside a running Dify, by the address and key in .env; without one behind `python -m devhost --remote`
-# make test    all tests; what Duck's own code does is covered by the unit tests. devhost's run beside Duck's: both mostly wait
+# make test    all tests; what Duck's own code does is covered by the unit tests. Those of the real process run beside the others
 # make check   format, lint and types
 # make package duck.difypkg, to be uploaded to Dify
 # make fuzz    40,000 requests and settings as nobody sane would send them; make test tries 200
@@ -24,11 +24,10 @@ debug: .venv/ready
 	@exec .venv/bin/python -m devhost.debug
 
 test: .venv/ready programs
-	@.venv/bin/coverage run -m pytest --ignore tests/devhost --ignore tests/e2e
-	@.venv/bin/coverage report
-	@.venv/bin/python -m pytest tests/devhost > .venv/devhost.log 2>&1 & devhost=$$!; trap "kill $$devhost" INT TERM; \
-	.venv/bin/python -m pytest tests/e2e; duck=$$?; \
-	wait $$devhost; devhost=$$?; cat .venv/devhost.log; exit $$((duck | devhost))
+	@.venv/bin/python -m pytest tests/e2e > .venv/e2e.log 2>&1 & e2e=$$!; trap "kill $$e2e" INT TERM; \
+	.venv/bin/coverage run -m pytest --ignore tests/devhost --ignore tests/e2e && .venv/bin/coverage report; unit=$$?; \
+	.venv/bin/python -m pytest tests/devhost; devhost=$$?; \
+	wait $$e2e; e2e=$$?; cat .venv/e2e.log; exit $$((unit | devhost | e2e))
 
 test-sdk-latest: .venv/ready
 	@$(UV) venv --quiet --clear .venv/latest
