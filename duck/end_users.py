@@ -7,8 +7,18 @@ begun is then unknown to the other. So the first request for each goes alone, an
 import threading
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
+from weakref import WeakValueDictionary
 
 from duck import limits
+
+
+class _Turn:
+    """Whose turn it is to show that there is a certain user. It is kept by those who wait for it."""
+
+    __slots__ = ("__weakref__", "lock")
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
 
 
 class EndUsers:
@@ -16,7 +26,7 @@ class EndUsers:
 
     def __init__(self) -> None:
         self._known: dict[Hashable, None] = {}  # in the order in which they came
-        self._locks: dict[Hashable, threading.Lock] = {}
+        self._turns: WeakValueDictionary[Hashable, _Turn] = WeakValueDictionary()
 
     @contextmanager
     def known(self, user: Hashable, patience_s: float) -> Iterator[None]:
@@ -27,21 +37,20 @@ class EndUsers:
         if user in self._known:
             yield
             return
-        lock = self._locks.setdefault(user, threading.Lock())
-        is_alone = lock.acquire(timeout=patience_s)
+        turn = self._turns.setdefault(user, _Turn())
+        is_alone = turn.lock.acquire(timeout=patience_s)
         try:
             if is_alone and user in self._known:
-                lock.release()
+                turn.lock.release()
                 is_alone = False
             yield
             self._add(user)
         finally:
             if is_alone:
-                lock.release()
+                turn.lock.release()
 
     def _add(self, user: Hashable) -> None:
         self._known[user] = None
-        self._locks.pop(user, None)  # who waits for it has it in hand
         if len(self._known) > limits.MAX_END_USERS:
             self._known.pop(next(iter(self._known)))
 

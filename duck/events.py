@@ -47,7 +47,7 @@ def ends(event: Event) -> bool:
 def has_stopped(event: Event) -> bool:
     """Whether a run has ended because somebody stopped it. Dify 1.16 calls such a chatflow, and an early workflow, failed."""
     data = data_of(event)
-    return data.get("status") == "stopped" or str(data.get("error")).startswith("Aborted: ")
+    return data.get("status") == "stopped" or data.get("error") == "Aborted: User requested stop"
 
 
 class Course:
