@@ -10,13 +10,14 @@ from dify_plugin.config.config import InstallMethod
 from dify_plugin.config.logger_format import plugin_logger_handler
 from pydantic import Field
 
-from duck import limits, sdk, transport
-from duck.places import PLACES
+from duck import limits
+from duck.sdk import patches, transport
+from duck.streams.places import PLACES
 
 log = logging.getLogger("duck")
 log.setLevel(logging.INFO)
 log.addHandler(plugin_logger_handler)
-plugin_logger_handler.setFormatter(sdk.LogFormatter())
+plugin_logger_handler.setFormatter(patches.LogFormatter())
 logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log the address of each request
 log.propagate = False  # the handler writes to stdout, which belongs to the protocol: nothing else may
 
@@ -32,8 +33,8 @@ class Environment(DifyPluginEnv):
 environment = Environment()
 # With fewer workers there are fewer runs, so that there is still one to say so.
 PLACES.limit = min(environment.MAX_RUNS, max(1, environment.MAX_WORKER * limits.MAX_RUNS // limits.MAX_WORKER))
-sdk.mend()
-sdk.give_memory_back()
+patches.mend()
+patches.give_memory_back()
 gevent.config.track_greenlet_tree = False  # who has started whom: nobody asks, and each stream would keep it
 if environment.INSTALL_METHOD is InstallMethod.Serverless:
     limits.RUN_S = limits.SERVERLESS_RUN_S

@@ -1,26 +1,28 @@
 """Duck's core: what happens between an HTTP request and a Dify app.
 
-A request goes one way through it:
+A request goes one way through it, and nothing imports what stands above it:
 
-    web          serve(): one request, from the first header to the last byte; the one place where errors become HTTP
-    settings     what the owner has set, parsed
-    access       who may call, which app they mean, and from which pages; `rates`: how often without a key
-    negotiation  which format and language they want, and whether a GET is to run anything
-    runs         what they ask for: a `Run`. `bodies` reads it and `parsing` its JSON, `forms` and `inputs` hold it against the
-                 app's form, `files` are what came along
-    gateway      the only module that talks to Dify; its failures become a `DuckError` here. `known`: what it was told of apps
-    events       what Dify streams: reading it, folding it into one answer
-    guests       what of it is shown to callers without a key
-    reader       its reading, in a thread that can be given up
-    stream       the pump: from events, as they come, to the chunks of a body that loses nothing on its way
-    places       how many runs there may be at a time, and which makes way
-    formats      how an event is written: json, ndjson, sse, text, html
-    errors       `DuckError`, and what each of Dify's error texts means
-    sdk          what is mended of the SDK; `transport`: what of it is done with less work
-    journal      a line in the log for each request
-    limits       all numbers, with their reasons
-
-Everything from `events` down is pure: no session, no Werkzeug.
+    web        one request, from the first header to the last byte; the one place where errors become HTTP
+    faces/     the protocols that callers speak
+        api/       Duck's own: what a request asks for, and in which format it is answered
+        page/      what browsers get
+    callers/   what the owner has set (`settings`), who may call which app (`access`), and how often (`rates`)
+    dify/      all that knows Dify
+        gateway    runs apps by the plugin's session, and all that both ways have in common; `service`: by apps' own keys
+        cache      what Dify has told of apps, for a minute; `end_users`: which of its users there are
+        events     reading what Dify streams, and folding it into one answer
+        failures   what each of Dify's errors means
+        guests     what of all this is shown to callers without a key
+    runs/      from a request to a run that fits the app's form: `bodies` reads it and `parsing` its JSON, `forms` and `inputs`
+               hold it against the form, `files` are what came along
+    streams/   from events, as they come, to the chunks of a body that loses nothing on its way
+        reader     reads events in a thread that can be given up; `places`: how many runs there may be at a time
+        pump       from events to chunks
+        sse, ndjson, json   how they are written
+    errors     `DuckError`, and those that more than one place raises
+    limits     the numbers that keep clear of the platform, with their reasons
+    journal    a line in the log for each request
+    sdk/       work on Dify's SDK itself, without which Duck would still run
 """
 
 __version__ = "0.1.0"

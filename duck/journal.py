@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from duck.gateway import Gateway
+    from duck.dify.gateway import Gateway
 
 log = logging.getLogger("duck")
 

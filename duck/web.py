@@ -18,21 +18,27 @@ from urllib.parse import quote
 from werkzeug import Request, Response
 
 import duck
-from duck import access, bodies, errors, events, gateway, guests, limits, negotiation, runs, service, settings, stream
-from duck.access import Caller
+from duck import errors, limits
+from duck.callers import access, settings
+from duck.callers.access import Caller
+from duck.callers.rates import RATES, WRONG_KEYS
+from duck.callers.settings import Settings
+from duck.dify import events, gateway, guests, service
+from duck.dify.gateway import Gateway
+from duck.dify.service import ServiceGateway
 from duck.errors import DuckError
-from duck.events import Event, Kind
-from duck.formats import MIMETYPES, STREAMS, StreamFormat, html, json
-from duck.formats.html import Html
-from duck.formats.html.view import View, read_turns, repeated
-from duck.formats.sse import Sse
-from duck.gateway import Gateway
+from duck.faces import page
+from duck.faces.api import negotiation, run_request
+from duck.faces.api.formats import MIMETYPES, STREAMS
+from duck.faces.page import Html
+from duck.faces.page.view import View, read_turns, repeated
 from duck.journal import Entry
-from duck.rates import RATES, WRONG_KEYS
-from duck.reader import CLOCK, Reader
-from duck.runs import Asked, Run
-from duck.service import ServiceGateway
-from duck.settings import Settings
+from duck.runs import bodies
+from duck.runs.run import Kind, Run, RunRequest, check, upload
+from duck.streams import json, pump
+from duck.streams.format import Event, StreamFormat
+from duck.streams.reader import CLOCK, Reader
+from duck.streams.sse import Sse
 from duck.texts import Fault, Text
 
 # The methods of each route. The SDK cannot tell: it matches paths and methods together.
@@ -167,13 +173,13 @@ def serve(
         return _not_resumed(exchange)
     asked = negotiation.asked_format(request)
     if request.method == "HEAD":
-        return Response(headers=html.headers(owner.origins))
+        return Response(headers=page.headers(owner.origins))
     if negotiation.only_looks(request, exchange.caller, asked, runs_at_once=bool(default_format)):
-        return _form_page(exchange, name, runs.parse(request, kind, entry.app_id), _way(exchange, owner, dify))
+        return _form_page(exchange, name, run_request.parse(request, kind, entry.app_id), _way(exchange, owner, dify))
     if "prefetch" in request.headers.get("Sec-Purpose", ""):
         raise DuckError(403, "forbidden", Text("A prefetch does not run an app."))
     access.refuse_other_sites(request, owner, exchange.caller)
-    wanted = runs.parse(request, kind, entry.app_id)
+    wanted = run_request.parse(request, kind, entry.app_id)
     dify = _way(exchange, owner, dify, wanted.run.user)
     entry.style = style = negotiation.format_of_run(asked, request, wanted.run.mode, default_format)
     if style == "html" and request.method == "GET":  # a link could lead a person into another's conversation
@@ -183,7 +189,7 @@ def serve(
     exchange.count(owner, dify)
     if exchange.caller.guest:
         run = replace(run, user="")
-    run = runs.upload(run, dify.upload)
+    run = upload(run, dify.upload)
     if style == "json":
         response = _document(_fold(dify, run, exchange) if run.mode == "streaming" else _answer(dify, run, exchange))
         response.headers.update(_restarted(dify))
@@ -206,7 +212,7 @@ def stop(exchange: Exchange, name: str, values: Mapping[str, Any], dify: Gateway
     """Ends a run of the app that the route calls `name`."""
     owner = exchange.enter(values, name)
     access.refuse_other_sites(exchange.request, owner, exchange.caller)
-    task_id, user = runs.parse_stop(exchange.request)
+    task_id, user = run_request.parse_stop(exchange.request)
     exchange.count(owner, dify)
     _way(exchange, owner, dify, user).stop(task_id)
     return _document({"result": "success"})
@@ -236,8 +242,8 @@ def index(exchange: Exchange, values: Mapping[str, Any]) -> Response:
         language = negotiation.language(exchange.request)
         sign_in = f"?{SIGN_IN}" if exchange.caller.guest else ""
         shown = [{"kind": gateway.seen_kind(app_id), **app} for app, (_, app_id) in zip(document["apps"], apps, strict=True)]
-        page = html.landing_page({**document, "apps": shown}, language=language, kinds=_KINDS, sign_in=sign_in)
-        return Response(stream.whole(page), headers=_page_headers(exchange))
+        body = page.landing_page({**document, "apps": shown}, language=language, kinds=_KINDS, sign_in=sign_in)
+        return Response(pump.whole(body), headers=_page_headers(exchange))
     return _document(document)
 
 
@@ -321,16 +327,16 @@ def _way(exchange: Exchange, owner: Settings, dify: Gateway, user: str = "") -> 
     return own
 
 
-def _held(wanted: Asked, exchange: Exchange, owner: Settings, dify: Gateway) -> Run:
+def _held(wanted: RunRequest, exchange: Exchange, owner: Settings, dify: Gateway) -> Run:
     """The run that is asked for, if it fits the app's form. Raises `DuckError` 400 that lists all that does not."""
     presets = owner.presets if wanted.run.app_id == owner.names.get(settings.DEFAULT) else {}
     count = functools.partial(exchange.count, owner, dify)
     form, is_new = dify.form(wanted.run.app_id, before=count)
     guest = exchange.caller.guest
-    run, faults = runs.hold(wanted, form, presets, guest=guest, takes_files=dify.takes_files)
+    run, faults = check(wanted, form, presets, guest=guest, takes_files=dify.takes_files)
     if form and not is_new and len(faults) > len(wanted.faults):
         form, _ = dify.form(wanted.run.app_id, anew=True, before=count)
-        run, faults = runs.hold(wanted, form, presets, guest=guest, takes_files=dify.takes_files)
+        run, faults = check(wanted, form, presets, guest=guest, takes_files=dify.takes_files)
     if exchange.view:
         exchange.view = replace(exchange.view, form=form, faults=tuple(faults))
     if faults:
@@ -347,7 +353,7 @@ def _check_kind(dify: Gateway, kind: Kind) -> None:
 
 def _answer(dify: Gateway, run: Run, exchange: Exchange) -> Mapping[str, Any]:
     """The answer of a blocking run."""
-    [answer] = stream.collect(_reader(_asking(dify, run), exchange, dify, blocking=True))
+    [answer] = pump.collect(_reader(_asking(dify, run), exchange, dify, blocking=True))
     return guests.answer(answer) if exchange.caller.guest else answer
 
 
@@ -359,7 +365,7 @@ def _fold(dify: Gateway, run: Run, exchange: Exchange) -> Mapping[str, Any]:
     """The same from a streaming run."""
     source = dify.stream(run)
     seen = guests.events(source) if exchange.caller.guest else source
-    return events.fold(stream.collect(_reader(seen, exchange, dify, blocking=False)), run.kind)
+    return events.fold(pump.collect(_reader(seen, exchange, dify, blocking=False)), run.kind)
 
 
 def _reader(source: Generator[Event | None], exchange: Exchange, dify: Gateway, *, blocking: bool) -> Reader:
@@ -380,7 +386,7 @@ def _stream(dify: Gateway, run: Run, exchange: Exchange, style: str) -> Response
     source = _closing_events(dify, run) if blocking else dify.stream(run)
     writer: StreamFormat = Html(exchange.view) if style == "html" else STREAMS[style]()
     seen = guests.events(source) if exchange.caller.guest else source
-    body = stream.relay(_reader(seen, exchange, dify, blocking=blocking), writer, exchange.entry)
+    body = pump.relay(_reader(seen, exchange, dify, blocking=blocking), writer, exchange.entry)
     headers = _page_headers(exchange) if style == "html" else STREAMS[style].headers
     return Response(body, headers={**headers, **_NOT_BUFFERED, **_restarted(dify)})
 
@@ -413,15 +419,15 @@ _NOT_RESUMABLE = DuckError(
 )
 
 
-def _form_page(exchange: Exchange, name: str, wanted: Asked, dify: Gateway) -> Response:
+def _form_page(exchange: Exchange, name: str, wanted: RunRequest, dify: Gateway) -> Response:
     """The app's page, from which a person runs it."""
     form, _ = dify.form(wanted.run.app_id)
     exchange.view = view = replace(_view(exchange.request, name, wanted, dify), form=form)
     _check_kind(dify, wanted.run.kind)
-    return Response(stream.whole(html.form_page(view)), headers=_page_headers(exchange))
+    return Response(pump.whole(page.form_page(view)), headers=_page_headers(exchange))
 
 
-def _view(request: Request, name: str, wanted: Asked, dify: Gateway) -> View:
+def _view(request: Request, name: str, wanted: RunRequest, dify: Gateway) -> View:
     """What the app's page is about. What is wrong with the request, and the app's form, are still to be found out."""
     address, info = _public_url(request), dify.info()
     return View(
@@ -447,7 +453,7 @@ def _wants_part(request: Request) -> bool:
 
 
 def _page_headers(exchange: Exchange) -> Mapping[str, str]:
-    return html.headers(exchange.owner.origins if exchange.owner else ())
+    return page.headers(exchange.owner.origins if exchange.owner else ())
 
 
 def _error_page(exchange: Exchange, error: DuckError) -> bytes:
@@ -456,11 +462,11 @@ def _error_page(exchange: Exchange, error: DuckError) -> bytes:
     home = ("../" * depth or "./") if error.code == "not_found" else "../" * depth if has_list else ""
     language, part = negotiation.language(exchange.request), _wants_part(exchange.request)
     can_sign_in = error.status == 401 and exchange.owner is not None and bool(exchange.owner.keys)
-    return html.error_page(error, exchange.view, language=language, home=home, part=part, can_sign_in=can_sign_in)
+    return page.error_page(error, exchange.view, language=language, home=home, part=part, can_sign_in=can_sign_in)
 
 
 def _document(value: Any, status: int = 200) -> Response:
-    return Response(stream.whole(json.document(value)), status, content_type=json.CONTENT_TYPE)
+    return Response(pump.whole(json.document(value)), status, content_type=json.CONTENT_TYPE)
 
 
 def _error(exchange: Exchange, error: DuckError) -> Response:
@@ -470,7 +476,7 @@ def _error(exchange: Exchange, error: DuckError) -> Response:
         error = error.for_guest()
     as_page = negotiation.takes_page(exchange.request)
     response = (
-        Response(stream.whole(_error_page(exchange, error)), error.status, _page_headers(exchange))
+        Response(pump.whole(_error_page(exchange, error)), error.status, _page_headers(exchange))
         if as_page
         else _document(error.as_dict(), error.status)
     )

@@ -6,7 +6,7 @@ from dify_plugin import Endpoint
 from werkzeug import Request, Response
 
 from duck import web
-from duck.gateway import SessionGateway
+from duck.dify.gateway import SessionGateway
 
 
 class Workflow(Endpoint):

@@ -12,9 +12,9 @@ import httpx
 import hypothesis
 import pytest
 
-from duck import gateway, service
-from duck.known import Known
-from duck.places import PLACES
+from duck.dify import gateway, service
+from duck.dify.cache import Known
+from duck.streams.places import PLACES
 from tests.api import Api
 
 hypothesis.settings.register_profile("test", deadline=None, derandomize=True)

@@ -13,8 +13,8 @@ from werkzeug import Request, Response
 from werkzeug.test import EnvironBuilder
 
 from duck import web
-from duck.events import Kind
-from duck.gateway import SessionGateway
+from duck.dify.gateway import SessionGateway
+from duck.runs.run import Kind
 from duck.texts import Fault
 
 SAMPLES = Path(__file__).parent / "samples"

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from duck import access, settings, web
-from duck.access import GUEST, Caller
+from duck import web
+from duck.callers import access, settings
+from duck.callers.access import GUEST, Caller
+from duck.callers.settings import Settings
 from duck.errors import DuckError
-from duck.settings import Settings
 from tests.support import APP, KEY, SETTINGS, Dify, basic, make_request
 
 OTHER = "0b9a8c7d-1111-4222-8333-444455556666"

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duck import charsets, fields, multipart
 from duck.errors import DuckError
+from duck.runs import charsets, fields, multipart
 from tests.support import Dify, blocking_sample, call, json_of
 
 FORM_TYPE = "application/x-www-form-urlencoded"

@@ -52,7 +52,7 @@ def test_every_make_target_that_is_told_of_is_there(document: str) -> None:
     assert told - targets - {".venv"} == set()
 
 
-@pytest.mark.parametrize("path", [*TRANSLATIONS, "manifest.yaml", "group/duck.yaml", "duck/formats/html/words.py"])
+@pytest.mark.parametrize("path", [*TRANSLATIONS, "manifest.yaml", "group/duck.yaml", "duck/faces/page/words.py"])
 def test_chinese_and_japanese_have_punctuation_of_their_own(path: str) -> None:
     prose = re.sub(r"\]\([^)]*\)|`[^`]*`", "]", (ROOT / path).read_text("utf-8"))
     assert re.findall(r"[\u3041-\u30ff\u4e00-\u9fff][,;:?!()]|[,;:?!()][\u3041-\u30ff\u4e00-\u9fff]", prose) == []

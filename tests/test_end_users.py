@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from duck import limits
-from duck.end_users import EndUsers
+from duck.dify.end_users import EndUsers
 
 DEADLINE_S = 10
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from duck import errors, failures
+from duck import errors
+from duck.dify import failures
 from duck.errors import DuckError
 from tests.support import blocking_sample, http_error
 

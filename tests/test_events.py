@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from duck import events
+from duck.dify import events
 from duck.errors import DuckError
-from duck.events import Event, Kind
+from duck.runs.run import Kind
+from duck.streams.format import Event
 from tests.support import STREAMS, blocking_sample, kind_of_sample, recorded, sample
 
 CHAT = {

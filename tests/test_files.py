@@ -2,8 +2,8 @@
 
 import pytest
 
-from duck import files
-from duck.files import File
+from duck.runs import files
+from duck.runs.files import File
 
 
 @pytest.mark.parametrize(

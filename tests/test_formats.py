@@ -9,12 +9,12 @@ import pytest
 from httpx_sse import EventSource
 
 from duck.errors import DuckError
-from duck.events import Event
-from duck.formats import MIMETYPES, STREAMS
-from duck.formats.json import CONTENT_TYPE, document
-from duck.formats.ndjson import Ndjson
-from duck.formats.sse import Sse
-from duck.formats.text import Text
+from duck.faces.api.formats import MIMETYPES, STREAMS
+from duck.faces.api.text import Text
+from duck.streams.format import Event
+from duck.streams.json import CONTENT_TYPE, document
+from duck.streams.ndjson import Ndjson
+from duck.streams.sse import Sse
 from tests.support import STREAMS as SAMPLES
 from tests.support import blocking_sample, sample
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duck import forms
-from duck.forms import Form, Variable
+from duck.runs import forms
+from duck.runs.forms import Form, Variable
 from tests.support import SAMPLES
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from werkzeug import Request, Response
 
 from duck import limits, web
-from duck.events import Kind
+from duck.runs.run import Kind
 from tests import fuzzing
 from tests.fuzzing import Case, Outcome
 from tests.support import Dify, blocking_sample, body_of, call

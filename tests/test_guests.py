@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from duck import guests
+from duck.dify import guests
 from duck.errors import guest_message
-from duck.events import Event
-from duck.formats import MIMETYPES
+from duck.faces.api.formats import MIMETYPES
+from duck.streams.format import Event
 from tests.support import (
     APP,
     KEY,

@@ -10,13 +10,14 @@ from xml.etree.ElementTree import Element
 import html5lib
 import pytest
 
-from duck import errors, forms
+from duck import errors
 from duck.errors import DuckError
-from duck.events import Event
-from duck.fields import Texts
-from duck.formats.html import Html, error_page, form_page, headers, landing_page, markdown
-from duck.formats.html.view import MAX_COUNT, MAX_QUESTION, MAX_TURNS, View, read_turns, repeated
-from duck.formats.html.words import WORDS
+from duck.faces.page import Html, error_page, form_page, headers, landing_page, markdown
+from duck.faces.page.view import MAX_COUNT, MAX_QUESTION, MAX_TURNS, View, read_turns, repeated
+from duck.faces.page.words import WORDS
+from duck.runs import forms
+from duck.runs.fields import Texts
+from duck.streams.format import Event
 from duck.texts import Fault
 from tests.support import STREAMS as SAMPLES
 from tests.support import kind_of_sample, parsed, recorded, sample
@@ -726,7 +727,7 @@ def test_the_landing_page_says_what_to_set_where_nothing_is() -> None:
 
 
 DUCK = Path(__file__).parents[1] / "duck"
-SOURCES = [path for path in Path("duck/formats/html").rglob("*") if path.suffix in {".py", ".html"} and path.name != "words.py"]
+SOURCES = [path for path in Path("duck/faces/page").rglob("*") if path.suffix in {".py", ".html"} and path.name != "words.py"]
 
 
 def test_all_languages_have_the_same_words_with_the_same_blanks() -> None:
@@ -758,7 +759,7 @@ CODES = [name.removeprefix("error.") for name in WORDS["en"] if name.startswith(
 @pytest.mark.parametrize("language", WORDS)
 @pytest.mark.parametrize("code", CODES)
 def test_an_error_says_in_the_language_of_the_page_what_happened(code: str, language: str) -> None:
-    assert any(f'"{code}"' in path.read_text("utf-8") for path in DUCK.glob("*.py"))  # one that can be
+    assert any(f'"{code}"' in path.read_text("utf-8") for path in DUCK.rglob("*.py"))  # one that can be
     error, view = DuckError(502, code, "See above."), View(kind="chat", name="x", language=language)
     told = f"{WORDS[language][f'error.{code}']}See above."
     for page in (error_page(error, language=language), error_page(error, view)):

@@ -9,10 +9,10 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from devhost.inputs import prepare
-from duck import forms, inputs
-from duck.fields import Files, Texts
-from duck.files import File
-from duck.forms import Form
+from duck.runs import forms, inputs
+from duck.runs.fields import Files, Texts
+from duck.runs.files import File
+from duck.runs.forms import Form
 from tests.support import said
 
 LINK = {"type": "document", "transfer_method": "remote_url", "url": "https://example.org/a.pdf"}

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from duck import limits
+from duck.dify.cache import Known
 from duck.errors import DuckError
-from duck.known import Known
 
 PARAMETERS = {"user_input_form": [{"text-input": {"variable": "city"}}]}
 

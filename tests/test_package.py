@@ -12,8 +12,8 @@ from werkzeug.routing import Map, Rule
 import duck
 from devhost.package import files
 from duck import errors, limits, web
-from duck.formats import MIMETYPES
-from duck.formats.html.words import WORDS
+from duck.faces.api.formats import MIMETYPES
+from duck.faces.page.words import WORDS
 from tests.documents import TRANSLATIONS
 
 ROOT = Path(__file__).parents[1]

@@ -3,7 +3,7 @@
 import pytest
 
 from duck.errors import DuckError
-from duck.places import Places
+from duck.streams.places import Places
 
 
 class Run:

@@ -2,9 +2,9 @@
 
 import pytest
 
-from duck import rates
+from duck.callers import rates
+from duck.callers.rates import Rates
 from duck.errors import DuckError
-from duck.rates import Rates
 
 
 def taken(counted: Rates, now: float, per_minute: int = 6, key: str = "endpoint") -> int | None:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from werkzeug import Response
 
-from duck.events import Kind
-from duck.formats import MIMETYPES
+from duck.faces.api.formats import MIMETYPES
+from duck.runs.run import Kind
 from tests.api import SETTINGS, Api, sse
 from tests.support import APP, KEY, SAMPLES, Dify, body_of, call, http_error, json_of, recorded, sample
 

@@ -11,12 +11,12 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from werkzeug import Request
 
-from duck import forms, runs
 from duck.errors import DuckError, invalid_fields
-from duck.events import Kind
-from duck.files import File, Upload
-from duck.forms import Form
-from duck.runs import Run
+from duck.faces.api import run_request
+from duck.runs import forms
+from duck.runs.files import File, Upload
+from duck.runs.forms import Form
+from duck.runs.run import Kind, Run, check, upload
 from tests.support import APP, make_request, said
 
 CONVERSATION = "c7e1f2a3-9b64-4d2a-8f10-62b5d4c3a901"
@@ -33,7 +33,7 @@ def request(data: bytes | str, content_type: str | None = JSON) -> Request:
 
 def run(given_: Request, kind: Kind = "workflow", form: Form | None = None) -> Run:
     with given_:  # closes what was uploaded
-        made, faults = runs.hold(runs.parse(given_, kind, APP), form, {})
+        made, faults = check(run_request.parse(given_, kind, APP), form, {})
     if faults:
         raise invalid_fields(faults)
     return made
@@ -585,21 +585,19 @@ def test_a_name_that_is_a_text_and_a_file_is_refused() -> None:
 @pytest.mark.parametrize("given_", [post({}), form(("days", "")), query_string()], ids=["JSON", "form", "query string"])
 def test_presets_are_defaults(given_: Request) -> None:
     presets = {"city": "Oslo", "days": "3", "tone": "", "gone": "x", "doc": {"any": "thing"}, "pics": []}
-    made, faults = runs.hold(runs.parse(given_, "workflow", APP), READ, presets)
+    made, faults = check(run_request.parse(given_, "workflow", APP), READ, presets)
     assert (made.inputs, faults) == ({"city": "Oslo", **({} if "days" in given_.form else {"days": 3})}, [])
 
 
 def test_what_the_caller_gives_wins_over_a_preset() -> None:
-    asked = runs.parse(post({"inputs": {"city": "Bergen"}}), "workflow", APP)
-    assert runs.hold(asked, READ, {"city": "Oslo"})[0].inputs == {"city": "Bergen"}
-    assert runs.hold(asked, None, {"city": "Oslo", "days": 3, "doc": {}})[0].inputs == {"city": "Bergen", "days": 3}
+    asked = run_request.parse(post({"inputs": {"city": "Bergen"}}), "workflow", APP)
+    assert check(asked, READ, {"city": "Oslo"})[0].inputs == {"city": "Bergen"}
+    assert check(asked, None, {"city": "Oslo", "days": 3, "doc": {}})[0].inputs == {"city": "Bergen", "days": 3}
 
 
 def test_a_fault_in_a_preset_is_the_owners() -> None:
-    asked = runs.parse(post({"inputs": {"city": "Oslo"}}), "workflow", APP)
-    assert said(runs.hold(asked, READ, {"tone": "rude"})[1]) == [
-        "inputs.tone: one of formal, casual (this is the owner's preset)"
-    ]
+    asked = run_request.parse(post({"inputs": {"city": "Oslo"}}), "workflow", APP)
+    assert said(check(asked, READ, {"tone": "rude"})[1]) == ["inputs.tone: one of formal, casual (this is the owner's preset)"]
 
 
 def test_files_are_uploaded_side_by_side_and_replaced() -> None:
@@ -615,7 +613,7 @@ def test_files_are_uploaded_side_by_side_and_replaced() -> None:
         ),
         form=READ,
     )
-    uploaded = runs.upload(made, send)
+    uploaded = upload(made, send)
     assert uploaded.inputs == {
         "city": "Oslo",
         "doc": {"id": "a.pdf"},
@@ -630,9 +628,9 @@ def test_files_are_uploaded_side_by_side_and_replaced() -> None:
 
 def test_a_run_without_files_uploads_nothing() -> None:
     made = run(post({"inputs": {"city": "Oslo"}}), form=READ)
-    assert runs.upload(made, lambda _: pytest.fail("nothing is to be uploaded")) is made
+    assert upload(made, lambda _: pytest.fail("nothing is to be uploaded")) is made
 
 
 def test_an_upload_without_a_link_is_passed_by_its_id_alone() -> None:
     made = run(multipart(("city", "Oslo"), ("doc", "PDF", "a.pdf")), form=READ)
-    assert runs.upload(made, lambda _: Upload(by_id={"id": 1}, by_url=None)).inputs_by_url == {"city": "Oslo", "doc": {"id": 1}}
+    assert upload(made, lambda _: Upload(by_id={"id": 1}, by_url=None)).inputs_by_url == {"city": "Oslo", "doc": {"id": 1}}

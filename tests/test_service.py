@@ -13,8 +13,9 @@ from typing import Any
 import httpx
 import pytest
 
-from duck import gateway, limits, service, web
-from duck.places import PLACES
+from duck import limits, web
+from duck.dify import gateway, service
+from duck.streams.places import PLACES
 from tests.api import FORM, INFO, SECRET, SETTINGS, URL, Api, refused, sse
 from tests.support import APP, BROWSER, KEY, Dify, body_of, call, json_of, make_request, page_of, parsed, recorded, sample
 

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from duck import settings
+from duck.callers import settings
+from duck.callers.settings import Settings
 from duck.errors import DuckError
-from duck.settings import Settings
 
 A = "2d7b1c9e-4f6a-4e83-b0a5-9e8d7c6b5a43"
 B = "0b9a8c7d-1111-4222-8333-444455556666"

@@ -16,13 +16,14 @@ import gevent.queue
 import gevent.thread  # type: ignore[import-not-found] # of which there are no stubs
 import pytest
 
-from duck import limits, reader, stream
+from duck import limits
 from duck.errors import DuckError
-from duck.events import Event
-from duck.formats import STREAMS
+from duck.faces.api.formats import STREAMS
 from duck.journal import Entry
-from duck.places import PLACES
-from duck.reader import End
+from duck.streams import pump, reader
+from duck.streams.format import Event
+from duck.streams.places import PLACES
+from duck.streams.reader import End
 from tests.support import STREAMS as SAMPLE_STREAMS
 from tests.support import sample
 
@@ -90,7 +91,7 @@ class World:
         then()
 
     def pump(self, style: str = "ndjson") -> bytes | Generator[bytes]:
-        return stream.Pump(self, STREAMS[style](), self, self.entry).body()
+        return pump.Pump(self, STREAMS[style](), self, self.entry).body()
 
     def chunks(self, style: str = "ndjson") -> list[tuple[float, bytes]]:
         """Each chunk with the time it was handed out; the end as an empty one."""
@@ -199,7 +200,7 @@ def test_a_blocking_run_under_a_format_without_keep_alives_may_take_the_20_minut
 
 def test_a_run_whose_events_are_collected_is_answered_at_its_end() -> None:
     world = World((0, event("a")), (240, event("b")), (480, End()))
-    assert stream.collect(world, world) == [event("a"), event("b")]
+    assert pump.collect(world, world) == [event("a"), event("b")]
     assert (world.opened, world.closed) == (True, True)
 
 
@@ -207,7 +208,7 @@ def test_a_run_whose_events_are_collected_is_answered_at_its_end() -> None:
 def test_a_run_whose_events_are_collected_may_be_silent_for_so_long(*, blocking: bool, seconds: int) -> None:
     world = World(blocking=blocking)
     with pytest.raises(DuckError) as caught:
-        stream.collect(world, world)
+        pump.collect(world, world)
     assert (caught.value.status, caught.value.code, world.time) == (504, "timeout", seconds)
     assert world.closed
 
@@ -216,7 +217,7 @@ def test_a_run_whose_events_are_collected_raises_its_error() -> None:
     failure = DuckError(502, "stream_interrupted", "cut")
     world = World((0, event()), (1, End(failure)))
     with pytest.raises(DuckError) as caught:
-        stream.collect(world, world)
+        pump.collect(world, world)
     assert caught.value is failure
 
 
@@ -271,7 +272,7 @@ def test_where_a_run_may_take_only_so_long_it_ends_then_however_lively(monkeypat
     assert "290 seconds" in json.loads(chunks[-2][1])["message"]
     late = World((280, event()), (300, event()), blocking=True)
     with pytest.raises(DuckError, match="290 seconds"):
-        stream.collect(late, late)
+        pump.collect(late, late)
     assert late.time == 290
     assert World((288, event()), (289, End()), blocking=True).pump("text") != b"", "in time"
 
@@ -365,7 +366,7 @@ def source(steps: Iterable[Event | Exception], closed: threading.Event | None = 
 
 def relay(events: Generator[Event], *, reads_on: bool = False) -> bytes | Generator[bytes]:
     entry = Entry(method="POST", route="/chat/<app_id>")
-    return stream.relay(reader.Reader(events, entry, blocking=False, reads_on=reads_on), STREAMS["ndjson"](), entry)
+    return pump.relay(reader.Reader(events, entry, blocking=False, reads_on=reads_on), STREAMS["ndjson"](), entry)
 
 
 def joined(body: bytes | Generator[bytes]) -> bytes:

@@ -11,9 +11,10 @@ import pytest
 from werkzeug import Response
 
 import duck
-from duck import gateway, web
-from duck.events import Kind
-from duck.formats import MIMETYPES
+from duck import web
+from duck.dify import gateway
+from duck.faces.api.formats import MIMETYPES
+from duck.runs.run import Kind
 from tests.support import (
     APP,
     BROWSER,

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from werkzeug import Response
 
-from duck import rates, web
-from duck.access import EXPOSED
-from duck.formats import MIMETYPES
-from duck.places import PLACES
+from duck import web
+from duck.callers import rates
+from duck.callers.access import EXPOSED
+from duck.faces.api.formats import MIMETYPES
+from duck.streams.places import PLACES
 from tests.support import (
     APP,
     BROWSER,

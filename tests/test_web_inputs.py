@@ -12,8 +12,9 @@ from werkzeug import Response
 from werkzeug.datastructures import FileStorage
 from werkzeug.test import encode_multipart
 
-from duck import gateway, web
-from duck.known import Known
+from duck import web
+from duck.dify import gateway
+from duck.dify.cache import Known
 from tests.support import APP, KEY, SETTINGS, Dify, blocking_sample, body_of, call, http_error, json_of, make_request, sample
 
 CHAT = sample("chat")

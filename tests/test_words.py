@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from duck.errors import LABELS, invalid_field, setting
-from duck.formats.html.words import ENGLISH, MESSAGES, WORDS, say
+from duck.faces.page.words import ENGLISH, MESSAGES, WORDS, say
 from duck.texts import Fault, Text
 
 ROOT = Path(__file__).parents[1]

@@ -14,7 +14,8 @@ from dify_plugin.core.entities.plugin.request import EndpointInvokeRequest
 from dify_plugin.core.plugin_executor import PluginExecutor
 from dify_plugin.core.plugin_registration import PluginRegistration
 
-from duck import limits, sdk
+from duck import limits
+from duck.sdk import patches
 from tests import fuzzing
 from tests.support import Dify
 
@@ -24,7 +25,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # nothing else gets into them
     limits.MIN_LIFE_S = 0.0  # no daemon is there to cut short answers
-    sdk.mend()
+    patches.mend()
     environment = DifyPluginEnv()
     executor = PluginExecutor(environment, PluginRegistration(environment))
     for line in sys.stdin:

@@ -8,7 +8,7 @@ import pytest
 
 from devhost import demo
 from devhost.demo import chats, events, troubles
-from duck.formats import MIMETYPES
+from duck.faces.api.formats import MIMETYPES
 from tests.e2e.conftest import DEADLINE_S, Duck
 
 # By the app that plants it. What was sent as an input comes back in a workflow's events, too; so does the id of Dify's user.

@@ -122,7 +122,7 @@ def test_it_steps_aside_where_its_input_or_output_is_of_another_kind() -> None:
 
 
 def test_it_steps_aside_where_the_sdk_is_another(tmp_path: Path) -> None:
-    changed = (ROOT / "duck/transport.py").read_text().replace('TESTED = "', 'TESTED = "another ')
+    changed = (ROOT / "duck/sdk/transport.py").read_text().replace('TESTED = "', 'TESTED = "another ')
     (tmp_path / "changed.py").write_text(changed + "\nprint(obstacle(StdioRequestReader()))\n")
     run = subprocess.run(
         [sys.executable, tmp_path / "changed.py"],

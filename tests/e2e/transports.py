@@ -22,8 +22,9 @@ from dify_plugin.core.server.stdio.request_reader import StdioRequestReader
 from dify_plugin.core.server.stdio.response_writer import StdioResponseWriter
 from dify_plugin.core.server.tcp.request_reader import TCPReaderWriter
 
-from duck import limits, sdk, transport
+from duck import limits
 from duck.errors import DuckError
+from duck.sdk import patches, transport
 
 STEPS = 3_000  # of which each but a few is a line
 IDS = [f"id{number}" for number in range(12)]
@@ -44,7 +45,7 @@ def main() -> None:
                 f"dify_plugin {version('dify_plugin')}: Duck's own transport", f"steps aside: {reason}" if reason else "is used"
             )
         case ["long"]:
-            sdk.mend()
+            patches.mend()
             print(json.dumps(long_lines()))
         case ["write", whose]:
             signal.signal(signal.SIGUSR1, lambda *_: None)
@@ -88,7 +89,7 @@ def long_lines() -> dict[str, Any]:
     return {
         **found,
         "written": [os.read(reading, limits.MAX_LINE).decode(), socket.data.decode()],
-        "log": len(sdk.LogFormatter().format(record)),
+        "log": len(patches.LogFormatter().format(record)),
     }
 
 

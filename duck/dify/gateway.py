@@ -1,0 +1,370 @@
+"""The way to Dify: the only module that touches the plugin's session.
+
+Whatever goes wrong on it is a `DuckError` when it leaves this module; the SDK (0.10) raises nothing finer than `Exception`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+from abc import ABC, abstractmethod
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from duck import errors, journal, limits
+from duck.dify import events, failures
+from duck.dify.cache import Known
+from duck.dify.end_users import END_USERS
+from duck.errors import DuckError
+from duck.runs import files
+from duck.runs import inputs as checks
+from duck.runs.files import Upload
+from duck.streams import json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Hashable, Mapping
+
+    from dify_plugin.core.runtime import Session
+
+    from duck.runs.files import File
+    from duck.runs.forms import Form
+    from duck.runs.run import Kind, Mode, Run
+    from duck.streams.format import Event
+
+log = logging.getLogger("duck")
+
+LOG_CHARACTERS = 1_000
+
+_FORMS = Known()
+_kinds: dict[str, Kind] = {}  # of apps by their ids, as their runs have shown
+_streams_only: set[str] = set()  # ids of apps that refused blocking mode: agents; it saves them a refusal each time
+
+
+def seen_kind(app_id: str) -> Kind | None:
+    """The kind of an app, where a run has shown it."""
+    return _kinds.get(app_id)
+
+
+class Gateway(Protocol):
+    """A way to run apps, for one request.
+
+    `skipped` counts what came among the events and was none; `endpoint_id` is Dify's. `silence_s` is for how long a streaming run
+    may be silent. `takes_files` tells whether chats take files besides their inputs, and `can_stop` whether runs can be ended.
+    `reads_on` tells that a run is to be read to its end when its caller has gone: else Dify would not remember the answer.
+    `has_restarted` is whether Dify has begun another conversation than that which was asked for.
+    """
+
+    silence_s: float
+    takes_files: bool
+    can_stop: bool
+    reads_on: bool
+    has_restarted: bool
+    skipped: int
+    endpoint_id: str
+
+    def stream(self, run: Run) -> Generator[Event]:
+        """A run's events, as they come.
+
+        Nothing happens before the first is asked for. Raises `DuckError`: before the first event where the run could not begin,
+        was an app of another kind or failed at once; later where it broke off.
+        """
+        ...
+
+    def answer(self, run: Run) -> Mapping[str, Any]:
+        """A run's answer in one piece, as Dify's blocking mode gives it. Raises `DuckError`."""
+        ...
+
+    def parameters(self, app_id: str, *, before: Callable[[], None] = ...) -> Mapping[str, Any]:
+        """An app's form, as Dify's `GET /parameters` gives it; up to a minute old. `before` is called before Dify is asked.
+
+        Raises `DuckError`, and what `before` raises.
+        """
+        ...
+
+    def form(self, app_id: str, *, anew: bool = False, before: Callable[[], None] = ...) -> tuple[Form | None, bool]:
+        """The same, read; None where it cannot be had. Whether it was fetched just now, as it always is if `anew`."""
+        ...
+
+    def upload(self, file: File) -> Upload:
+        """Hands a file to Dify. Raises `DuckError`."""
+        ...
+
+    def info(self) -> Mapping[str, Any]:
+        """What the app is called: {name, description, mode, …}; empty where that cannot be known."""
+        ...
+
+    def stop(self, task_id: str) -> None:
+        """Ends a run of the app's. Raises `DuckError`."""
+        ...
+
+
+class AppGateway(ABC):
+    """What all ways to an app have in common: what Dify sends is held against what a run of its kind is like."""
+
+    silence_s: float = limits.SILENCE_S
+    takes_files = can_stop = reads_on = False
+
+    def __init__(self, endpoint_id: str) -> None:
+        self.endpoint_id = endpoint_id
+        self.skipped = 0
+        self.has_restarted = False
+
+    def stream(self, run: Run) -> Generator[Event]:
+        """See `Gateway`."""
+        stream = self._checked(run)
+        try:
+            first = self._first(stream, run)
+        except DuckError as error:
+            if not (refused := _by_url(run, error)):
+                raise
+            stream = self._checked(refused)
+            first = self._first(stream, run)
+        yield first
+        yield from stream
+
+    def _first(self, stream: Generator[Event], run: Run) -> Event:
+        """The first event, for which other runs of a new user of the app wait."""
+        with END_USERS.known(self._user_of(run.app_id), limits.END_USER_S):
+            return next(stream)
+
+    def answer(self, run: Run) -> Mapping[str, Any]:
+        """See `Gateway`. Agents refuse blocking mode: their stream is folded."""
+        if run.app_id not in _streams_only:
+            try:
+                with END_USERS.known(self._user_of(run.app_id), limits.END_USER_S):
+                    return self._checked_answer(run)
+            except DuckError as error:
+                if refused := _by_url(run, error):
+                    return self._checked_answer(refused)
+                if error.code != failures.BLOCKING_REFUSED:
+                    raise
+                _streams_only.add(run.app_id)
+        return events.fold(self.stream(run), run.kind)
+
+    def parameters(self, app_id: str, *, before: Callable[[], None] = lambda: None) -> Mapping[str, Any]:
+        """See `Gateway`."""
+        return _FORMS.parameters(self._key(app_id), lambda: self._fetch(app_id), before)
+
+    def form(self, app_id: str, *, anew: bool = False, before: Callable[[], None] = lambda: None) -> tuple[Form | None, bool]:
+        """See `Gateway`."""
+        return _FORMS.form(self._key(app_id), lambda: self._fetch(app_id), anew=anew, before=before)
+
+    def info(self) -> Mapping[str, Any]:
+        """See `Gateway`."""
+        return {}
+
+    def stop(self, task_id: str) -> None:  # noqa: ARG002 - who can, needs it
+        """See `Gateway`."""
+        raise errors.cannot_stop()
+
+    @abstractmethod
+    def _events(self, run: Run) -> Generator[Any]:
+        """What Dify sends for a streaming run, as it came. Raises `DuckError`."""
+
+    @abstractmethod
+    def _answer(self, run: Run) -> Mapping[str, Any]:
+        """What Dify answers to a blocking run. Raises `DuckError`."""
+
+    @abstractmethod
+    def _fetch(self, app_id: str) -> Mapping[str, Any]:
+        """An app's form. Raises `DuckError`."""
+
+    def _key(self, app_id: str) -> tuple[str, ...]:
+        """What is known of an app is known to one endpoint only: one process may serve several workspaces."""
+        return self.endpoint_id, app_id
+
+    def _user_of(self, app_id: str) -> Hashable:
+        """What Dify knows the caller by: all who call an app through a session are one user of it."""
+        return self._key(app_id)
+
+    def _checked(self, run: Run) -> Generator[Event]:
+        begun, course = False, events.Course(run.kind, speaks=_FORMS.speaks(self._key(run.app_id)))
+        with contextlib.closing(self._events(run)) as source:
+            for event in source:
+                if not events.is_event(event):
+                    self._skip(event)
+                    continue
+                if not begun:
+                    _check_first(event, run)
+                    self._check_conversation(event, run)
+                    begun = True
+                is_over = course.add(event)
+                yield self._marked(event)
+                if is_over:
+                    break
+        if failure := course.failure():
+            yield self._marked(failure)
+        elif not course.has_end:
+            raise errors.interrupted()
+
+    def _checked_answer(self, run: Run) -> Mapping[str, Any]:
+        answer = self._answer(run)
+        _check_kind(answer, run)
+        self._check_conversation(answer, run)
+        return self._marked(answer)
+
+    def _check_conversation(self, answer: Mapping[str, Any], run: Run) -> None:
+        """A chatflow that does not know the conversation begins another one without a word (since Dify 1.14.2)."""
+        came = str(answer.get("conversation_id") or run.conversation_id)
+        self.has_restarted = bool(run.conversation_id) and came.lower() != run.conversation_id
+        if self.has_restarted and run.strict:
+            raise errors.no_conversation()
+
+    def _marked(self, event: Event) -> Event:
+        return {**event, events.RESTARTED: True} if self.has_restarted and "conversation_id" in event else event
+
+    def _skip(self, junk: object) -> None:
+        self.skipped += 1
+        if self.skipped == 1:
+            log.warning("skipped what is no event: a %s; more of the kind are only counted", type(junk).__name__)
+
+
+class SessionGateway(AppGateway):
+    """Runs apps through a plugin's session. `invoke` is the session's call for one kind of app."""
+
+    def __init__(self, session: Session, invoke: Callable[..., Any] | None = None) -> None:
+        super().__init__(str(session.endpoint_id))
+        session.reader = _Objects(session.reader, self._skip)
+        self._session = session
+        self._invoke = invoke
+
+    def upload(self, file: File) -> Upload:
+        """See `Gateway`."""
+        self._session.max_invocation_timeout = limits.UPLOAD_SILENCE_S
+        try:
+            uploaded = self._session.file.upload(filename=file.name, content=file.content, mimetype=file.mimetype)
+        except Exception as error:
+            log.warning("an upload failed: %s", type(error).__name__)
+            log.debug("its reason: %.*s", LOG_CHARACTERS, error)
+            raise failures.upload_failed(str(error)) from error
+        by_id = {**uploaded.to_app_parameter(), "type": file.kind}
+        url = uploaded.preview_url
+        return Upload(by_id=by_id, by_url=files.link(url, file.link_kind or file.kind) if url else None)
+
+    def _fetch(self, app_id: str) -> Mapping[str, Any]:
+        self._session.max_invocation_timeout = limits.PARAMETERS_SILENCE_S
+        try:
+            parameters: Mapping[str, Any] = self._session.app.fetch_app(app_id)
+        except Exception as error:
+            raise _translated(error) from error
+        return parameters
+
+    def _events(self, run: Run) -> Generator[Any]:
+        invoke = self._invocation(run, "streaming")
+        self._session.max_invocation_timeout = limits.SILENCE_S
+        try:
+            with contextlib.closing(invoke()) as source:
+                yield from source
+        except Exception as error:
+            raise self._explained(error, run) from error
+
+    def _answer(self, run: Run) -> Mapping[str, Any]:
+        invoke = self._invocation(run, "blocking")
+        self._session.max_invocation_timeout = limits.BLOCKING_SILENCE_S
+        try:
+            answer: Mapping[str, Any] = invoke()
+        except Exception as error:
+            raise self._explained(error, run) from error
+        return answer
+
+    def _explained(self, error: Exception, run: Run) -> DuckError:
+        """What the SDK raised; a failure without a reason may come of an app of another kind, a text generator."""
+        found = _translated(error, run)
+        if run.kind != "completion" and failures.has_no_reason(str(error)) and self._kind_of(run) == "completion":
+            return errors.wrong_route(run.kind, "completion")
+        return found
+
+    def _kind_of(self, run: Run) -> Kind | None:
+        """An app's kind, found out by a call of which nothing can come; None where it cannot be.
+
+        Without a query and with an input of a wrong type a chat misses the query, a workflow refuses the input, and a text
+        generator fails without a reason (Dify 1.16; it makes no run of any of them).
+        """
+        if kind := seen_kind(run.app_id):
+            return kind
+        form, _ = self.form(run.app_id)
+        if form is None or not (wrong := checks.wrong_input(form)):
+            return None
+        self._session.max_invocation_timeout = limits.PARAMETERS_SILENCE_S
+        try:
+            self._session.app.workflow.invoke(app_id=run.app_id, inputs=wrong, response_mode="blocking", user=run.user)
+        except Exception as error:  # noqa: BLE001 - the SDK raises nothing finer
+            if kind := failures.kind_told_by(str(error)):
+                _kinds[run.app_id] = kind
+            return kind
+        return None
+
+    def _invocation(self, run: Run, mode: Mode) -> Callable[[], Any]:
+        """The session's call for a run. Raises `DuckError` 413 for one that is too large for it."""
+        if self._invoke is None:
+            raise TypeError("this gateway was made without a call to run apps by")
+        chat = {"query": run.query, "conversation_id": run.conversation_id} if run.kind == "chat" else {}
+        call = {"app_id": run.app_id, "inputs": dict(run.inputs), "response_mode": mode, "user": run.user, **chat}
+        check_size(call, limits.MAX_RUN)
+        return functools.partial(self._invoke, **call)
+
+
+def check_size(call: Mapping[str, Any], limit: int) -> None:
+    """Raises `DuckError` 413 for a run that is larger, in bytes of JSON, than what can be sent."""
+    if (size := len(json.encode(call))) > limit:
+        raise errors.too_large(size, limit)
+
+
+def what_was_asked(run: Run) -> dict[str, Any]:
+    """What of a run the words of its failure depend on."""
+    fields = {**{f"inputs.{name}": value for name, value in run.inputs.items()}, "files": run.files}
+    return {"kind": run.kind, "conversation_id": run.conversation_id, "fields": fields}
+
+
+class _Objects:
+    """A session's reader without the replies that are no object: at the first of them the SDK would end the run."""
+
+    def __init__(self, reader: Any, skip: Callable[[object], None]) -> None:
+        self._reader = reader
+        self._skip = skip
+
+    def read(self, wanted: Callable[[Any], bool]) -> Any:
+        """What the SDK reads its replies by, for one call."""
+
+        def is_sound(line: Any) -> bool:
+            if not wanted(line):
+                return False
+            if line.data.get("event") != "response" or isinstance(line.data.get("data"), dict):
+                return True
+            self._skip(line.data.get("data"))
+            return False
+
+        return self._reader.read(is_sound)
+
+
+def _by_url(run: Run, error: DuckError) -> Run | None:
+    """The run once more, with links in place of uploads, where Dify does not let the app read these."""
+    if run.inputs_by_url is None or not error.message.startswith(failures.UPLOAD_REFUSED):
+        return None
+    return replace(run, inputs=run.inputs_by_url, inputs_by_url=None)
+
+
+def _check_first(event: Event, run: Run) -> None:
+    _check_kind(event, run)
+    if event["event"] == "error":
+        raise failures.from_event(event, kind=run.kind, conversation_id=run.conversation_id)
+
+
+def _check_kind(answer: Mapping[str, Any], run: Run) -> None:
+    """Dify runs an app by its own kind, whatever the call: only what comes back tells."""
+    kind = events.kind_of(answer)
+    if kind:
+        _kinds[run.app_id] = kind
+    if kind and kind != run.kind:
+        raise errors.wrong_route(run.kind, kind)
+
+
+def _translated(error: Exception, run: Run | None = None) -> DuckError:
+    """All that the SDK raises is a text."""
+    about = what_was_asked(run) if run else {"kind": ""}
+    found = failures.from_text(str(error), **about)
+    if found.status >= 500:  # what the caller reads may leave out what the owner needs; a model's own words may quote the request
+        log.warning("Dify failed: %d %s", found.status, journal.word(found.code))
+        log.debug("in its own words: %.*s", LOG_CHARACTERS, error)
+    return found

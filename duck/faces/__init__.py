@@ -1,0 +1,1 @@
+"""The protocols that callers speak, each a package."""

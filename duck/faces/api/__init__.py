@@ -1,0 +1,1 @@
+"""Duck's own API."""

@@ -1,0 +1,19 @@
+"""How answers are written: one document as `json`, or a stream of events as `ndjson`, `sse`, `html` or `text`. Pure."""
+
+from collections.abc import Mapping
+
+from duck.faces.api.text import Text
+from duck.faces.page import Html
+from duck.streams.format import StreamFormat
+from duck.streams.ndjson import Ndjson
+from duck.streams.sse import Sse
+
+# The types by which each format can be asked for; when the caller accepts several alike, the first format here wins.
+MIMETYPES: Mapping[str, tuple[str, ...]] = {
+    "json": ("application/json",),
+    "ndjson": ("application/x-ndjson", "application/ndjson", "application/jsonl"),
+    "sse": ("text/event-stream",),
+    "html": ("text/html",),
+    "text": ("text/plain",),
+}
+STREAMS: Mapping[str, type[StreamFormat]] = {"ndjson": Ndjson, "sse": Sse, "html": Html, "text": Text}

@@ -1,0 +1,26 @@
+"""Newline-delimited JSON: each event as Dify sent it, on a line of its own. Pure."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from duck.streams import json
+from duck.streams.format import Event
+
+
+class Ndjson:
+    """Writes events as lines of JSON."""
+
+    headers: ClassVar[Mapping[str, str]] = {"Content-Type": "application/x-ndjson"}
+    keep_alive: ClassVar[bytes] = b'{"event":"ping"}\n'
+
+    def head(self) -> bytes:
+        """Nothing."""
+        return b""
+
+    def event(self, event: Event) -> bytes:
+        """The event and a line's end."""
+        return json.encode(event) + b"\n"
+
+    def tail(self) -> bytes:
+        """Nothing."""
+        return b""
