@@ -2,13 +2,15 @@
 
 A request goes one way through it, and nothing imports what stands above it:
 
-    web        one request, from the first header to the last byte; the one place where errors become HTTP
     faces/     the protocols that callers speak
-        api/       Duck's own: what a request asks for, and in which format it is answered
+        api/       Duck's own: what each route does (`serve`), what a request asks for, and in which format it is answered
         page/      what browsers get
+    exchange   one request, from the first header to the last byte; the one place where errors become HTTP
+    invocation the one way to an app, with all that keeps everybody safe
+    routes     which routes there are, by `group/duck.yaml`
     callers/   what the owner has set (`settings`), who may call which app (`access`), and how often (`rates`)
     dify/      all that knows Dify
-        gateway    runs apps by the plugin's session, and all that both ways have in common; `service`: by apps' own keys
+        gateway    what both ways to apps have in common; `session`: by the plugin; `service`: by their own keys
         cache      what Dify has told of apps, for a minute; `end_users`: which of its users there are
         events     reading what Dify streams, and folding it into one answer
         failures   what each of Dify's errors means

@@ -5,16 +5,21 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from duck.dify.gateway import Gateway
 
 log = logging.getLogger("duck")
 
 MAX_WORD = 64  # characters of what others have chosen: an app's id, a code of Dify's
+
+
+class Counting(Protocol):
+    """What counts what came among the events and was none."""
+
+    skipped: int
 
 
 def word(value: object) -> str:
@@ -40,7 +45,7 @@ class Entry:
     by: str = ""
     status: int = 0
     events: int = 0
-    dify: Gateway | None = None
+    dify: Counting | None = None
     ended: str = "complete"
     _size: int = field(default=0, init=False)
     _began: float = field(default_factory=time.monotonic, init=False)

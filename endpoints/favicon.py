@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dify_plugin import Endpoint
 from werkzeug import Request, Response
 
-from duck import web
+from duck.faces.api import serve
 
 
 class Favicon(Endpoint):
     """Gives browsers the picture for their tabs."""
 
     def _invoke(self, r: Request, values: Mapping, settings: Mapping) -> Response:
-        return web.favicon(r)
+        return serve.favicon(r)

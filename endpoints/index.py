@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dify_plugin import Endpoint
 from werkzeug import Request, Response
 
-from duck import web
+from duck.faces.api import serve
 
 
 class Index(Endpoint):
     """Says what this endpoint offers."""
 
     def _invoke(self, r: Request, values: Mapping, settings: Mapping) -> Response:
-        return web.index(r, settings)
+        return serve.index(r, settings)

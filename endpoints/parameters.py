@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dify_plugin import Endpoint
 from werkzeug import Request, Response
 
-from duck import web
-from duck.dify.gateway import SessionGateway
+from duck.dify.session import SessionGateway
+from duck.faces.api import serve
 
 
 class Parameters(Endpoint):
@@ -14,4 +14,4 @@ class Parameters(Endpoint):
 
     def _invoke(self, r: Request, values: Mapping, settings: Mapping) -> Response:
         dify = SessionGateway(self.session)
-        return web.parameters(r, values["app_id"], settings, dify)
+        return serve.parameters(r, values["app_id"], settings, dify)

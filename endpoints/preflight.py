@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dify_plugin import Endpoint
 from werkzeug import Request, Response
 
-from duck import web
+from duck.faces.api import serve
 
 
 class Preflight(Endpoint):
     """Answers a browser that asks before it calls from another origin."""
 
     def _invoke(self, r: Request, values: Mapping, settings: Mapping) -> Response:
-        return web.preflight(r, settings)
+        return serve.preflight(r, settings)

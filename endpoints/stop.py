@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dify_plugin import Endpoint
 from werkzeug import Request, Response
 
-from duck import web
-from duck.dify.gateway import SessionGateway
+from duck.dify.session import SessionGateway
+from duck.faces.api import serve
 
 
 class Stop(Endpoint):
@@ -14,4 +14,4 @@ class Stop(Endpoint):
 
     def _invoke(self, r: Request, values: Mapping, settings: Mapping) -> Response:
         dify = SessionGateway(self.session)
-        return web.stop(r, values["app_id"], settings, dify)
+        return serve.stop(r, values["app_id"], settings, dify)

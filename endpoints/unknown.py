@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dify_plugin import Endpoint
 from werkzeug import Request, Response
 
-from duck import web
+from duck.faces.api import serve
 
 
 class Unknown(Endpoint):
     """Says that there is no such route, or which methods it has."""
 
     def _invoke(self, r: Request, values: Mapping, settings: Mapping) -> Response:
-        return web.unknown(r, settings)
+        return serve.unknown(r, settings)

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dify_plugin import Endpoint
 from werkzeug import Request, Response
 
-from duck import web
-from duck.dify.gateway import SessionGateway
+from duck.dify.session import SessionGateway
+from duck.faces.api import serve
 
 
 class Workflow(Endpoint):
@@ -14,4 +14,4 @@ class Workflow(Endpoint):
 
     def _invoke(self, r: Request, values: Mapping, settings: Mapping) -> Response:
         dify = SessionGateway(self.session, self.session.app.workflow.invoke)
-        return web.serve(r, values["app_id"], settings, dify, kind="workflow")
+        return serve.serve(r, values["app_id"], settings, dify, kind="workflow")

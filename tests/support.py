@@ -12,8 +12,8 @@ import html5lib
 from werkzeug import Request, Response
 from werkzeug.test import EnvironBuilder
 
-from duck import web
-from duck.dify.gateway import SessionGateway
+from duck.dify.session import SessionGateway
+from duck.faces.api import serve
 from duck.runs.run import Kind
 from duck.texts import Fault
 
@@ -157,12 +157,12 @@ def make_request(method: str = "POST", path: str = "/", *, key: str | None = KEY
 
 
 def call(dify: Dify, kind: Kind = "chat", *, settings: Mapping[str, Any] = SETTINGS, app: str = APP, **options: Any) -> Response:
-    """One request through `web.serve`; `options` are those of `make_request`. Without a body a chat asks "hi"."""
+    """One request through `serve.serve`; `options` are those of `make_request`. Without a body a chat asks "hi"."""
     if options.get("method", "POST") == "POST" and not options.keys() & {"json", "data"}:
         options["json"] = {"query": "hi"}
     default_format = options.pop("default_format", None)
     request = make_request(path=options.pop("path", f"/{kind}/{app}"), **options)
-    return web.serve(request, app, settings, dify.gateway(), kind=kind, default_format=default_format)
+    return serve.serve(request, app, settings, dify.gateway(), kind=kind, default_format=default_format)
 
 
 def body_of(response: Response) -> bytes:

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from duck import web
 from duck.callers import access, settings
 from duck.callers.access import GUEST, Caller
 from duck.callers.settings import Settings
 from duck.errors import DuckError
+from duck.faces.api import serve
 from tests.support import APP, KEY, SETTINGS, Dify, basic, make_request
 
 OTHER = "0b9a8c7d-1111-4222-8333-444455556666"
@@ -261,13 +261,13 @@ def test_another_site_with_a_wrong_password_learns_nothing_but_that() -> None:
 
 
 def test_a_stored_password_suffices_to_see_what_is_offered() -> None:
-    assert web.index(make_request("GET", "/", key=None, headers=basic(KEY)), SETTINGS).status_code == 200
+    assert serve.index(make_request("GET", "/", key=None, headers=basic(KEY)), SETTINGS).status_code == 200
 
 
 def test_a_stored_password_suffices_to_see_a_form() -> None:
     request = make_request("GET", f"/parameters/{APP}", key=None, headers=basic(KEY))
 
-    assert web.parameters(request, APP, SETTINGS, Dify(form={"user_input_form": []}).gateway()).status_code == 200
+    assert serve.parameters(request, APP, SETTINGS, Dify(form={"user_input_form": []}).gateway()).status_code == 200
 
 
 LISTED = settings.parse({"apps": f"support={APP}"})

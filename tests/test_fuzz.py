@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug import Request, Response
 
-from duck import limits, web
+from duck import limits
+from duck.faces.api import serve
 from duck.runs.run import Kind
 from tests import fuzzing
 from tests.fuzzing import Case, Outcome
@@ -25,15 +26,15 @@ def endpoint(case: Case, dify: Dify) -> Response:
     request = Request(case.environ)
     is_read = case.method in {"GET", "HEAD"}
     if case.method == "OPTIONS":
-        return web.preflight(request, case.settings)
+        return serve.preflight(request, case.settings)
     if case.route == "/" and is_read:
-        return web.index(request, case.settings)
+        return serve.index(request, case.settings)
     if case.route == "/parameters" and is_read:
-        return web.parameters(request, case.name, case.settings, dify.gateway())
+        return serve.parameters(request, case.name, case.settings, dify.gateway())
     if case.route in KINDS and (is_read or (case.method == "POST" and case.route != "/duck")):
         default = "html" if case.route == "/duck" else None
-        return web.serve(request, case.name, case.settings, dify.gateway(), kind=KINDS[case.route], default_format=default)
-    return web.unknown(request, case.settings)
+        return serve.serve(request, case.name, case.settings, dify.gateway(), kind=KINDS[case.route], default_format=default)
+    return serve.unknown(request, case.settings)
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from werkzeug import Response
 
-from duck.dify.gateway import SessionGateway
+from duck.dify.session import SessionGateway
 from tests.support import APP, KEY, SETTINGS, Dify, blocking_sample, body_of, call, http_error, json_of, sample
 
 type Wanted = Callable[[Any], bool]

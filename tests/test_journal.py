@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from duck import web
+from duck.faces.api import serve
 from tests.support import APP, KEY, SETTINGS, Dify, blocking_sample, body_of, call, make_request, sample
 
 CHAT = sample("chat")
@@ -137,14 +137,14 @@ def test_a_refused_request_says_why_and_repeats_nothing_of_it(log: Log, style: s
     ],
 )
 def test_other_requests_are_told_by_their_route(log: Log, path: str, route: str) -> None:
-    web.unknown(make_request("DELETE", path), SETTINGS)
-    web.preflight(make_request("OPTIONS", path), SETTINGS)
+    serve.unknown(make_request("DELETE", path), SETTINGS)
+    serve.preflight(make_request("OPTIONS", path), SETTINGS)
     assert [line.split()[:2] for line in log.lines()] == [["DELETE", route], ["OPTIONS", route]]
 
 
 def test_forms_and_the_index_are_logged(log: Log) -> None:
-    web.parameters(make_request("GET", f"/parameters/{APP}"), APP, SETTINGS, Dify(form={"user_input_form": []}).gateway())
-    web.index(make_request("GET", "/"), SETTINGS)
+    serve.parameters(make_request("GET", f"/parameters/{APP}"), APP, SETTINGS, Dify(form={"user_input_form": []}).gateway())
+    serve.index(make_request("GET", "/"), SETTINGS)
     assert [line.split()[:4] for line in log.lines()] == [
         ["GET", "/parameters/<app_id>", "200", f"app={APP}"],
         ["GET", "/", "200", log.lines()[1].split()[3]],

@@ -11,9 +11,10 @@ from werkzeug.routing import Map, Rule
 
 import duck
 from devhost.package import files
-from duck import errors, limits, web
+from duck import errors, limits
 from duck.faces.api.formats import MIMETYPES
 from duck.faces.page.words import WORDS
+from duck.routes import METHODS
 from tests.documents import TRANSLATIONS
 
 ROOT = Path(__file__).parents[1]
@@ -104,7 +105,7 @@ def test_the_methods_that_405_allows_are_those_of_the_route_table() -> None:
     table: dict[str, list[str]] = {}
     for path, method in sorted(routes(hidden=False)):
         table.setdefault(path, []).append(method)
-    assert {path: list(methods) for path, methods in web.METHODS.items()} == table
+    assert {path: list(methods) for path, methods in METHODS.items()} == table
 
 
 def test_every_route_has_a_module_with_exactly_one_endpoint() -> None:

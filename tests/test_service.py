@@ -13,8 +13,9 @@ from typing import Any
 import httpx
 import pytest
 
-from duck import limits, web
+from duck import limits
 from duck.dify import gateway, service
+from duck.faces.api import serve
 from duck.streams.places import PLACES
 from tests.api import FORM, INFO, SECRET, SETTINGS, URL, Api, refused, sse
 from tests.support import APP, BROWSER, KEY, Dify, body_of, call, json_of, make_request, page_of, parsed, recorded, sample
@@ -297,7 +298,7 @@ def test_a_task_is_part_of_a_path_and_no_more(api: Api) -> None:
 
 def test_a_run_is_stopped_by_its_task(api: Api) -> None:
     request = make_request(path=f"/stop/{APP}", json={"task_id": "t1", "user": "ann"})
-    response = web.stop(request, APP, SETTINGS, Dify().gateway())
+    response = serve.stop(request, APP, SETTINGS, Dify().gateway())
     assert (response.status_code, json_of(response)) == (200, {"result": "success"})
     assert api.bodies("/chat-messages/t1/stop") == [{"user": "ann"}]
 
@@ -312,7 +313,7 @@ def test_a_run_is_stopped_by_its_task(api: Api) -> None:
     ],
 )
 def test_what_cannot_be_stopped(api: Api, settings: dict[str, Any], body: dict[str, Any], status: int, message: str) -> None:
-    response = web.stop(
+    response = serve.stop(
         make_request(path=f"/stop/{APP}", json=body, key=KEY if settings["api_key"] else None), APP, settings, Dify().gateway()
     )
     assert response.status_code == status
@@ -326,7 +327,7 @@ def test_what_cannot_be_stopped(api: Api, settings: dict[str, Any], body: dict[s
 )
 def test_an_app_that_does_not_tell_its_kind_cannot_be_stopped(api: Api, answer: Any, code: str) -> None:
     api.answers["/info"] = answer
-    response = web.stop(make_request(path=f"/stop/{APP}", json={"task_id": "t"}), APP, SETTINGS, Dify().gateway())
+    response = serve.stop(make_request(path=f"/stop/{APP}", json={"task_id": "t"}), APP, SETTINGS, Dify().gateway())
     assert (response.status_code, json_of(response)["code"]) == (502, code)
 
 
@@ -424,7 +425,7 @@ def test_an_app_that_is_not_available_on_its_own_route(api: Api) -> None:
 def test_an_app_that_is_not_published_has_no_form(api: Api) -> None:
     api.answers["/parameters"] = refused(400, "app_unavailable", "App unavailable")
     request = make_request("GET", f"/parameters/{APP}")
-    response = web.parameters(request, APP, {**SETTINGS, "app_keys": f"{APP}=app-four"}, Dify().gateway())
+    response = serve.parameters(request, APP, {**SETTINGS, "app_keys": f"{APP}=app-four"}, Dify().gateway())
     assert (response.status_code, json_of(response)["code"]) == (404, "app_not_found")
 
 
@@ -503,18 +504,18 @@ def test_files_that_are_refused_are_told_of_at_their_place(api: Api) -> None:
 
 @pytest.mark.usefixtures("api")
 def test_the_index_tells_what_apps_are_called_and_of_which_kind_they_are() -> None:
-    index = json_of(web.index(make_request("GET"), {**SETTINGS, "apps": f"desk={APP}, 3d7b1c9e-4f6a-4e83-b0a5-9e8d7c6b5a44"}))
+    index = json_of(serve.index(make_request("GET"), {**SETTINGS, "apps": f"desk={APP}, 3d7b1c9e-4f6a-4e83-b0a5-9e8d7c6b5a44"}))
     about = {"name": INFO["name"], "description": "Answers", "kind": "chat"}
     assert index["apps"][0] == {"alias": "desk", "public": False, **about}
     assert index["apps"][1].keys() == {"alias", "public"}
-    page = page_of(web.index(make_request("GET", headers={"Accept": BROWSER}), {**SETTINGS, "apps": f"desk={APP}"}))
+    page = page_of(serve.index(make_request("GET", headers={"Accept": BROWSER}), {**SETTINGS, "apps": f"desk={APP}"}))
     assert page.findtext(".//li/strong") == INFO["name"]
     assert [link.get("href") for link in page.iter("a")] == ["chat/desk"]
 
 
 def test_an_index_stands_without_what_dify_does_not_tell(api: Api) -> None:
     api.answers["/info"] = httpx.ReadTimeout("")
-    index = json_of(web.index(make_request("GET"), {**SETTINGS, "apps": f"desk={APP}"}))
+    index = json_of(serve.index(make_request("GET"), {**SETTINGS, "apps": f"desk={APP}"}))
     assert index["apps"] == [{"alias": "desk", "public": False}]
 
 

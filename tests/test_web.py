@@ -11,8 +11,8 @@ import pytest
 from werkzeug import Response
 
 import duck
-from duck import web
-from duck.dify import gateway
+from duck.dify import gateway, session
+from duck.faces.api import serve
 from duck.faces.api.formats import MIMETYPES
 from duck.runs.run import Kind
 from tests.support import (
@@ -510,7 +510,7 @@ def test_a_stored_password_of_a_browser_does_not_serve_other_sites() -> None:
 
 
 def parameters(dify: Dify, app: str = APP, **options: Any) -> Response:
-    return web.parameters(make_request("GET", f"/parameters/{app}", **options), app, SETTINGS, dify.gateway())
+    return serve.parameters(make_request("GET", f"/parameters/{app}", **options), app, SETTINGS, dify.gateway())
 
 
 def test_parameters_passes_on_the_form_as_dify_gives_it() -> None:
@@ -550,13 +550,13 @@ def test_a_run_that_would_be_too_long_a_line_is_refused_with_its_size(fields: di
 
 
 def test_a_gateway_for_forms_alone_runs_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    response = web.serve(make_request(json={}), APP, SETTINGS, gateway.SessionGateway(Dify()), kind="workflow")
+    response = serve.serve(make_request(json={}), APP, SETTINGS, session.SessionGateway(Dify()), kind="workflow")
     assert error_of(response)[0] == 500
     assert "without a call" in caplog.text
 
 
 def index(settings: Mapping[str, Any] = SETTINGS, **options: Any) -> Response:
-    return web.index(make_request("GET", "/", **options), settings)
+    return serve.index(make_request("GET", "/", **options), settings)
 
 
 def test_the_index_lists_what_there_is() -> None:
@@ -595,14 +595,14 @@ def test_the_index_needs_a_key() -> None:
 
 
 def test_a_preflight_is_answered_without_a_body_and_lets_nobody_in() -> None:
-    response = web.preflight(make_request("OPTIONS", "/chat/x", headers={"Origin": "https://o.example"}), SETTINGS)
+    response = serve.preflight(make_request("OPTIONS", "/chat/x", headers={"Origin": "https://o.example"}), SETTINGS)
     assert (response.status_code, body_of(response)) == (204, b"")
     assert not [name for name, _ in response.headers if name.startswith("Access-Control")]
 
 
 @pytest.mark.parametrize("path", ["/chat", "/chat/", "/chat/a/b", "/v1/chat-messages", "/nothing", "/duck"])
 def test_a_path_without_a_route_is_not_found(path: str) -> None:
-    assert error_of(web.unknown(make_request("POST", path, key=None), SETTINGS)) == (404, "not_found")
+    assert error_of(serve.unknown(make_request("POST", path, key=None), SETTINGS)) == (404, "not_found")
 
 
 @pytest.mark.parametrize(
@@ -617,7 +617,7 @@ def test_a_path_without_a_route_is_not_found(path: str) -> None:
     ],
 )
 def test_a_method_that_a_route_has_not_is_405_with_allow(method: str, path: str, allow: str) -> None:
-    response = web.unknown(make_request(method, path, key=None), SETTINGS)
+    response = serve.unknown(make_request(method, path, key=None), SETTINGS)
     assert error_of(response) == (405, "method_not_allowed")
     assert response.headers["Allow"] == allow
 
@@ -633,7 +633,7 @@ def test_a_chatbot_workflow_or_agent_folds_to_json_when_streamed(name: str) -> N
 @pytest.mark.parametrize("path", ["/chat/x/", "/workflow/x/", "/parameters/x/", "/stop/x/", "/chat//x", "/duck/"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_slash_too_many_is_no_wrong_method(path: str, method: str) -> None:
-    response = web.unknown(make_request(method, path), SETTINGS)
+    response = serve.unknown(make_request(method, path), SETTINGS)
     assert error_of(response) == (404, "not_found")
     assert "without a slash at the end" in json_of(response)["message"]
 

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from werkzeug import Response
 
-from duck import web
+from duck import exchange
 from duck.callers import rates
 from duck.callers.access import EXPOSED
+from duck.faces.api import serve
 from duck.faces.api.formats import MIMETYPES
 from duck.streams.places import PLACES
 from tests.support import (
@@ -134,7 +135,7 @@ def test_a_guest_cannot_speak_for_a_user() -> None:
 
 def parameters(dify: Dify, settings: Any = PUBLIC, **options: Any) -> Response:
     method = options.pop("method", "GET")
-    return web.parameters(make_request(method, f"/parameters/{APP}", **options), APP, settings, dify.gateway())
+    return serve.parameters(make_request(method, f"/parameters/{APP}", **options), APP, settings, dify.gateway())
 
 
 def test_a_guest_sees_of_a_form_what_a_person_needs_to_fill_it_in() -> None:
@@ -153,7 +154,7 @@ def test_head_of_a_form_asks_nothing_of_dify() -> None:
 
 
 def index(settings: Any, **options: Any) -> Response:
-    return web.index(make_request("GET", "/", **options), settings)
+    return serve.index(make_request("GET", "/", **options), settings)
 
 
 def test_a_guest_sees_which_apps_are_public_and_no_other() -> None:
@@ -182,8 +183,8 @@ class Time:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Time:
     """A clock for the rate, which has counted nothing yet."""
     clock = Time()
-    monkeypatch.setattr(web, "time", clock)
-    monkeypatch.setattr(web, "RATES", rates.Rates())
+    monkeypatch.setattr(exchange, "time", clock)
+    monkeypatch.setattr(exchange, "RATES", rates.Rates())
     return clock
 
 
@@ -248,7 +249,7 @@ def test_a_form_that_cannot_be_had_costs_a_guest_each_time_that_dify_is_asked(cl
 
     def ask() -> int:
         request = make_request("GET", f"/parameters/{APP}", key=None)
-        return web.parameters(request, APP, {**PUBLIC, "public_rate": "2"}, dify.gateway()).status_code
+        return serve.parameters(request, APP, {**PUBLIC, "public_rate": "2"}, dify.gateway()).status_code
 
     assert [ask() for _ in range(4)] == [404, 404, 429, 429]
     assert (len(dify.fetched), clock.now) == (2, 1000.0)
@@ -257,7 +258,7 @@ def test_a_form_that_cannot_be_had_costs_a_guest_each_time_that_dify_is_asked(cl
 def test_stopping_counts(clock: Time) -> None:
     def stop() -> int:
         request = make_request("POST", f"/stop/{APP}", key=None, json={"task_id": "1"})
-        return web.stop(request, APP, {**PUBLIC, "public_rate": "1"}, gateway).status_code
+        return serve.stop(request, APP, {**PUBLIC, "public_rate": "1"}, gateway).status_code
 
     gateway = Dify().gateway()
     assert ([stop() for _ in range(2)], clock.now) == ([400, 429], 1000.0)
@@ -279,7 +280,7 @@ def told_of(case: str, headers: dict[str, str]) -> str:
             response = call(broken, data=data, headers=headers, **options)
         case _:
             request = make_request("POST", f"/stop/{APP}", key=None, headers=headers, json={"task_id": "1"})
-            response = web.stop(request, APP, PUBLIC, Dify().gateway())
+            response = serve.stop(request, APP, PUBLIC, Dify().gateway())
     assert response.status_code in {400, 403, 502}
     return body_of(response).decode()
 
@@ -306,8 +307,8 @@ class Waiting:
 
 def test_wrong_keys_wait_after_twenty_within_a_minute_and_right_ones_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Waiting()
-    monkeypatch.setattr(web, "CLOCK", clock)
-    monkeypatch.setattr(web, "WRONG_KEYS", rates.Rates())
+    monkeypatch.setattr(exchange, "CLOCK", clock)
+    monkeypatch.setattr(exchange, "WRONG_KEYS", rates.Rates())
     for key in range(25):
         headers = {"X-API-Key": f"wrong-{key}", "Dify-Hook-Id": "hook"}
         assert call(Dify(), key=None, headers=headers, settings=PUBLIC).status_code == 401
@@ -552,7 +553,7 @@ def preflight(path: str, settings: Any, origin: str = SHOP) -> Response:
         "Access-Control-Request-Method": "POST",
         "Access-Control-Request-Headers": "authorization,content-type",
     }
-    return web.preflight(make_request("OPTIONS", path, key=None, headers=headers), settings)
+    return serve.preflight(make_request("OPTIONS", path, key=None, headers=headers), settings)
 
 
 @pytest.mark.parametrize(
@@ -574,7 +575,7 @@ def test_a_preflight_lets_listed_origins_go_on(path: str, settings: Any, origin:
 
 
 def test_a_page_of_a_listed_origin_may_read_that_there_is_no_such_route() -> None:
-    response = web.unknown(make_request("PUT", "/chat/x", key=None, headers={"Origin": SHOP}), LISTING)
+    response = serve.unknown(make_request("PUT", "/chat/x", key=None, headers={"Origin": SHOP}), LISTING)
     assert (response.status_code, response.headers["Access-Control-Allow-Origin"]) == (405, SHOP)
 
 

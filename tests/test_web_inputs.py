@@ -12,9 +12,9 @@ from werkzeug import Response
 from werkzeug.datastructures import FileStorage
 from werkzeug.test import encode_multipart
 
-from duck import web
 from duck.dify import gateway
 from duck.dify.cache import Known
+from duck.faces.api import serve
 from tests.support import APP, KEY, SETTINGS, Dify, blocking_sample, body_of, call, http_error, json_of, make_request, sample
 
 CHAT = sample("chat")
@@ -133,7 +133,7 @@ def test_presets_of_one_app_are_none_of_another() -> None:
 def test_parameters_come_from_what_is_known() -> None:
     dify = Dify(blocking=ANSWER, form=PARAMETERS)
     assert post(dify, {"city": "Oslo"}).status_code == 200
-    response = web.parameters(make_request("GET", f"/parameters/{APP}", key=KEY), APP, SETTINGS, dify.gateway())
+    response = serve.parameters(make_request("GET", f"/parameters/{APP}", key=KEY), APP, SETTINGS, dify.gateway())
     assert json_of(response) == PARAMETERS
     assert len(dify.fetched) == 1
 

@@ -7,7 +7,7 @@ from urllib.parse import quote
 import pytest
 from werkzeug import Response
 
-from duck import web
+from duck.faces.api import serve
 from tests.support import (
     APP,
     BROWSER,
@@ -150,7 +150,7 @@ def test_a_page_without_an_app_leads_to_those_that_there_are(
     path: str, key: str | None, settings: dict[str, Any], links: list[str]
 ) -> None:
     request = make_request("GET", path, key=key, headers={"Accept": BROWSER})
-    page = page_of(web.serve(request, path.rpartition("/")[2], settings, Dify().gateway(), kind="chat"))
+    page = page_of(serve.serve(request, path.rpartition("/")[2], settings, Dify().gateway(), kind="chat"))
     assert [link.get("href") for link in page.findall(".//header/a")] == links
 
 
@@ -176,7 +176,7 @@ def test_the_page_speaks_the_readers_language(accepted: str | None, language: st
 
 def test_the_index_is_a_page_for_browsers() -> None:
     request = make_request("GET", "/", headers={"Accept": BROWSER})
-    page = page_of(web.index(request, {**SETTINGS, "apps": f"support={APP}"}))
+    page = page_of(serve.index(request, {**SETTINGS, "apps": f"support={APP}"}))
     assert [link.get("href") for link in page.findall(".//li//a")] == ["chat/support", "workflow/support", "completion/support"]
 
 
@@ -211,7 +211,9 @@ def test_faults_of_inputs_and_errors_are_in_the_language_of_the_page() -> None:
 
 
 def test_who_may_not_see_the_index_is_asked_for_a_password_and_told_nothing() -> None:
-    response = web.index(make_request("GET", "/", key=None, headers={"Accept": BROWSER}), {**SETTINGS, "apps": f"support={APP}"})
+    response = serve.index(
+        make_request("GET", "/", key=None, headers={"Accept": BROWSER}), {**SETTINGS, "apps": f"support={APP}"}
+    )
     assert response.status_code == 401
     assert response.headers["WWW-Authenticate"].startswith("Basic ")
     assert b"support" not in body_of(response)
@@ -232,7 +234,7 @@ def test_a_guest_can_sign_in_where_a_password_holds_for_all_pages() -> None:
 
     def index(path: str, key: str | None) -> Response:
         headers = {"Accept": BROWSER, **(basic(key) if key else {})}
-        return web.index(make_request("GET", path, key=None, headers=headers), settings)
+        return serve.index(make_request("GET", path, key=None, headers=headers), settings)
 
     links = [link.get("href") for link in page_of(index("/", None)).iter("a")]
     assert "?sign-in" in links
@@ -247,7 +249,7 @@ def test_the_index_links_an_app_that_has_run_by_its_kind_alone() -> None:
     settings = {**SETTINGS, "apps": f"desk={APP}"}
 
     def links() -> list[str]:
-        page = page_of(web.index(make_request("GET", "/", headers={"Accept": BROWSER}), settings))
+        page = page_of(serve.index(make_request("GET", "/", headers={"Accept": BROWSER}), settings))
         return [link.get("href") for link in page.findall(".//li//a")]
 
     assert links() == ["chat/desk", "workflow/desk", "completion/desk"]
@@ -257,18 +259,20 @@ def test_the_index_links_an_app_that_has_run_by_its_kind_alone() -> None:
 
 @pytest.mark.parametrize(("path", "home"), [("/nothing", "./"), ("/a/b/c", "../../"), ("/chat/x/", "../../")])
 def test_who_is_lost_is_led_to_the_list(path: str, home: str) -> None:
-    page = page_of(web.unknown(make_request("GET", path, key=None, headers={"Accept": BROWSER}), SETTINGS))
+    page = page_of(serve.unknown(make_request("GET", path, key=None, headers={"Accept": BROWSER}), SETTINGS))
     assert [link.get("href") for link in page.iter("a")] == [home]
 
 
 def test_pages_lead_browsers_to_their_picture() -> None:
-    shown = web.favicon(make_request("GET", "/favicon.ico", key=None))
+    shown = serve.favicon(make_request("GET", "/favicon.ico", key=None))
     assert (shown.status_code, shown.headers["Content-Type"]) == (200, "image/svg+xml")
     assert b"<title>Duck</title>" in body_of(shown)
     page = page_of(call(Dify(form=FORM), method="GET", headers={"Accept": BROWSER}))
     assert [link.get("href") for link in page.findall(".//link[@rel='icon']")] == ["../favicon.ico"]
     request = make_request("GET", "/", headers={"Accept": BROWSER, **basic(KEY)})
-    assert [link.get("href") for link in page_of(web.index(request, SETTINGS)).findall(".//link[@rel='icon']")] == ["favicon.ico"]
+    assert [link.get("href") for link in page_of(serve.index(request, SETTINGS)).findall(".//link[@rel='icon']")] == [
+        "favicon.ico"
+    ]
     request = make_request("GET", "/a/b", headers={"Accept": BROWSER}, key=None)
-    icons = page_of(web.unknown(request, SETTINGS)).findall(".//link[@rel='icon']")
+    icons = page_of(serve.unknown(request, SETTINGS)).findall(".//link[@rel='icon']")
     assert [link.get("href") for link in icons] == ["../favicon.ico"]

@@ -1,40 +1,32 @@
-"""The way to Dify: the only module that touches the plugin's session.
+"""The way to Dify, for one request: what all ways to an app have in common.
 
-Whatever goes wrong on it is a `DuckError` when it leaves this module; the SDK (0.10) raises nothing finer than `Exception`.
+What Dify sends is held against what a run of its kind is like, and whatever goes wrong is a `DuckError` when it leaves here.
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import logging
 from abc import ABC, abstractmethod
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from duck import errors, journal, limits
+from duck import errors, limits
 from duck.dify import events, failures
 from duck.dify.cache import Known
 from duck.dify.end_users import END_USERS
 from duck.errors import DuckError
-from duck.runs import files
-from duck.runs import inputs as checks
-from duck.runs.files import Upload
 from duck.streams import json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Hashable, Mapping
 
-    from dify_plugin.core.runtime import Session
-
-    from duck.runs.files import File
+    from duck.runs.files import File, Upload
     from duck.runs.forms import Form
-    from duck.runs.run import Kind, Mode, Run
+    from duck.runs.run import Kind, Run
     from duck.streams.format import Event
 
 log = logging.getLogger("duck")
-
-LOG_CHARACTERS = 1_000
 
 _FORMS = Known()
 _kinds: dict[str, Kind] = {}  # of apps by their ids, as their runs have shown
@@ -46,7 +38,12 @@ def seen_kind(app_id: str) -> Kind | None:
     return _kinds.get(app_id)
 
 
-class Gateway(Protocol):
+def remember_kind(app_id: str, kind: Kind) -> None:
+    """Keeps the kind of an app."""
+    _kinds[app_id] = kind
+
+
+class Gateway(ABC):
     """A way to run apps, for one request.
 
     `skipped` counts what came among the events and was none; `endpoint_id` is Dify's. `silence_s` is for how long a streaming run
@@ -54,53 +51,6 @@ class Gateway(Protocol):
     `reads_on` tells that a run is to be read to its end when its caller has gone: else Dify would not remember the answer.
     `has_restarted` is whether Dify has begun another conversation than that which was asked for.
     """
-
-    silence_s: float
-    takes_files: bool
-    can_stop: bool
-    reads_on: bool
-    has_restarted: bool
-    skipped: int
-    endpoint_id: str
-
-    def stream(self, run: Run) -> Generator[Event]:
-        """A run's events, as they come.
-
-        Nothing happens before the first is asked for. Raises `DuckError`: before the first event where the run could not begin,
-        was an app of another kind or failed at once; later where it broke off.
-        """
-        ...
-
-    def answer(self, run: Run) -> Mapping[str, Any]:
-        """A run's answer in one piece, as Dify's blocking mode gives it. Raises `DuckError`."""
-        ...
-
-    def parameters(self, app_id: str, *, before: Callable[[], None] = ...) -> Mapping[str, Any]:
-        """An app's form, as Dify's `GET /parameters` gives it; up to a minute old. `before` is called before Dify is asked.
-
-        Raises `DuckError`, and what `before` raises.
-        """
-        ...
-
-    def form(self, app_id: str, *, anew: bool = False, before: Callable[[], None] = ...) -> tuple[Form | None, bool]:
-        """The same, read; None where it cannot be had. Whether it was fetched just now, as it always is if `anew`."""
-        ...
-
-    def upload(self, file: File) -> Upload:
-        """Hands a file to Dify. Raises `DuckError`."""
-        ...
-
-    def info(self) -> Mapping[str, Any]:
-        """What the app is called: {name, description, mode, …}; empty where that cannot be known."""
-        ...
-
-    def stop(self, task_id: str) -> None:
-        """Ends a run of the app's. Raises `DuckError`."""
-        ...
-
-
-class AppGateway(ABC):
-    """What all ways to an app have in common: what Dify sends is held against what a run of its kind is like."""
 
     silence_s: float = limits.SILENCE_S
     takes_files = can_stop = reads_on = False
@@ -111,7 +61,11 @@ class AppGateway(ABC):
         self.has_restarted = False
 
     def stream(self, run: Run) -> Generator[Event]:
-        """See `Gateway`."""
+        """A run's events, as they come.
+
+        Nothing happens before the first is asked for. Raises `DuckError`: before the first event where the run could not begin,
+        was an app of another kind or failed at once; later where it broke off.
+        """
         stream = self._checked(run)
         try:
             first = self._first(stream, run)
@@ -129,7 +83,10 @@ class AppGateway(ABC):
             return next(stream)
 
     def answer(self, run: Run) -> Mapping[str, Any]:
-        """See `Gateway`. Agents refuse blocking mode: their stream is folded."""
+        """A run's answer in one piece, as Dify's blocking mode gives it. Raises `DuckError`.
+
+        Agents refuse blocking mode: their stream is folded.
+        """
         if run.app_id not in _streams_only:
             try:
                 with END_USERS.known(self._user_of(run.app_id), limits.END_USER_S):
@@ -143,20 +100,27 @@ class AppGateway(ABC):
         return events.fold(self.stream(run), run.kind)
 
     def parameters(self, app_id: str, *, before: Callable[[], None] = lambda: None) -> Mapping[str, Any]:
-        """See `Gateway`."""
+        """An app's form, as Dify's `GET /parameters` gives it; up to a minute old. `before` is called before Dify is asked.
+
+        Raises `DuckError`, and what `before` raises.
+        """
         return _FORMS.parameters(self._key(app_id), lambda: self._fetch(app_id), before)
 
     def form(self, app_id: str, *, anew: bool = False, before: Callable[[], None] = lambda: None) -> tuple[Form | None, bool]:
-        """See `Gateway`."""
+        """The same, read; None where it cannot be had. Whether it was fetched just now, as it always is if `anew`."""
         return _FORMS.form(self._key(app_id), lambda: self._fetch(app_id), anew=anew, before=before)
 
     def info(self) -> Mapping[str, Any]:
-        """See `Gateway`."""
+        """What the app is called: {name, description, mode, …}; empty where that cannot be known."""
         return {}
 
     def stop(self, task_id: str) -> None:  # noqa: ARG002 - who can, needs it
-        """See `Gateway`."""
+        """Ends a run of the app's. Raises `DuckError`."""
         raise errors.cannot_stop()
+
+    @abstractmethod
+    def upload(self, file: File) -> Upload:
+        """Hands a file to Dify. Raises `DuckError`."""
 
     @abstractmethod
     def _events(self, run: Run) -> Generator[Any]:
@@ -220,91 +184,6 @@ class AppGateway(ABC):
             log.warning("skipped what is no event: a %s; more of the kind are only counted", type(junk).__name__)
 
 
-class SessionGateway(AppGateway):
-    """Runs apps through a plugin's session. `invoke` is the session's call for one kind of app."""
-
-    def __init__(self, session: Session, invoke: Callable[..., Any] | None = None) -> None:
-        super().__init__(str(session.endpoint_id))
-        session.reader = _Objects(session.reader, self._skip)
-        self._session = session
-        self._invoke = invoke
-
-    def upload(self, file: File) -> Upload:
-        """See `Gateway`."""
-        self._session.max_invocation_timeout = limits.UPLOAD_SILENCE_S
-        try:
-            uploaded = self._session.file.upload(filename=file.name, content=file.content, mimetype=file.mimetype)
-        except Exception as error:
-            log.warning("an upload failed: %s", type(error).__name__)
-            log.debug("its reason: %.*s", LOG_CHARACTERS, error)
-            raise failures.upload_failed(str(error)) from error
-        by_id = {**uploaded.to_app_parameter(), "type": file.kind}
-        url = uploaded.preview_url
-        return Upload(by_id=by_id, by_url=files.link(url, file.link_kind or file.kind) if url else None)
-
-    def _fetch(self, app_id: str) -> Mapping[str, Any]:
-        self._session.max_invocation_timeout = limits.PARAMETERS_SILENCE_S
-        try:
-            parameters: Mapping[str, Any] = self._session.app.fetch_app(app_id)
-        except Exception as error:
-            raise _translated(error) from error
-        return parameters
-
-    def _events(self, run: Run) -> Generator[Any]:
-        invoke = self._invocation(run, "streaming")
-        self._session.max_invocation_timeout = limits.SILENCE_S
-        try:
-            with contextlib.closing(invoke()) as source:
-                yield from source
-        except Exception as error:
-            raise self._explained(error, run) from error
-
-    def _answer(self, run: Run) -> Mapping[str, Any]:
-        invoke = self._invocation(run, "blocking")
-        self._session.max_invocation_timeout = limits.BLOCKING_SILENCE_S
-        try:
-            answer: Mapping[str, Any] = invoke()
-        except Exception as error:
-            raise self._explained(error, run) from error
-        return answer
-
-    def _explained(self, error: Exception, run: Run) -> DuckError:
-        """What the SDK raised; a failure without a reason may come of an app of another kind, a text generator."""
-        found = _translated(error, run)
-        if run.kind != "completion" and failures.has_no_reason(str(error)) and self._kind_of(run) == "completion":
-            return errors.wrong_route(run.kind, "completion")
-        return found
-
-    def _kind_of(self, run: Run) -> Kind | None:
-        """An app's kind, found out by a call of which nothing can come; None where it cannot be.
-
-        Without a query and with an input of a wrong type a chat misses the query, a workflow refuses the input, and a text
-        generator fails without a reason (Dify 1.16; it makes no run of any of them).
-        """
-        if kind := seen_kind(run.app_id):
-            return kind
-        form, _ = self.form(run.app_id)
-        if form is None or not (wrong := checks.wrong_input(form)):
-            return None
-        self._session.max_invocation_timeout = limits.PARAMETERS_SILENCE_S
-        try:
-            self._session.app.workflow.invoke(app_id=run.app_id, inputs=wrong, response_mode="blocking", user=run.user)
-        except Exception as error:  # noqa: BLE001 - the SDK raises nothing finer
-            if kind := failures.kind_told_by(str(error)):
-                _kinds[run.app_id] = kind
-            return kind
-        return None
-
-    def _invocation(self, run: Run, mode: Mode) -> Callable[[], Any]:
-        """The session's call for a run. Raises `DuckError` 413 for one that is too large for it."""
-        if self._invoke is None:
-            raise TypeError("this gateway was made without a call to run apps by")
-        chat = {"query": run.query, "conversation_id": run.conversation_id} if run.kind == "chat" else {}
-        call = {"app_id": run.app_id, "inputs": dict(run.inputs), "response_mode": mode, "user": run.user, **chat}
-        check_size(call, limits.MAX_RUN)
-        return functools.partial(self._invoke, **call)
-
-
 def check_size(call: Mapping[str, Any], limit: int) -> None:
     """Raises `DuckError` 413 for a run that is larger, in bytes of JSON, than what can be sent."""
     if (size := len(json.encode(call))) > limit:
@@ -315,27 +194,6 @@ def what_was_asked(run: Run) -> dict[str, Any]:
     """What of a run the words of its failure depend on."""
     fields = {**{f"inputs.{name}": value for name, value in run.inputs.items()}, "files": run.files}
     return {"kind": run.kind, "conversation_id": run.conversation_id, "fields": fields}
-
-
-class _Objects:
-    """A session's reader without the replies that are no object: at the first of them the SDK would end the run."""
-
-    def __init__(self, reader: Any, skip: Callable[[object], None]) -> None:
-        self._reader = reader
-        self._skip = skip
-
-    def read(self, wanted: Callable[[Any], bool]) -> Any:
-        """What the SDK reads its replies by, for one call."""
-
-        def is_sound(line: Any) -> bool:
-            if not wanted(line):
-                return False
-            if line.data.get("event") != "response" or isinstance(line.data.get("data"), dict):
-                return True
-            self._skip(line.data.get("data"))
-            return False
-
-        return self._reader.read(is_sound)
 
 
 def _by_url(run: Run, error: DuckError) -> Run | None:
@@ -355,16 +213,6 @@ def _check_kind(answer: Mapping[str, Any], run: Run) -> None:
     """Dify runs an app by its own kind, whatever the call: only what comes back tells."""
     kind = events.kind_of(answer)
     if kind:
-        _kinds[run.app_id] = kind
+        remember_kind(run.app_id, kind)
     if kind and kind != run.kind:
         raise errors.wrong_route(run.kind, kind)
-
-
-def _translated(error: Exception, run: Run | None = None) -> DuckError:
-    """All that the SDK raises is a text."""
-    about = what_was_asked(run) if run else {"kind": ""}
-    found = failures.from_text(str(error), **about)
-    if found.status >= 500:  # what the caller reads may leave out what the owner needs; a model's own words may quote the request
-        log.warning("Dify failed: %d %s", found.status, journal.word(found.code))
-        log.debug("in its own words: %.*s", LOG_CHARACTERS, error)
-    return found

@@ -18,7 +18,7 @@ from duck import errors, journal, limits
 from duck.dify import failures, gateway
 from duck.dify.cache import Known
 from duck.dify.end_users import END_USERS
-from duck.dify.gateway import AppGateway
+from duck.dify.gateway import Gateway
 from duck.errors import DuckError
 from duck.runs import parsing
 from duck.runs.files import File, Upload
@@ -48,7 +48,7 @@ def client() -> httpx.Client:
     return httpx.Client(limits=pool, follow_redirects=False)
 
 
-class ServiceGateway(AppGateway):
+class ServiceGateway(Gateway):
     """Runs one app by its `key`, for one `user`; `url` is the API's base."""
 
     silence_s = limits.LIFE_S  # of events; whether Dify is still there its pings tell

@@ -343,7 +343,7 @@ def test_a_failed_turn_can_be_sent_again(visit: Visit, duck: Duck, scripts: bool
 def test_a_run_that_fails_at_once_is_told_of_in_its_place(visit: Visit, scripts: bool) -> None:
     page = visit("/chat/fails-early", scripts=scripts).page
     ask(page, "Why?")
-    expect(page.get_by_role("article").get_by_role("alert")).to_contain_text("This app takes no more requests for now.")
+    expect(page.get_by_role("article").get_by_role("alert")).to_contain_text("This app could not answer.")
     expect(page.get_by_role("textbox", name="Message")).to_have_value("Why?")
 
 

@@ -16,7 +16,6 @@ import pytest
 from bench.host import copy_duck
 from devhost import App, Call, Devhost, Pause, demo
 from devhost.apps import Step
-from tests.devhost.test_limits import eventually
 from tests.e2e.conftest import AUTHORIZED, DEADLINE_S, LIMITS, ROOT, Duck, debugged, serving
 from tests.support import KEY, sample
 
@@ -105,9 +104,10 @@ def test_a_link_that_cannot_be_fetched_is_told_by_its_name(way: Way) -> None:
 
 
 def test_an_app_with_a_limit_of_its_own_or_without_its_api_says_so(way: Way) -> None:
-    go_on = threading.Event()
+    begun, go_on = threading.Event(), threading.Event()
 
     def slow(_: Call) -> Iterator[Step]:
+        begun.set()
         yield sample("chat")[0]
         go_on.wait(DEADLINE_S)
         yield sample("chat")[-1]
@@ -115,8 +115,9 @@ def test_an_app_with_a_limit_of_its_own_or_without_its_api_says_so(way: Way) -> 
     app, closed = way.add(App(mode="chat", script=slow, max_active_requests=1)), way.add(App(mode="chat", api_enabled=False))
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(way.ask, "chat", app, style="ndjson", response_mode="streaming")
+        assert begun.wait(DEADLINE_S)
         if way.by_key:
-            assert eventually(lambda: len(way.duck.host.calls) > 0 and way.ask("chat", app).status_code == 429)
+            assert way.ask("chat", app).status_code == 429
             assert way.ask("chat", closed).json()["code"] == "app_unavailable"
             assert "API service has been disabled. In Dify" in way.ask("chat", closed).json()["message"]
         go_on.set()

@@ -9,7 +9,6 @@ from duck import errors
 from duck.callers.access import Caller, asks_from_here
 from duck.errors import DuckError
 from duck.faces.api.formats import MIMETYPES
-from duck.faces.page.words import ENGLISH, WORDS
 from duck.runs import bodies
 from duck.runs.run import Mode
 from duck.texts import Text
@@ -74,11 +73,6 @@ def _accepted_stream(request: Request) -> str | None:
 def _without_parameters(request: Request) -> MIMEAccept:
     """`application/json; charset=utf-8` means JSON, but Werkzeug finds it equal to nothing that lacks the parameter."""
     return MIMEAccept([(accepted.partition(";")[0].strip().lower(), q) for accepted, q in request.accept_mimetypes])
-
-
-def language(request: Request) -> str:
-    """The language of the page's own words that the caller likes best."""
-    return request.accept_languages.best_match(WORDS, ENGLISH) or ENGLISH
 
 
 def only_looks(request: Request, caller: Caller, asked: str | None, *, runs_at_once: bool) -> bool:

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from dify_plugin import Endpoint
 from werkzeug import Request, Response
 
-from duck import web
-from duck.dify.gateway import SessionGateway
+from duck.dify.session import SessionGateway
+from duck.faces.api import serve
 
 
-class Duck(Endpoint):
+class Original(Endpoint):
     """Runs a workflow with the query string as its inputs and streams HTML, unless asked for another format."""
 
     def _invoke(self, r: Request, values: Mapping, settings: Mapping) -> Response:
         dify = SessionGateway(self.session, self.session.app.workflow.invoke)
-        return web.serve(r, values["app_id"], settings, dify, kind="workflow", default_format="html")
+        return serve.serve(r, values["app_id"], settings, dify, kind="workflow", default_format="html")

@@ -1,0 +1,158 @@
+"""One HTTP request, from its first header to its answer: settings, caller, app, and the line in the log.
+
+The one place where errors become HTTP, by the writer of the face that answers. Nothing may be raised from here: the SDK would
+answer a `ValueError` with 404, and put any other text into the caller's hands.
+"""
+
+import contextlib
+import functools
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import GeneratorType
+from typing import Any, Concatenate
+
+from werkzeug import Request, Response
+
+from duck import errors, limits, routes
+from duck.callers import access, settings
+from duck.callers.access import Caller
+from duck.callers.rates import RATES, WRONG_KEYS
+from duck.callers.settings import Settings
+from duck.errors import DuckError
+from duck.journal import Entry
+from duck.runs.forms import Form
+from duck.streams.reader import CLOCK
+from duck.texts import Fault, Text
+
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Vary": "Accept, Accept-Language, Authorization, X-API-Key, Origin, Sec-Fetch-Site, Sec-Fetch-Dest",
+}
+# The headers that are parsed here, as a request's environ calls them.
+_PARSED = [
+    "CONTENT_TYPE",
+    *(f"HTTP_{name}" for name in ("ACCEPT", "ACCEPT_LANGUAGE", "AUTHORIZATION", "X_API_KEY", "ORIGIN", "HOST", "DIFY_HOOK_URL")),
+    *(f"HTTP_{name}" for name in ("CONTENT_ENCODING", "ACCESS_CONTROL_REQUEST_HEADERS", "SEC_PURPOSE")),
+]
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request, and what is known so far of who has made it. Until that is known it is a guest.
+
+    `settings` are None while they have not been read, `form` is the app's, as far as it is known; `context` is what a face keeps
+    for the error that it may have to write.
+    """
+
+    request: Request
+    entry: Entry
+    caller: Caller = access.GUEST
+    settings: Settings | None = None
+    cors: Mapping[str, str] = field(default_factory=dict)
+    form: Form | None = None
+    context: Any = None
+    _counted: bool = False
+
+    @property
+    def owner(self) -> Settings:
+        """The settings, which have been read."""
+        assert self.settings is not None, "admit() comes first"  # noqa: S101 - a defect, not a fault of the request
+        return self.settings
+
+    def admit(self, values: Mapping[str, Any], name: str | None = None) -> Settings:
+        """Reads the settings, and finds out who calls; for a route with an app, whether they may have it.
+
+        Raises `DuckError`: 500 for settings that cannot be read, 401, 404.
+        """
+        owner = self.settings = settings.parse(values)
+        self.cors = access.cors(self.request, owner, public=name is not None and access.is_public(name, owner))
+        try:
+            self.caller = access.identify(self.request, owner)
+        except DuckError:
+            WRONG_KEYS.slow_down(self.request.headers.get("Dify-Hook-Id", ""), CLOCK)
+            raise
+        self.entry.by = "guest" if self.caller.guest else "key"
+        if name is not None:
+            self.entry.app_id = access.resolve(name, owner, self.caller)
+        return owner
+
+    def let_read(self, values: Mapping[str, Any]) -> None:
+        """Lets pages of other origins read the answer, where the settings say so; settings that cannot be read say nothing."""
+        with contextlib.suppress(DuckError):
+            owner = settings.parse(values)
+            name = self.request.path.rpartition("/")[2]
+            self.cors = access.cors(self.request, owner, public=access.is_public(name, owner))
+
+    def refuse_other_sites(self) -> None:
+        """Refuses what a page of another site asks for with no key of its own. Raises `DuckError` 403."""
+        access.refuse_other_sites(self.request, self.owner, self.caller)
+
+    def count(self, endpoint_id: str) -> None:
+        """Counts what a guest is about to cost Dify, be it a run or a request that is refused in the end.
+
+        Raises `DuckError` 429 where there has been too much of it.
+        """
+        if self.caller.guest and not self._counted:
+            RATES.take(endpoint_id, self.owner.public_rate, time.monotonic())
+            self._counted = True
+
+    @property
+    def public_url(self) -> str | None:
+        """The endpoint's own address as callers know it. Without a proxy in front a caller can invent it: for display only."""
+        hook, url = self.request.headers.get("Dify-Hook-Id", ""), self.request.headers.get("Dify-Hook-Url", "")
+        base, found, _ = url.partition(f"/e/{hook}")
+        return f"{base}{found}/" if hook and found and base.startswith(("https://", "http://")) else None
+
+
+type Handler[**P] = Callable[Concatenate[Exchange, P], Response]
+type WriteError = Callable[[Exchange, DuckError], Response]
+
+
+def answering[**P](errors: WriteError) -> Callable[[Handler[P]], Callable[Concatenate[Request, P], Response]]:
+    """Makes a handler answer a request: what it raises becomes a response by `errors`; all get their headers and a log line."""
+
+    def decorate(handle: Handler[P]) -> Callable[Concatenate[Request, P], Response]:
+        @functools.wraps(handle)
+        def answer(request: Request, /, *args: P.args, **kwargs: P.kwargs) -> Response:
+            # Each holds the other: so a large body would stay in memory until garbage is collected, which is rare.
+            request.environ.pop("werkzeug.request", None)
+            exchange = Exchange(request, Entry(method=request.method, route=routes.pattern_of(request.path)))
+            response = _answered(exchange, functools.partial(handle, exchange, *args, **kwargs), errors)
+            response.headers.update({**_HEADERS, **exchange.cors})
+            exchange.entry.status = response.status_code
+            if isinstance(response.response, GeneratorType):
+                response.response = exchange.entry.follow(response.response)
+            else:
+                exchange.entry.whole(response.get_data())
+            return response
+
+        return answer
+
+    return decorate
+
+
+def _answered(exchange: Exchange, handle: Callable[[], Response], write: WriteError) -> Response:
+    try:
+        _refuse_long_headers(exchange.request)
+        return handle()
+    except DuckError as error:
+        failure = error
+    except Exception as error:  # noqa: BLE001 - see the module's docstring
+        failure = errors.defect(error)
+    exchange.entry.ended = failure.code
+    response = write(exchange, failure.for_guest() if exchange.caller.guest else failure)
+    response.headers.update(failure.headers)
+    return response
+
+
+def _refuse_long_headers(request: Request) -> None:
+    """Raises `DuckError` 400 for headers that would take long to parse, and takes them away from whatever parses them later."""
+    long = [name for name in _PARSED if len(request.environ.get(name, "")) > limits.MAX_HEADER]
+    for name in long:
+        del request.environ[name]
+    if long:
+        names = [name.removeprefix("HTTP_").replace("_", "-").title() for name in long]
+        message = Text("longer than {count} characters", count=limits.MAX_HEADER)
+        raise errors.invalid_fields([Fault(name, message) for name in names])

@@ -1,0 +1,178 @@
+"""Duck's own API: what each of its routes does. A browser that asks for a page gets one."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+from werkzeug import Response
+
+import duck
+from duck import invocation, routes
+from duck.callers import access
+from duck.dify.gateway import Gateway
+from duck.errors import DuckError
+from duck.exchange import Exchange, answering
+from duck.faces.api import negotiation, run_request
+from duck.faces.api.formats import MIMETYPES, STREAMS
+from duck.faces.page import answers
+from duck.runs import bodies
+from duck.runs.run import Kind
+from duck.streams import json, pump
+from duck.streams.sse import Sse
+from duck.texts import Text
+
+KINDS = [kind for kind in get_args(Kind) if f"/{kind}/<app_id>" in routes.METHODS]
+SIGN_IN = "sign-in"  # in the query string of the index
+_ICON = Path(__file__).parents[3] / "_assets" / "icon.svg"
+
+
+def document(value: Any, status: int = 200) -> Response:
+    """An answer in one piece."""
+    return Response(pump.whole(json.document(value)), status, content_type=json.CONTENT_TYPE)
+
+
+def write_error(exchange: Exchange, error: DuckError) -> Response:
+    """An error before the first chunk: a page where HTML is asked for, else JSON."""
+    as_page = negotiation.takes_page(exchange.request)
+    response = answers.error(exchange, error) if as_page else document(error.as_dict(), error.status)
+    if error.status == 401:
+        bearer = 'Bearer realm="Duck"'
+        # One header, and Basic first in it: Chromium ignores a Basic challenge behind another.
+        response.headers["WWW-Authenticate"] = f'Basic realm="Duck", charset="UTF-8", {bearer}' if as_page else bearer
+    return response
+
+
+@answering(errors=write_error)
+def serve(
+    exchange: Exchange,
+    name: str,
+    values: Mapping[str, Any],
+    dify: Gateway,
+    *,
+    kind: Kind,
+    default_format: str | None = None,
+) -> Response:
+    """Runs the app that the route calls `name`, as `kind`; `values` are the endpoint's settings.
+
+    `default_format` is for callers that accept anything; None: json, or ndjson for those who ask for streaming. With one a
+    browser's GET runs the app, too; without one it gets the app's page.
+    """
+    request, entry = exchange.request, exchange.entry
+    entry.kind, entry.dify = kind, dify
+    exchange.admit(values, name)
+    if "Last-Event-ID" in request.headers and request.method in {"GET", "POST"}:
+        return _not_resumed(exchange)
+    asked = negotiation.asked_format(request)
+    if request.method == "HEAD":
+        return Response(headers=answers.headers(exchange))
+    if negotiation.only_looks(request, exchange.caller, asked, runs_at_once=bool(default_format)):
+        return answers.form(exchange, name, run_request.parse(request, kind, entry.app_id), dify)
+    if "prefetch" in request.headers.get("Sec-Purpose", ""):
+        raise DuckError(403, "forbidden", Text("A prefetch does not run an app."))
+    exchange.refuse_other_sites()  # before anything of theirs is read
+    wanted = run_request.parse(request, kind, entry.app_id)
+    entry.style = style = negotiation.format_of_run(asked, request, wanted.run.mode, default_format)
+    if style == "html":
+        return answers.run(exchange, name, wanted, dify)
+    call = invocation.prepare(exchange, wanted, dify)
+    if style != "json":
+        return call.stream(STREAMS[style](), STREAMS[style].headers)
+    response = document(call.answer())
+    response.headers.update(call.restarted)
+    return response
+
+
+@answering(errors=write_error)
+def parameters(exchange: Exchange, name: str, values: Mapping[str, Any], dify: Gateway) -> Response:
+    """The form of the app that the route calls `name`."""
+    exchange.admit(values, name)
+    if exchange.request.method == "HEAD":
+        return Response(content_type=json.CONTENT_TYPE)
+    return document(invocation.form(exchange, dify))
+
+
+@answering(errors=write_error)
+def stop(exchange: Exchange, name: str, values: Mapping[str, Any], dify: Gateway) -> Response:
+    """Ends a run of the app that the route calls `name`."""
+    exchange.admit(values, name)
+    exchange.refuse_other_sites()
+    task_id, user = run_request.parse_stop(exchange.request)
+    invocation.stop(exchange, dify, task_id, user)
+    return document({"result": "success"})
+
+
+@answering(errors=write_error)
+def index(exchange: Exchange, values: Mapping[str, Any]) -> Response:
+    """What this endpoint offers, for those who may use it: guests get to know of public apps alone.
+
+    A guest who wants to sign in is asked for a password here, since a browser sends it along to all that is below.
+    """
+    owner, is_guest = exchange.admit(values), exchange.caller.guest
+    seen = owner.public if is_guest else owner.public | set(owner.names.values()) | (owner.reachable or frozenset())
+    if is_guest and (not seen or bodies.query_value(exchange.request, SIGN_IN) is not None):
+        raise access.unauthorized(owner)
+    names = {name: app_id for name, app_id in owner.names.items() if app_id in seen}
+    apps = [*names.items(), *((app_id, app_id) for app_id in sorted(seen - set(names.values())))]
+    told = invocation.told(owner, seen)
+    offer: dict[str, Any] = {
+        "name": "duck",
+        "version": duck.__version__,
+        "url": exchange.public_url,
+        "apps": [{"alias": name, "public": app_id in owner.public, **told.get(app_id, {})} for name, app_id in apps],
+        "formats": list(MIMETYPES),
+    }
+    if negotiation.asked_format(exchange.request) != "html":
+        return document(offer)
+    kinds = [{"kind": invocation.seen_kind(app_id)} for _, app_id in apps]
+    shown = [{**kind, **app} for kind, app in zip(kinds, offer["apps"], strict=True)]
+    return answers.index(exchange, {**offer, "apps": shown}, KINDS, f"?{SIGN_IN}" if is_guest else "")
+
+
+@answering(errors=write_error)
+def favicon(_: Exchange) -> Response:
+    """Duck's own picture, for everybody."""
+    return Response(_ICON.read_bytes(), content_type="image/svg+xml")
+
+
+@answering(errors=write_error)
+def preflight(exchange: Exchange, values: Mapping[str, Any]) -> Response:
+    """The answer to a CORS preflight: always 204; whether the page may go on, its headers tell."""
+    exchange.let_read(values)
+    return Response(status=204)
+
+
+@answering(errors=write_error)
+def unknown(exchange: Exchange, values: Mapping[str, Any]) -> Response:
+    """404 for a path that no route has, 405 for a method that its route has not."""
+    exchange.let_read(values)
+    methods = routes.METHODS.get(exchange.entry.route)
+    if not methods:
+        known = ", ".join(f"/{kind}/<app_id>" for kind in KINDS)
+        raise DuckError(
+            404,
+            "not_found",
+            Text("No such route. Apps are run at {routes}, without a slash at the end; GET / lists them.", routes=known),
+        )
+    allow = ", ".join(
+        [*(["GET", "HEAD"] if "GET" in methods else []), "OPTIONS", *(method for method in methods if method != "GET")]
+    )
+    message = Text("This route takes {methods}.", methods=allow)
+    raise DuckError(405, "method_not_allowed", message, headers={"Allow": allow})
+
+
+def _not_resumed(exchange: Exchange) -> Response:
+    """The answer to who reads a stream that has ended or broken off once more, and would run and pay for the app again.
+
+    To a GET it ends an `EventSource`'s calling. Libraries that read a POST's take that for a failure, after which they try again.
+    """
+    exchange.entry.ended = _NOT_RESUMABLE.code
+    if exchange.request.method == "GET":
+        return Response(status=204)
+    return Response(Sse().event(_NOT_RESUMABLE.as_event()), headers={**Sse.headers, **invocation.NOT_BUFFERED})
+
+
+_NOT_RESUMABLE = DuckError(
+    409,
+    "not_resumable",
+    Text("This stream has been read before and cannot be resumed. The app has not run again: for that, send the request anew."),
+)

@@ -1,0 +1,98 @@
+"""What browsers are answered: an app's page, its answer as it grows, the list of apps, and errors."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+from urllib.parse import quote
+
+from werkzeug import Request, Response
+
+from duck import invocation
+from duck.dify.gateway import Gateway
+from duck.errors import DuckError
+from duck.exchange import Exchange
+from duck.faces import page
+from duck.faces.page.view import View, read_turns, repeated
+from duck.faces.page.words import ENGLISH, WORDS
+from duck.runs.run import RunRequest
+from duck.streams import pump
+
+ORIGINAL = "/duck/<app_id>"  # the route that runs in a browser at once, and whose form goes elsewhere
+
+
+def form(exchange: Exchange, name: str, wanted: RunRequest, dify: Gateway) -> Response:
+    """The page of the app that the route calls `name`, from which a person runs it."""
+    way = invocation.way(exchange, dify)
+    exchange.context = view = _view(exchange, name, wanted, way)
+    invocation.look(exchange, wanted.run.kind, way)
+    return _page(exchange, page.form_page(replace(view, form=exchange.form)))
+
+
+def run(exchange: Exchange, name: str, wanted: RunRequest, dify: Gateway) -> Response:
+    """A run as a page that grows."""
+    if exchange.request.method == "GET":  # a link could lead a person into another's conversation
+        wanted = replace(wanted, run=replace(wanted.run, conversation_id=""))
+    exchange.context = _view(exchange, name, wanted, invocation.way(exchange, dify, wanted.run.user))
+    call = invocation.prepare(exchange, wanted, dify)
+    return call.stream(page.Html(replace(exchange.context, form=exchange.form)), headers(exchange))
+
+
+def index(exchange: Exchange, document: Mapping[str, Any], kinds: Sequence[str], sign_in: str) -> Response:
+    """The list of apps; `document` is what programs get, and `sign_in` is where a guest can become more."""
+    return _page(exchange, page.landing_page(document, language=language(exchange.request), kinds=kinds, sign_in=sign_in))
+
+
+def error(exchange: Exchange, failure: DuckError) -> Response:
+    """An error before the first chunk."""
+    depth, settings = exchange.request.path.count("/") - 1, exchange.settings
+    has_list = settings is not None and (settings.public or not exchange.caller.guest)
+    home = ("../" * depth or "./") if failure.code == "not_found" else "../" * depth if has_list else ""
+    view: View | None = exchange.context
+    body = page.error_page(
+        failure,
+        view and replace(view, form=exchange.form, faults=failure.faults),
+        language=language(exchange.request),
+        home=home,
+        part=_wants_part(exchange.request),
+        can_sign_in=failure.status == 401 and settings is not None and bool(settings.keys),
+    )
+    return _page(exchange, body, failure.status)
+
+
+def headers(exchange: Exchange) -> Mapping[str, str]:
+    """The headers of a page."""
+    return page.headers(exchange.settings.origins if exchange.settings else ())
+
+
+def language(request: Request) -> str:
+    """The language of the page's own words that the caller likes best."""
+    return request.accept_languages.best_match(WORDS, ENGLISH) or ENGLISH
+
+
+def _page(exchange: Exchange, body: bytes, status: int = 200) -> Response:
+    return Response(pump.whole(body), status, headers(exchange))
+
+
+def _view(exchange: Exchange, name: str, wanted: RunRequest, dify: Gateway) -> View:
+    """What the app's page is about. What is wrong with the request, and the app's form, are still to be found out."""
+    request, address, app = exchange.request, exchange.public_url, invocation.describe(dify)
+    return View(
+        language=language(request),
+        kind=wanted.run.kind,
+        name=name,
+        title=app.title,
+        description=app.description,
+        takes_files=app.takes_files and wanted.run.kind != "workflow",
+        can_stop=app.can_stop,
+        action=f"../workflow/{quote(name, safe='')}" if exchange.entry.route == ORIGINAL else "?",
+        **repeated(wanted.run.query, wanted.run.inputs),
+        conversation_id=wanted.run.conversation_id if request.method == "POST" else "",  # as above
+        turns=read_turns(wanted.turns),
+        origin=address and address.partition("/e/")[0],
+        part=_wants_part(request),
+    )
+
+
+def _wants_part(request: Request) -> bool:
+    """Whether the page's script asks, for what it is to add to the page."""
+    return "X-Duck-Part" in request.headers

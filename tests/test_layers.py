@@ -1,0 +1,55 @@
+"""Nothing imports what stands above it."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+DUCK = Path(__file__).parents[1] / "duck"
+# From the top down; what stands on one line may know each other.
+LAYERS = [
+    {"faces"},
+    {"invocation"},
+    {"exchange"},
+    {"callers", "routes"},
+    {"dify"},
+    {"runs"},
+    {"streams"},
+    {"journal"},
+    {"errors", "limits", "offload", "texts"},
+]
+APART = {"sdk", "__init__"}  # works on the SDK; has the version
+RANKS = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
+MODULES = sorted(path for path in DUCK.rglob("*.py") if path.relative_to(DUCK).parts[0].removesuffix(".py") not in APART)
+
+
+def imported(path: Path) -> set[str]:
+    """The rooms of Duck that a module imports from, also for its types alone."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module == "duck":
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("duck."):
+            found.add(str(node.module).split(".")[1])
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(DUCK)))
+def test_no_import_leads_upwards(path: Path) -> None:
+    room = path.relative_to(DUCK).parts[0].removesuffix(".py")
+    assert room in RANKS, "a new room needs its place among the layers"
+    assert {other for other in imported(path) if RANKS.get(other, len(LAYERS)) < RANKS[room]} == set()
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in MODULES if "faces" in path.parts], ids=lambda path: str(path.relative_to(DUCK))
+)
+def test_a_face_has_no_way_past_the_safeguards(path: Path) -> None:
+    names = {
+        f"{node.module}.{alias.name}"
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    forbidden = ("duck.callers.rates", "duck.dify.guests", "duck.streams.places", "duck.dify.service", "duck.dify.gateway.S")
+    assert [name for name in names if name.startswith(forbidden)] == []
