@@ -21,6 +21,7 @@ PROBE_S = 30  # for the probe to answer
 PROBE = """
 def _probe():
     import gc, json, os, pathlib, gevent
+    from duck.streams.places import PLACES
     greenlets = sum(isinstance(held, gevent.Greenlet) and not held.dead for held in gc.get_objects())
     held = {"places": len(PLACES), "readers": len(plugin.request_reader.readers) - 1}
     held["greenlets"] = greenlets - len(plugin.executer._threads)

@@ -125,7 +125,7 @@ def test_the_code_keeps_nothing_as_privacy_says(name: str) -> None:
         "import requests",
     )
     assert [way for way in ways if re.search(way, text(name))] == []
-    assert ("httpx" in text(name)) == (name in {"main.py", "duck/sdk/patches.py", "duck/dify/service.py"})
+    assert ("httpx" in text(name)) == (name in {"duck/sdk/start.py", "duck/sdk/patches.py", "duck/dify/service.py"})
 
 
 @pytest.mark.parametrize("name", [name for name in PACKAGED if name.endswith(".md")])

@@ -1,6 +1,7 @@
 """What only one of the ways in which Dify runs a plugin has."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -77,3 +78,12 @@ def _status(port: int) -> int | None:
         return httpx.get(f"http://127.0.0.1:{port}/").status_code
     except httpx.ConnectError:
         return None
+
+
+def test_without_its_work_on_the_sdk_duck_still_runs(tmp_path: Path) -> None:
+    folder = copy_duck(tmp_path)
+    shutil.rmtree(folder / "duck/sdk")
+    (folder / "main.py").write_text("from dify_plugin import DifyPluginEnv, Plugin\n\nPlugin(DifyPluginEnv()).run()\n")
+    with Devhost(folder, settings={"api_key": KEY}, limits=LIMITS) as host:
+        assert ask(host, CHAT, "json").json()["answer"] == blocking_sample("chat")["answer"]
+        assert len(ask(host, CHAT).text.splitlines()) == len(CHAT)
