@@ -1,6 +1,7 @@
 """Every format, read back by a decoder that is not ours."""
 
 import json
+import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -27,7 +28,7 @@ def written(name: str, stream: Iterable[Event], *, keep_alives: bool = False) ->
     style = STREAMS[name]()
 
     def pause() -> bytes:
-        return style.keep_alive if keep_alives else b""
+        return style.keep_alive() if keep_alives else b""
 
     return style.head() + pause() + b"".join(style.event(event) + pause() for event in stream) + style.tail()
 
@@ -141,7 +142,7 @@ def test_sse_reads_the_same_wherever_the_network_splits_it() -> None:
 
 
 def test_sse_keeps_alive_by_comments_that_no_reader_sees() -> None:
-    assert Sse().keep_alive == b": ping\n\n"
+    assert Sse().keep_alive() == b": ping\n\n"
     assert sse(written("sse", sample("chat"), keep_alives=True)) == sse(written("sse", sample("chat")))
 
 
@@ -203,7 +204,7 @@ def test_text_of_a_paused_workflow_says_so_and_is_no_error() -> None:
 
 
 def test_text_has_no_keep_alive() -> None:
-    assert Text.keep_alive == b""
+    assert (Text.keep_alive_s, Text().keep_alive()) == (math.inf, b"")
 
 
 @pytest.mark.parametrize("text", [HOSTILE, AWKWARD, "東京 🦆"])

@@ -32,7 +32,7 @@ WORKFLOW = View(kind="workflow", name="report", form=FORM, origin=ORIGIN)
 def written(stream: Iterable[Event], view: View | None = None, *, keep_alives: bool = False) -> bytes:
     """A whole page, with a keep-alive before and after every event if asked for."""
     style = Html(view)
-    pause = style.keep_alive if keep_alives else b""
+    pause = style.keep_alive() if keep_alives else b""
     return style.head() + pause + b"".join(style.event(event) + pause for event in stream) + style.tail()
 
 
@@ -96,7 +96,7 @@ def test_the_page_of_each_sample_is_flawless_and_shows_the_answer(
 @pytest.mark.parametrize("name", SAMPLES)
 def test_keep_alives_show_nothing(name: str) -> None:
     view = view_of(name)
-    assert Html.keep_alive.startswith(b"<!--")
+    assert Html().keep_alive().startswith(b"<!--")
     assert shown(written(sample(name), view, keep_alives=True)) == shown(written(sample(name), view))
 
 

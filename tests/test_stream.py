@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from itertools import pairwise
 from queue import Empty
 from types import GeneratorType
-from typing import Any
+from typing import Any, ClassVar
 
 import gevent
 import gevent.event
@@ -21,7 +21,7 @@ from duck.errors import DuckError
 from duck.faces.api.formats import STREAMS
 from duck.journal import Entry
 from duck.streams import pump, reader
-from duck.streams.format import Event
+from duck.streams.format import Event, StreamFormat
 from duck.streams.places import PLACES
 from duck.streams.reader import End
 from tests.support import STREAMS as SAMPLE_STREAMS
@@ -93,12 +93,46 @@ class World:
     def pump(self, style: str = "ndjson") -> bytes | Generator[bytes]:
         return pump.Pump(self, STREAMS[style](), self, self.entry).body()
 
+    def written_by(self, style: StreamFormat) -> list[tuple[float, bytes]]:
+        """The same for a format of a test's own."""
+        body = pump.Pump(self, style, self, self.entry).body()
+        assert isinstance(body, GeneratorType)
+        return [(self.time, chunk) for chunk in body]
+
     def chunks(self, style: str = "ndjson") -> list[tuple[float, bytes]]:
         """Each chunk with the time it was handed out; the end as an empty one."""
         body = self.pump(style)
         assert isinstance(body, GeneratorType), "the SDK streams nothing but real generators"
         chunks = [(self.time, chunk) for chunk in body]
         return [*chunks, (self.time, b"")]
+
+
+class Counting(StreamFormat):
+    """Writes answers and nothing else, and counts its signs of life."""
+
+    headers: ClassVar[dict[str, str]] = {}
+    keep_alive_s: ClassVar[float] = 3
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def keep_alive(self) -> bytes:
+        self.count += 1
+        return b"%d" % self.count
+
+    def event(self, event: Event) -> bytes:
+        return str(event.get("answer", "")).encode()
+
+
+def test_a_format_has_an_interval_of_its_own_and_each_sign_of_life_may_be_another() -> None:
+    world = World((7, event("Hi")), (14, End()))
+    assert world.written_by(Counting()) == [(3, b"1"), (6, b"2"), (7, b"Hi"), (10, b"3"), (13, b"4")]
+
+
+def test_a_run_that_is_busy_with_what_a_format_does_not_tell_is_kept_alive_too() -> None:
+    steps = [(float(second), {"event": "node_started"}) for second in range(10)]
+    written = World((0, event("Hi")), *steps, (10, event("!")), (10.5, End())).written_by(Counting())
+    assert written == [(0, b"Hi"), (3, b"1"), (6, b"2"), (9, b"3"), (10, b"!")]
 
 
 def test_a_run_that_is_over_at_once_is_one_plain_body() -> None:

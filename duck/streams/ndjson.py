@@ -4,23 +4,18 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from duck.streams import json
-from duck.streams.format import Event
+from duck.streams.format import Event, StreamFormat
 
 
-class Ndjson:
+class Ndjson(StreamFormat):
     """Writes events as lines of JSON."""
 
     headers: ClassVar[Mapping[str, str]] = {"Content-Type": "application/x-ndjson"}
-    keep_alive: ClassVar[bytes] = b'{"event":"ping"}\n'
 
-    def head(self) -> bytes:
-        """Nothing."""
-        return b""
+    def keep_alive(self) -> bytes:
+        """An event that tells nothing."""
+        return b'{"event":"ping"}\n'
 
     def event(self, event: Event) -> bytes:
         """The event and a line's end."""
         return json.encode(event) + b"\n"
-
-    def tail(self) -> bytes:
-        """Nothing."""
-        return b""

@@ -71,16 +71,15 @@ class Pump:
                 items.clear()  # for the same reason
                 raise
             first, ended = self._write(items)
-            first = self.style.head() + (first if items else self.style.keep_alive)
+            first = self.style.head() + (first if items else self.style.keep_alive())
             if ended:
                 return whole(first, self.clock)
             return _paced(self._live(first, at_the_end.pop_all()), self.clock)
 
     def _first(self) -> list[Event | End]:
         """What comes first; nothing if that takes longer than a keep-alive's time, in a format that has one."""
-        patience_s = limits.KEEP_ALIVE_S if self.style.keep_alive else math.inf
         try:
-            return [_get(self.inbox, self.clock, patience_s), *self.inbox.ready()]
+            return [_get(self.inbox, self.clock, self.style.keep_alive_s), *self.inbox.ready()]
         except Empty:
             return []
 
@@ -88,27 +87,36 @@ class Pump:
         """Whatever is ready, as it gets ready."""
         with at_the_end:
             try:
-                deadline = self.clock.now() + limits.LIFE_S
+                wrote_at = self.clock.now()
+                over_at = wrote_at + limits.LIFE_S
                 yield first
                 ended = False
                 while not ended:
-                    chunk, ended = self._next(deadline)
-                    yield chunk
+                    chunk, ended = self._next(wrote_at + self.style.keep_alive_s, over_at)
+                    if chunk:
+                        wrote_at = self.clock.now()
+                        yield chunk
             except Exception as error:  # noqa: BLE001 - the SDK would print a traceback into the body
                 yield self._last(errors.defect(error))
 
-    def _next(self, deadline: float) -> tuple[bytes, bool]:
-        """The next chunk, and whether it is the last."""
+    def _next(self, due_at: float, over_at: float) -> tuple[bytes, bool]:
+        """The next chunk, and whether it is the last. A sign of life is due where nothing else is to be written until then.
+
+        What is read does not count: a run may be busy with steps of which the format tells nothing, and its client give up.
+        """
         if limits.PUMP_GATHERS:
             self.clock.sleep(PLACES.gather_s)
-        left = deadline - self.clock.now()
-        if left <= 0:
+        if self.clock.now() >= over_at:
             return self._last(errors.too_long()), True
         try:
-            item = _get(self.inbox, self.clock, min(limits.KEEP_ALIVE_S, left))
+            item = _get(self.inbox, self.clock, min(due_at, over_at) - self.clock.now())
         except Empty:
-            return self.style.keep_alive, False
-        return self._write([item, *self.inbox.ready()])
+            return self._sign_of_life(due_at), False
+        chunk, ended = self._write([item, *self.inbox.ready()])
+        return chunk or (b"" if ended else self._sign_of_life(due_at)), ended
+
+    def _sign_of_life(self, due_at: float) -> bytes:
+        return self.style.keep_alive() if self.clock.now() >= due_at else b""
 
     def _write(self, items: Iterable[Event | End]) -> tuple[bytes, bool]:
         """The items in their format, and whether the last of them was the end."""

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from duck.streams import json
-from duck.streams.format import Event
+from duck.streams.format import Event, StreamFormat
 
 
-class Sse:
+class Sse(StreamFormat):
     """Writes each event as one `data` line: JSON has no line's end of its own, so that one is enough.
 
     Each has an id. Who calls again after the end of a stream, as `EventSource` does by itself, tells which it has seen last: so
@@ -22,7 +22,6 @@ class Sse:
     def __init__(self) -> None:
         self._number = 0
 
-    @property
     def keep_alive(self) -> bytes:
         """A comment: Dify's own `event: ping` without data breaks the readers in several SDKs.
 
@@ -30,15 +29,7 @@ class Sse:
         """
         return b": ping\n" if self._number else b": ping\n\n"
 
-    def head(self) -> bytes:
-        """Nothing."""
-        return b""
-
     def event(self, event: Event) -> bytes:
         """The event and an empty line."""
         self._number += 1
         return b"id: %d\ndata: %s\n\n" % (self._number, json.encode(event))
-
-    def tail(self) -> bytes:
-        """Nothing."""
-        return b""

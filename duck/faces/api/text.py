@@ -1,26 +1,23 @@
 """The answer's text and nothing else. Pure."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from duck.dify import events, failures
-from duck.streams.format import Event
+from duck.streams.format import Event, StreamFormat
 
 
-class Text:
+class Text(StreamFormat):
     """Writes the text as it comes, of a workflow its outputs; a failure, or a stop, as a last line, `error: …`."""
 
     headers: ClassVar[Mapping[str, str]] = {"Content-Type": "text/plain; charset=utf-8"}
-    keep_alive: ClassVar[bytes] = b""
+    keep_alive_s: ClassVar[float] = math.inf
 
     def __init__(self) -> None:
         self._answer = events.Answer()
         self._written = False  # whether there is any text yet
         self._line_open = False  # whether the last of it was no line's end
-
-    def head(self) -> bytes:
-        """Nothing."""
-        return b""
 
     def event(self, event: Event) -> bytes:
         """The text that the event adds, often none."""

@@ -24,7 +24,7 @@ from duck.faces.page import live, markdown
 from duck.faces.page.view import View
 from duck.faces.page.words import ENGLISH, WORDS, say
 from duck.runs.forms import Variable
-from duck.streams.format import Event
+from duck.streams.format import Event, StreamFormat
 
 _HERE = Path(__file__).parent
 _CSS, _JS = ((_HERE / name).read_text("utf-8") for name in ("duck.css", "duck.js"))
@@ -53,11 +53,10 @@ def headers(ancestors: Iterable[str] = ()) -> dict[str, str]:
     return {**Html.headers, "Content-Security-Policy": policy, "Referrer-Policy": "same-origin"}
 
 
-class Html:
+class Html(StreamFormat):
     """Writes a page that a browser shows while it comes."""
 
     headers: ClassVar[Mapping[str, str]] = {"Content-Type": "text/html; charset=utf-8"}
-    keep_alive: ClassVar[bytes] = b"<!---->"
 
     def __init__(self, view: View | None = None) -> None:
         self._view = view or View()
@@ -70,6 +69,10 @@ class Html:
         view = self._view
         turn = _render("turn.html", view, query=view.question)
         return _encoded(_top(view) + ("" if view.part else _LEAD) + _turns(view) + turn)
+
+    def keep_alive(self) -> bytes:
+        """A comment."""
+        return b"<!---->"
 
     def event(self, event: Event) -> bytes:
         """The part of the page that the event adds, often none."""
