@@ -11,7 +11,7 @@ from duck.texts import Fault, Text
 
 log = logging.getLogger("duck")
 
-LOG_CHARACTERS = 8_000  # the daemon kills a plugin that logs a line of 5 MiB; the end of a traceback is what one needs
+TRACE_CHARACTERS = 8_000  # the daemon kills a plugin that logs a line of 5 MiB; the end of a traceback is what one needs
 MAX_QUOTED = 4_000  # characters of a message about a request: a whole form's faults, but no megabytes of invented names
 # The settings that messages speak of, as the console calls them (group/duck.yaml).
 LABELS = {
@@ -229,5 +229,5 @@ def defect(error: BaseException) -> DuckError:
     """A fault in Duck itself: the log gets the traceback (as text: the SDK's formatter drops any other), the caller an id."""
     reference = uuid.uuid4().hex[:12]
     trace = "".join(traceback.format_exception(error))
-    log.error("internal error %s\n%s", reference, trace[-LOG_CHARACTERS:])
+    log.error("internal error %s\n%s", reference, trace[-TRACE_CHARACTERS:])
     return DuckError(500, "internal_server_error", Text("Duck failed. Its log has the reason under {id}.", id=reference))

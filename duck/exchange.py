@@ -78,7 +78,7 @@ class Exchange:
             self.entry.app_id = access.resolve(name, owner, self.caller)
         return owner
 
-    def let_read(self, values: Mapping[str, Any]) -> None:
+    def allow_origin(self, values: Mapping[str, Any]) -> None:
         """Lets pages of other origins read the answer, where the settings say so; settings that cannot be read say nothing."""
         with contextlib.suppress(DuckError):
             owner = settings.parse(values)

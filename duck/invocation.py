@@ -81,7 +81,7 @@ def prepare(exchange: Exchange, wanted: RunRequest, dify: Gateway) -> Invocation
     Raises `DuckError`: 403 for a page of another site, 400 that lists all that does not fit the app's form, 429 for guests.
     """
     exchange.refuse_other_sites()
-    dify = way(exchange, dify, wanted.run.user)
+    dify = gateway_for(exchange, dify, wanted.run.user)
     run = _checked(wanted, exchange, dify)
     exchange.count(dify.endpoint_id)
     if exchange.caller.guest:
@@ -89,7 +89,7 @@ def prepare(exchange: Exchange, wanted: RunRequest, dify: Gateway) -> Invocation
     return Invocation(upload(run, dify.upload), exchange, dify)
 
 
-def way(exchange: Exchange, dify: Gateway, user: str = "") -> Gateway:
+def gateway_for(exchange: Exchange, dify: Gateway, user: str = "") -> Gateway:
     """The way to the app: by its own key, for the caller's `user`, where the owner has given one; else the plugin's session."""
     exchange.entry.dify = dify
     key = exchange.owner.app_keys.get(exchange.entry.app_id)
@@ -124,7 +124,7 @@ def describe(dify: Gateway) -> App:
 
 def form(exchange: Exchange, dify: Gateway) -> Mapping[str, Any]:
     """The app's form, as Dify tells it; for guests what is theirs. Raises `DuckError`."""
-    dify = way(exchange, dify)
+    dify = gateway_for(exchange, dify)
     before = functools.partial(exchange.count, dify.endpoint_id)
     whole = dify.parameters(exchange.entry.app_id, before=before)
     return guests.parameters(whole) if exchange.caller.guest else whole
@@ -133,7 +133,7 @@ def form(exchange: Exchange, dify: Gateway) -> Mapping[str, Any]:
 def stop(exchange: Exchange, dify: Gateway, task_id: str, user: str) -> None:
     """Ends a run of the app. Raises `DuckError`."""
     exchange.count(dify.endpoint_id)
-    way(exchange, dify, user).stop(task_id)
+    gateway_for(exchange, dify, user).stop(task_id)
 
 
 def look(exchange: Exchange, kind: Kind, dify: Gateway) -> None:
@@ -142,7 +142,7 @@ def look(exchange: Exchange, kind: Kind, dify: Gateway) -> None:
     _check_kind(dify, kind)
 
 
-def told(owner: Settings, seen: Iterable[str]) -> Mapping[str, Mapping[str, Any]]:
+def infos(owner: Settings, seen: Iterable[str]) -> Mapping[str, Mapping[str, Any]]:
     """What Dify says of the apps whose own keys are there: by the app's id its name, description and kind."""
     ways = {
         app_id: ServiceGateway(owner.service_url, key, endpoint_id="", user=access.GUEST.user)

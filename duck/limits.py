@@ -51,4 +51,4 @@ LOG_MESSAGE = 20_000  # characters; what a longer one says, is said at its begin
 MAX_RUNS = 2_500  # of 56 KB each: more than the 2,000 that the daemon relays, since clients that hung up hold places, too
 MAX_WORKER = 3_000  # requests that the SDK works on at a time; the next would wait in silence, so there is room to say no
 IDLE_S = 60.0  # a run that has been silent for so long makes way for a new one: its client has most likely gone
-RETRY_AFTER_S = 5  # until one of so many runs has ended, by far
+OVERLOADED_RETRY_S = 5  # until one of so many runs has ended, by far

@@ -14,8 +14,8 @@ from duck.texts import Text
 # Response headers that scripts may read.
 EXPOSED = "Retry-After, Location, X-Request-Id, Request-Id, X-Should-Retry, Conversation-Restarted"
 PREFLIGHT_S = 600  # for which a browser may believe a preflight: Chromium takes no more than two hours, Safari ten minutes
-METHODS = "GET, HEAD, POST, OPTIONS"
-_READERS = {"document", "iframe", "frame", "empty"}  # of Sec-Fetch-Dest: a person, or a script
+CORS_METHODS = "GET, HEAD, POST, OPTIONS"
+_NOT_EMBEDDED = {"document", "iframe", "frame", "empty"}  # of Sec-Fetch-Dest: a person, or a script
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +134,7 @@ def cors(request: Request, settings: Settings, *, public: bool) -> dict[str, str
     allowed = ", ".join(name for name in names if name and name.replace("-", "").isalnum() and name.isascii())
     return {
         **headers,
-        "Access-Control-Allow-Methods": METHODS,
+        "Access-Control-Allow-Methods": CORS_METHODS,
         "Access-Control-Max-Age": str(PREFLIGHT_S),
         **({"Access-Control-Allow-Headers": allowed} if allowed else {}),
     }
@@ -151,7 +151,7 @@ _NO_RIGHT_KEY = Text("Send a valid API key: as Authorization: Bearer, as X-API-K
 
 def _is_embedded(request: Request) -> bool:
     """Whether a browser asks for something to put into a page: a picture, a script, a font, ..."""
-    return request.headers.get("Sec-Fetch-Dest", "empty") not in _READERS
+    return request.headers.get("Sec-Fetch-Dest", "empty") not in _NOT_EMBEDDED
 
 
 def _named(name: str, settings: Settings) -> str | None:

@@ -20,7 +20,7 @@ from duck.texts import Text
 if TYPE_CHECKING:
     from duck.runs.run import Kind
 
-RETRY_AFTER_S = 30  # models count requests by the minute; half of one is the mean time to wait
+MODEL_RETRY_S = 30  # models count requests by the minute; half of one is the mean time to wait
 BLOCKING_REFUSED = "blocking_refused"
 UPLOAD_REFUSED = "ToolFile "  # how Dify begins to say that an app's user may not read what was uploaded for it
 
@@ -251,7 +251,7 @@ def _first(rows: tuple[_Row, ...], text: str) -> DuckError | None:
 
 
 def _limited(message: str) -> DuckError:
-    return DuckError(429, "rate_limit_error", message, headers={"Retry-After": str(RETRY_AFTER_S)}, private=True)
+    return DuckError(429, "rate_limit_error", message, headers={"Retry-After": str(MODEL_RETRY_S)}, private=True)
 
 
 def _no_such_link(url: str, fields: Mapping[str, Any]) -> DuckError:

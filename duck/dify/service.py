@@ -28,7 +28,7 @@ log = logging.getLogger("duck")
 
 _RUNS: Mapping[Kind, str] = {"chat": "/chat-messages", "completion": "/completion-messages", "workflow": "/workflows/run"}
 _STOPS: Mapping[Kind, str] = {"chat": "/chat-messages", "completion": "/completion-messages", "workflow": "/workflows/tasks"}
-_KINDS: Mapping[str, Kind] = {
+_KIND_OF_MODE: Mapping[str, Kind] = {
     **dict.fromkeys(("chat", "agent-chat", "advanced-chat"), "chat"),
     "workflow": "workflow",
     "completion": "completion",
@@ -147,7 +147,7 @@ class ServiceGateway(Gateway):
 
 def kind_in(info: Mapping[str, Any]) -> Kind | None:
     """The kind of an app by what Dify tells of it, None where it does not tell."""
-    return _KINDS.get(str(info.get("mode")))
+    return _KIND_OF_MODE.get(str(info.get("mode")))
 
 
 def other_kind(info: Mapping[str, Any], kind: str) -> Kind | None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("duck")
 
-LOG_CHARACTERS = 1_000
+REASON_CHARACTERS = 1_000
 
 
 class SessionGateway(Gateway):
@@ -36,7 +36,7 @@ class SessionGateway(Gateway):
 
     def __init__(self, session: Session, invoke: Callable[..., Any] | None = None) -> None:
         super().__init__(str(session.endpoint_id))
-        session.reader = _Objects(session.reader, self._skip)
+        session.reader = ObjectsOnly(session.reader, self._skip)
         self._session = session
         self._invoke = invoke
 
@@ -47,7 +47,7 @@ class SessionGateway(Gateway):
             uploaded = self._session.file.upload(filename=file.name, content=file.content, mimetype=file.mimetype)
         except Exception as error:
             log.warning("an upload failed: %s", type(error).__name__)
-            log.debug("its reason: %.*s", LOG_CHARACTERS, error)
+            log.debug("its reason: %.*s", REASON_CHARACTERS, error)
             raise failures.upload_failed(str(error)) from error
         by_id = {**uploaded.to_app_parameter(), "type": file.kind}
         url = uploaded.preview_url
@@ -116,7 +116,7 @@ class SessionGateway(Gateway):
         return functools.partial(self._invoke, **call)
 
 
-class _Objects:
+class ObjectsOnly:
     """A session's reader without the replies that are no object: at the first of them the SDK would end the run."""
 
     def __init__(self, reader: Any, skip: Callable[[object], None]) -> None:
@@ -143,5 +143,5 @@ def _translated(error: Exception, run: Run | None = None) -> DuckError:
     found = failures.from_text(str(error), **about)
     if found.status >= 500:  # what the caller reads may leave out what the owner needs; a model's own words may quote the request
         log.warning("Dify failed: %d %s", found.status, journal.word(found.code))
-        log.debug("in its own words: %.*s", LOG_CHARACTERS, error)
+        log.debug("in its own words: %.*s", REASON_CHARACTERS, error)
     return found

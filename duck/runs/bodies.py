@@ -23,7 +23,7 @@ MAX_FIELDS = 1000  # of one request, inputs included; apps have a few dozen inpu
 SMALL = 64 * 1024  # bytes of a body that is read in a few milliseconds
 # What only a page's form says: which button has been pressed that says something by itself, and which boxes may be ticked; a
 # browser does not send those that are not.
-SAYS, OFF = "duck.say", "duck.off"
+SUGGESTION, UNTICKED = "duck.say", "duck.off"
 EMPTY_BODY = b"0\r\n\r\n"  # what a POST without a body arrives as: the daemon sends a chunked one that the SDK does not decode
 CHARSET = "_charset_"  # the field in which a browser tells a form's, https://html.spec.whatwg.org/#attr-fe-name-charset
 
@@ -262,9 +262,9 @@ def _named(
 ) -> dict[str, Any]:
     """The fields of a form or a query string, and the files `sent` along; see `fields`."""
     lines = [(name.replace("\0", ""), value.replace("\r\n", "\n").replace("\0", "")) for name, value in pairs]
-    says = next((value for name, value in lines if name == SAYS), None)
-    unticked = {value: Texts(("false",)) for name, value in lines if name == OFF}
-    found, plain, prefixed = fields.split(((name, value) for name, value in lines if name not in {SAYS, OFF, CHARSET}), known)
+    says = next((value for name, value in lines if name == SUGGESTION), None)
+    unticked = {value: Texts(("false",)) for name, value in lines if name == UNTICKED}
+    found, plain, prefixed = fields.split(((name, value) for name, value in lines if name not in {SUGGESTION, UNTICKED, CHARSET}), known)
     request: dict[str, Any] = {**found} if says is None else {**found, "query": says}
     uploads: dict[str, Files] = {}
     for name, received in (sent or {}).items():

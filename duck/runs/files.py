@@ -11,7 +11,7 @@ from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from duck.texts import Text
 
-Kind = Literal["image", "document", "audio", "video", "custom"]
+FileKind = Literal["image", "document", "audio", "video", "custom"]
 
 MAX_NAME = 200  # characters; file systems and databases end at 255 bytes or characters
 BLOB = "blob"  # what a `Blob` in JavaScript's `FormData` is called
@@ -19,13 +19,13 @@ MAX_ABOUT = 1000  # characters of a `data:` URL before its data
 NO_TYPE = "application/octet-stream"  # what clients say who do not know; Dify would take the file for a ".bin"
 
 # What Dify tells a file's kind by, before it looks at its type.
-_ENDINGS: Mapping[Kind, str] = {
+_ENDINGS: Mapping[FileKind, str] = {
     "image": "jpg jpeg png webp gif svg",
     "video": "mp4 mov mpeg webm",
     "audio": "mp3 m4a wav amr mpga",
     "document": "txt markdown md mdx pdf html htm xlsx xls vtt properties doc docx csv eml msg pptx ppt xml epub",
 }
-_KINDS: Mapping[str, Kind] = {ending: kind for kind, endings in _ENDINGS.items() for ending in endings.split()}
+_KIND_OF_ENDING: Mapping[str, FileKind] = {ending: kind for kind, endings in _ENDINGS.items() for ending in endings.split()}
 # Types that Python does not know without the tables of an operating system, which a container may lack.
 _OFFICE = "application/vnd.openxmlformats-officedocument."
 _TYPES = {
@@ -63,7 +63,7 @@ class File:
     name: str
     mimetype: str
     content: bytes
-    link_kind: Kind | None = None
+    link_kind: FileKind | None = None
 
     @classmethod
     def received(cls, name: str, mimetype: str, content: bytes) -> "File":
@@ -116,7 +116,7 @@ class File:
         return self.name == BLOB
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> FileKind:
         """What Dify takes it for."""
         return kind_of(self.name, self.mimetype)
 
@@ -135,12 +135,12 @@ def _from_base64(text: str) -> bytes:
     return b64decode(text + "=" * (-len(text) % 4), validate=True)
 
 
-def kind_of(name: str, mimetype: str = "") -> Kind:
+def kind_of(name: str, mimetype: str = "") -> FileKind:
     """What Dify takes a file of this name and type for."""
-    known = _KINDS.get(extension_of(name))
+    known = _KIND_OF_ENDING.get(extension_of(name))
     main, _, sub = mimetype.partition("/")
     if known or main in {"image", "video", "audio"}:
-        return known or cast("Kind", main)
+        return known or cast("FileKind", main)
     return "document" if main == "text" or sub == "pdf" else "custom"
 
 

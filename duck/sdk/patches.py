@@ -34,7 +34,7 @@ _M_MMAP_THRESHOLD = -3  # glibc's name for it is in malloc.h
 _MMAP_THRESHOLD = 1024 * 1024  # bytes: the smallest block that is given back to the system at once
 
 
-def mend() -> None:
+def apply() -> None:
     """Mends the SDK of this process."""
     ResponseWriter.put = _put
     ResponseWriter.session_message_text = _session_message_text

@@ -29,7 +29,7 @@ def start() -> Plugin:
     environment = Environment()
     # With fewer workers there are fewer runs, so that there is still one to say so.
     PLACES.limit = min(environment.MAX_RUNS, max(1, environment.MAX_WORKER * limits.MAX_RUNS // limits.MAX_WORKER))
-    patches.mend()
+    patches.apply()
     patches.give_memory_back()
     gevent.config.track_greenlet_tree = False  # who has started whom: nobody asks, and each stream would keep it
     if environment.INSTALL_METHOD is InstallMethod.Serverless:

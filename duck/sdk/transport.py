@@ -40,7 +40,7 @@ log = logging.getLogger("duck")
 READ = 524_288  # bytes at a time: for each read the lock is given away, and while a large line is read others may be at work
 PIPE = 1_048_576  # bytes that the pipe is to hold, of which Linux gives as many to anybody
 LINES = 256  # that are handed out in a row
-IDLE_S = 1.0  # between two looks at an input that has ended: the SDK's watchdog ends the process when its parent has gone
+EOF_POLL_S = 1.0  # between two looks at an input that has ended: the SDK's watchdog ends the process when its parent has gone
 TICK_S = 1.0  # a round, for which the SDK waits before it counts another second of silence
 # What of the SDK is replaced or built upon here, and the hash of its source when this was tested.
 REPLACED = (StdioRequestReader, RequestReader, FilterReader, PluginInStream, StdioResponseWriter, ResponseWriter)
@@ -112,7 +112,7 @@ class Message:
         self.reader, self.writer = reader, writer
 
 
-class Inbox(FilterReader):
+class LineReader(FilterReader):
     """The lines for one who waits, on a queue of gevent's, and a look at the clock for all who wait together."""
 
     def __init__(self, filter: Callable[[Message], bool], close_callback: Callable[[], None]) -> None:  # noqa: A002 - the SDK's
@@ -158,7 +158,7 @@ class PipeReader(StdioRequestReader):
 
     def read(self, filter: Callable[[Message], bool]) -> FilterReader:  # noqa: A002 - the SDK's name for it
         """Gets the lines that pass the filter, until it is closed."""
-        inbox = Inbox(filter, lambda: self._forget(inbox))
+        inbox = LineReader(filter, lambda: self._forget(inbox))
         self.readers.append(inbox)
         return inbox
 
@@ -183,7 +183,7 @@ class PipeReader(StdioRequestReader):
         while True:
             data = nb_read(self._fd, READ)
             if not data:
-                gevent.sleep(IDLE_S)
+                gevent.sleep(EOF_POLL_S)
                 continue
             head, newline, tail = data.rpartition(b"\n")
             if newline:

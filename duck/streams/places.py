@@ -76,7 +76,7 @@ _MADE_WAY = Text("This run had been silent for long, and was ended to make room 
 
 
 def _overloaded(message: str) -> DuckError:
-    return DuckError(503, "overloaded", message, headers={"Retry-After": str(limits.RETRY_AFTER_S)})
+    return DuckError(503, "overloaded", message, headers={"Retry-After": str(limits.OVERLOADED_RETRY_S)})
 
 
 PLACES = Places(limits.MAX_RUNS)

@@ -25,7 +25,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # nothing else gets into them
     limits.MIN_LIFE_S = 0.0  # no daemon is there to cut short answers
-    patches.mend()
+    patches.apply()
     environment = DifyPluginEnv()
     executor = PluginExecutor(environment, PluginRegistration(environment))
     for line in sys.stdin:

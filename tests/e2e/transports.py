@@ -45,7 +45,7 @@ def main() -> None:
                 f"dify_plugin {version('dify_plugin')}: Duck's own transport", f"steps aside: {reason}" if reason else "is used"
             )
         case ["long"]:
-            patches.mend()
+            patches.apply()
             print(json.dumps(long_lines()))
         case ["write", whose]:
             signal.signal(signal.SIGUSR1, lambda *_: None)

@@ -113,7 +113,7 @@ def index(exchange: Exchange, values: Mapping[str, Any]) -> Response:
         raise access.unauthorized(owner)
     names = {name: app_id for name, app_id in owner.names.items() if app_id in seen}
     apps = [*names.items(), *((app_id, app_id) for app_id in sorted(seen - set(names.values())))]
-    told = invocation.told(owner, seen)
+    told = invocation.infos(owner, seen)
     offer: dict[str, Any] = {
         "name": "duck",
         "version": duck.__version__,
@@ -137,14 +137,14 @@ def favicon(_: Exchange) -> Response:
 @answering(errors=write_error)
 def preflight(exchange: Exchange, values: Mapping[str, Any]) -> Response:
     """The answer to a CORS preflight: always 204; whether the page may go on, its headers tell."""
-    exchange.let_read(values)
+    exchange.allow_origin(values)
     return Response(status=204)
 
 
 @answering(errors=write_error)
 def unknown(exchange: Exchange, values: Mapping[str, Any]) -> Response:
     """404 for a path that no route has, 405 for a method that its route has not."""
-    exchange.let_read(values)
+    exchange.allow_origin(values)
     methods = routes.METHODS.get(exchange.entry.route)
     if not methods:
         known = ", ".join(f"/{kind}/<app_id>" for kind in KINDS)

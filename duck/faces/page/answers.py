@@ -22,7 +22,7 @@ ORIGINAL = "/duck/<app_id>"  # the route that runs in a browser at once, and who
 
 def form(exchange: Exchange, name: str, wanted: RunRequest, dify: Gateway) -> Response:
     """The page of the app that the route calls `name`, from which a person runs it."""
-    way = invocation.way(exchange, dify)
+    way = invocation.gateway_for(exchange, dify)
     exchange.context = view = _view(exchange, name, wanted, way)
     invocation.look(exchange, wanted.run.kind, way)
     return _page(exchange, page.form_page(replace(view, form=exchange.form)))
@@ -32,7 +32,7 @@ def run(exchange: Exchange, name: str, wanted: RunRequest, dify: Gateway) -> Res
     """A run as a page that grows."""
     if exchange.request.method == "GET":  # a link could lead a person into another's conversation
         wanted = replace(wanted, run=replace(wanted.run, conversation_id=""))
-    exchange.context = _view(exchange, name, wanted, invocation.way(exchange, dify, wanted.run.user))
+    exchange.context = _view(exchange, name, wanted, invocation.gateway_for(exchange, dify, wanted.run.user))
     call = invocation.prepare(exchange, wanted, dify)
     return call.stream(page.Html(replace(exchange.context, form=exchange.form)), headers(exchange))
 
