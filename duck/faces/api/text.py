@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from duck.dify import events, failures
+from duck.dify import parts
+from duck.dify.parser import Parser
+from duck.dify.parts import Part
 from duck.streams.format import Event, StreamFormat
 
 
@@ -15,37 +17,31 @@ class Text(StreamFormat):
     keep_alive_s: ClassVar[float] = math.inf
 
     def __init__(self) -> None:
-        self._answer = events.Answer()
+        self._parser = Parser()
         self._written = False  # whether there is any text yet
         self._line_open = False  # whether the last of it was no line's end
 
     def event(self, event: Event) -> bytes:
         """The text that the event adds, often none."""
-        replacement = events.replacement_of(event)
-        if replacement is not None:
-            self._answer.replace(replacement)
-            return self._line(replacement, end="")  # what was sent cannot be taken back
-        match event["event"]:
-            case "workflow_finished" if events.kind_of(event) == "workflow" or events.has_stopped(event):
-                return self._result(events.data_of(event))
-            case "workflow_paused":
-                return self._line("paused: waiting for a person in Dify")
-            case "error":
-                return self._error(event.get("message") or event.get("code"))
-            case _:
-                return self._text(self._answer.add(event))
+        return b"".join(map(self._part, self._parser.parse(event)))
 
     def tail(self) -> bytes:
         """The end of the last line."""
         return self._text("\n") if self._line_open else b""
 
-    def _result(self, data: Mapping[str, Any]) -> bytes:
-        if data.get("status") in {"failed", "stopped"}:
-            return self._error(data.get("error") or data["status"])
-        return b"" if self._written else self._text(events.text_of_outputs(data.get("outputs")))
-
-    def _error(self, message: object) -> bytes:
-        return self._line(f"error: {' '.join(failures.readable(str(message)).split())}")
+    def _part(self, part: Part) -> bytes:
+        match part:
+            case parts.Text():
+                return self._text(part.delta)
+            case parts.Replaced():
+                return self._line(part.text, end="")  # what was sent cannot be taken back
+            case parts.Outputs() if not self._written:
+                return self._text(part.text())
+            case parts.Ended(state="paused"):
+                return self._line("paused: waiting for a person in Dify")
+            case parts.Failed() | parts.Ended(state="stopped"):
+                return self._line(f"error: {' '.join(part.message.split())}")
+        return b""
 
     def _line(self, text: str, end: str = "\n") -> bytes:
         return self._text(("\n" if self._line_open else "") + text + end)

@@ -60,8 +60,7 @@ class Html(StreamFormat):
 
     def __init__(self, view: View | None = None) -> None:
         self._view = view or View()
-        self._live = live.Live(self._view.language, origin=self._view.origin, has_messages=self._view.kind != "workflow")
-        self._conversation = self._view.conversation_id
+        self._live = live.Live(self._view.language, origin=self._view.origin)
         self._is_begun = False  # whether the page's script knows which run it is, so that it can stop it and ask on
 
     def head(self) -> bytes:
@@ -76,14 +75,17 @@ class Html(StreamFormat):
 
     def event(self, event: Event) -> bytes:
         """The part of the page that the event adds, often none."""
-        if isinstance(conversation := event.get("conversation_id"), str):
-            self._conversation = conversation  # it may be new: Dify starts one in place of one that a chatflow does not know
-        fragments = self._live.fragments(event)
-        if self._view.part and not self._is_begun and (task := event.get("task_id")):
+        fragments, begun = self._live.fragments(event), self._live.begun
+        if self._view.part and not self._is_begun and begun.task_id:
             self._is_begun = True
-            about = Markup('<x-run data-task="{}" data-conversation="{}"></x-run>').format(task, self._conversation)
+            about = Markup('<x-run data-task="{}" data-conversation="{}"></x-run>').format(begun.task_id, self._conversation)
             fragments = f"{about}{fragments}"
         return _encoded(fragments)
+
+    @property
+    def _conversation(self) -> str:
+        """The conversation of the answer: Dify begins another one where a chatflow does not know the one asked for."""
+        return self._live.begun.conversation_id or self._view.conversation_id
 
     def tail(self) -> bytes:
         """The end of the page, with its form: for a conversation, for the next question, or for this one once more."""

@@ -4,12 +4,12 @@ The page's frame holds slots (declarative shadow DOM). What comes later fills th
 raw text, one for `done` that of what is going on. So nothing that was sent has to be changed, and no script is needed.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
 
 from markupsafe import Markup, escape
 
-from duck.dify import events, failures
+from duck.dify import parser, parts
+from duck.dify.parts import Part
 from duck.faces.page import markdown
 from duck.faces.page.words import WORDS, say
 from duck.streams import json
@@ -22,61 +22,63 @@ _DONE = {"succeeded": "✓", "partial-succeeded": "✓", "failed": "✗", "excep
 class Live:
     """Turns the events of one run into fragments.
 
-    `language` is that of the page's own words, `origin` is where pictures may come from, `has_messages` tells that the answer is
-    their text and not a workflow's outputs. `answer` is the text so far, `failed` tells that the run has ended badly.
+    `language` is that of the page's own words, `origin` is where pictures may come from. `begun` has the run's ids once they are
+    known, and `failed` tells that the run has ended badly.
     """
 
-    def __init__(self, language: str, *, origin: str | None, has_messages: bool) -> None:
+    def __init__(self, language: str, *, origin: str | None) -> None:
+        self.begun = parts.Begun()
+        self.failed = False
         self._language = language
         self._words = WORDS[language]
         self._origin = origin
-        self._has_messages = has_messages
-        self._text = events.Answer()
+        self._parser = parser.Parser()
         self._budget = markdown.Budget()
-        self._is_open = self._is_done = self.failed = False
+        self._has_text = False
+        self._has_outputs = False  # which are shown in place of the text
+        self._is_open = self._is_done = False
         self._running: dict[str, str] = {}  # titles of steps by their ids
         self._inner: dict[str, list[str]] = {}  # steps that are over, by the iteration or loop that they are in and that is not
-        self._is_restarted = False
-        self._told: set[str] = set()  # ids of thoughts
         self._reasoning: list[str] = []
-        self._files: set[str] = set()
+        self._usage: parts.Usage | None = None
 
     @property
     def answer(self) -> str:
         """All text so far."""
-        return str(self._text)
+        return self._parser.text
 
     def fragments(self, event: Event) -> str:
         """What an event adds to the page, often nothing."""
-        before = self._restarts() if events.RESTARTED in event else ""
-        replacement = events.replacement_of(event)
-        if replacement is not None:
-            self._text.replace(replacement)
-            return before + self._block("<x-reset></x-reset>") + self._more(replacement, is_first=True)
-        part, is_first = _PARTS.get(event["event"]), not self._text
-        more = self._text.add(event)
-        return before + self._more(more, is_first=is_first) + (self._block("".join(part(self, event))) if part else "")
+        return "".join(map(self._fragment, self._parser.parse(event)))
 
     def end(self) -> str:
         """What the end of the stream adds."""
         return self._block("".join([*self._left_over(), *self._done(self._words["ended"])]))
 
-    def _restarts(self) -> str:
-        if self._is_restarted:
-            return ""
-        self._is_restarted = True
-        return self._block(self._remark(self._words["restarted"]))
+    def _fragment(self, part: Part) -> str:
+        match part:
+            case parts.Text():
+                return self._more(part.delta, is_first=not self._has_text)
+            case parts.Replaced():
+                self._has_text = False
+                return self._block("<x-reset></x-reset>") + self._more(part.text, is_first=True)
+            case parts.Step() | parts.Tool() | parts.Log() | parts.Reasoning():
+                return self._block("".join(self._progress(part)))
+            case parts.Begun():
+                self.begun = part
+                return self._block(self._remark(self._words["restarted"])) if part.is_restarted else ""
+        return self._block("".join(self._result(part)))
 
     def _remark(self, text: str) -> str:
         return str(Markup('<p slot="alert" class="note">{}</p>').format(text))  # a text, as below
 
-    def _more(self, text: str, *, is_first: bool = False) -> str:
+    def _more(self, text: str, *, is_first: bool) -> str:
         if not text:
             return ""
         start = "" if self._is_open else '<x-t slot="text">'
         if is_first and not self._running:
             start = f'{self._block(self._now())}<x-t slot="text">'
-        self._is_open = True
+        self._is_open = self._has_text = True
         return start + str(escape(text))
 
     def _block(self, markup: str) -> str:
@@ -85,38 +87,49 @@ class Live:
         end, self._is_open = "</x-t>" if self._is_open else "", False
         return end + markup
 
-    # Steps
+    # What the app does on its way to the answer
 
-    def _starts(self, event: Event) -> Iterator[str]:
-        data = events.data_of(event)
-        self._running[_id(data)] = str(data.get("title") or data.get("node_type") or "")
-        yield self._now()
+    def _progress(self, part: parts.Step | parts.Tool | parts.Log | parts.Reasoning) -> Iterator[str]:
+        match part:
+            case parts.Step(state="running"):
+                round_ = self._words["round"].format(count=part.round)
+                yield self._starts(part.id, f"{part.title} ({round_})" if part.round else part.title)
+            case parts.Step():
+                yield from self._ends(part)
+            case parts.Tool(output=None):
+                yield self._starts(part.id, part.name)
+            case parts.Tool():
+                text = "\n\n".join(filter(None, (part.thought, part.input, part.output)))
+                yield self._note(self._words["tool"].format(name=part.name), text)
+                yield self._stops(part.id)
+            case parts.Log(state="success" | "error"):
+                yield self._note(part.label, part.error or (json.pretty(part.data) if part.data else ""))
+            case parts.Reasoning():
+                yield from self._reasons(part)
+
+    def _starts(self, id_: str, title: str) -> str:
+        self._running[id_] = title
+        return self._now()
+
+    def _stops(self, id_: str) -> str:
+        self._running.pop(id_, None)
+        return self._now()
 
     def _now(self) -> str:
         titles = ", ".join(filter(None, self._running.values()))
         text = self._words["running"].format(steps=titles) if titles else self._words["live"]
         return str(Markup('<x-now slot="now">{}</x-now>').format(text))  # a text, as below
 
-    def _next_round(self, event: Event) -> Iterator[str]:
-        data = events.data_of(event)
-        index = data.get("index")
-        if isinstance(index, int):
-            round_ = self._words["round"].format(count=index + 1)
-            self._running[_id(data)] = f"{data.get('title') or ''} ({round_})"
-            yield self._now()
-
-    def _ends(self, event: Event) -> Iterator[str]:
+    def _ends(self, step: parts.Step) -> Iterator[str]:
         """Dify tells of a step within an iteration or a loop before it is through with that; here it stands below it."""
-        data = events.data_of(event)
-        row = self._step(data, is_retry=event["event"] == "node_retry")
-        if around := data.get("iteration_id") or data.get("loop_id"):
-            self._inner.setdefault(str(around), []).append(row)
+        row = self._step(step)
+        if step.parent_id:
+            self._inner.setdefault(step.parent_id, []).append(row)
         else:
             yield row
-            yield from self._inner.pop(str(data.get("node_id")), [])
-        if event["event"] != "node_retry":
-            self._running.pop(_id(data), None)
-            yield self._now()
+            yield from self._inner.pop(step.node_id, [])
+        if step.state != "retry":
+            yield self._stops(step.id)
 
     def _left_over(self) -> Iterator[str]:
         """Steps whose iteration or loop has not come to its end."""
@@ -124,127 +137,98 @@ class Live:
             yield from rows
         self._inner.clear()
 
-    def _step(self, data: Mapping[str, Any], *, is_retry: bool) -> str:
-        status = "retry" if is_retry else str(data.get("status") or "succeeded")
-        sign = _DONE.get(status, "·")
+    def _step(self, step: parts.Step) -> str:
+        sign = _DONE.get(step.state, "·")
         state = "bad" if sign == "✗" else "again" if sign == "↻" else "good"
-        if data.get("iteration_id") or data.get("loop_id"):
-            state += " inner"
-        title = data.get("title") or data.get("node_type") or ""
-        notes = [self._words["retry"].format(count=data.get("retry_index"))] if sign == "↻" else []
-        notes += [failures.readable(str(data["error"]))] if data.get("error") else []
-        seconds = _seconds(data.get("elapsed_time"))
-        step = Markup('<x-step slot="steps" role="listitem" class="{}"><b>{}</b> <span dir="auto">{}</span>{}{}</x-step>').format(
-            state,
+        notes = [self._words["retry"].format(count=step.retry)] if sign == "↻" else []
+        notes += filter(None, [step.error])
+        seconds = _seconds(step.seconds)
+        row = Markup('<x-step slot="steps" role="listitem" class="{}"><b>{}</b> <span dir="auto">{}</span>{}{}</x-step>').format(
+            f"{state} inner" if step.parent_id else state,
             sign,
-            title,
+            step.title,
             Markup(" <small>{} s</small>").format(seconds) if seconds else "",
             Markup("").join(Markup('<em dir="auto">{}</em>').format(note) for note in notes),
         )
-        return str(step)  # a text, as below
+        return str(row)  # a text, as below
 
-    # What an agent thinks and does
-
-    def _thought(self, event: Event) -> Iterator[str]:
-        """Each is sent several times, ever fuller; it is whole once there is what its tool gave."""
-        key, tool = str(event.get("id")), str(event.get("tool") or "")
-        if event.get("observation"):
-            if key not in self._told:
-                self._told.add(key)
-                yield self._note(self._words["tool"].format(name=tool), _thought_text(event))
-            self._running.pop(key, None)
-            yield self._now()
-        elif tool:
-            self._running[key] = tool
-            yield self._now()
-
-    def _log(self, event: Event) -> Iterator[str]:
-        data = events.data_of(event)
-        if data.get("status") in {"success", "error"}:
-            inner = data.get("data")
-            yield self._note(str(data.get("label") or ""), data.get("error") or (json.pretty(inner) if inner else ""))
-
-    def _reasons(self, event: Event) -> Iterator[str]:
-        data = events.data_of(event)
-        if isinstance(text := data.get("reasoning"), str):
-            self._reasoning.append(text)
-        if data.get("is_final") and any(self._reasoning):
-            yield self._note(self._words["reasoning"], "".join(self._reasoning))
+    def _reasons(self, part: parts.Reasoning) -> Iterator[str]:
+        self._reasoning.append(part.delta)
+        if part.is_final and (text := "".join(self._reasoning)):
+            yield self._note(self._words["reasoning"], text)
             self._reasoning.clear()
 
-    def _note(self, title: str, text: object) -> str:
+    def _note(self, title: str, text: str) -> str:
         return Markup(
             '<details slot="notes"><summary dir="auto">{}</summary><pre tabindex="0" dir="auto">{}</pre></details>'
         ).format(title, text)
 
-    # Files and sources
+    # What the answer consists of
 
-    def _file(self, event: Event) -> Iterator[str]:
-        """Basic apps send deltas under the name of `message_file`; these name no file."""
-        if event.get("url") and event.get("belongs_to") != "user":
-            yield from self._shown_file(event)
+    def _result(self, part: Part) -> Iterator[str]:
+        match part:
+            case parts.File() if link := self._link(part):
+                yield Markup('<p slot="files">{}</p>').format(link)
+            case parts.Sources():
+                yield self._sources(part.sources)
+            case parts.Usage():
+                self._usage = part
+            case parts.Outputs():
+                self._has_outputs = True
+                yield from self._outputs(part.values)
+            case parts.Ended():
+                yield from self._left_over()
+                yield from self._ended(part)
+            case parts.Failed():
+                self.failed = True
+                yield from self._left_over()
+                yield failure(self._language, part.code, part.message)
+                yield from self._done(self._words["failed"])
 
-    def _shown_file(self, file: Mapping[str, Any]) -> Iterator[str]:
-        """A file that has been shown comes once more at the end, under another id and signed anew."""
-        address = str(file.get("url") or file.get("remote_url")).partition("?")[0]
-        keys = {address, *(str(file[name]) for name in ("id", "related_id") if file.get(name))}
-        is_new = self._files.isdisjoint(keys)
-        self._files |= keys
-        if is_new and (link := self._link(file)):
-            yield Markup('<p slot="files">{}</p>').format(link)
-
-    def _link(self, file: Mapping[str, Any]) -> str:
+    def _link(self, file: parts.File | None) -> str:
         """A file as a picture or a link; nothing for what has no address."""
-        url = file.get("url") or file.get("remote_url")
-        if isinstance(url, str) and url.startswith("/") and not url.startswith("//") and self._origin:
+        url = file.url if file else ""
+        if url.startswith("/") and not url.startswith("//") and self._origin:
             url = self._origin + url
-        if not markdown.is_link(url):
+        if not file or not markdown.is_link(url):
             return ""
-        name = str(file.get("filename") or str(url).partition("?")[0].rpartition("/")[2] or file.get("type") or "")
-        if file.get("type") == "image" and markdown.is_own(url, self._origin):
-            return Markup('<a href="{}"><img src="{}" alt="{}"></a>').format(url, url, name)
-        about = ", ".join(filter(None, (str(file.get("mime_type") or file.get("type") or ""), _size(file.get("size")))))
-        return Markup('<a href="{}" rel="noopener noreferrer">{}</a> <small>{}</small>').format(url, name, about)
+        if file.type == "image" and markdown.is_own(url, self._origin):
+            return Markup('<a href="{}"><img src="{}" alt="{}"></a>').format(url, url, file.name)
+        about = ", ".join(filter(None, (file.mime_type or file.type, _size(file.size))))
+        return Markup('<a href="{}" rel="noopener noreferrer">{}</a> <small>{}</small>').format(url, file.name, about)
 
-    def _sources(self, resources: object) -> Iterator[str]:
-        sources = [source for source in resources if isinstance(source, Mapping)] if isinstance(resources, list) else []
-        if not sources:
-            return
+    def _sources(self, sources: Iterable[parts.Source]) -> str:
         items = Markup("").join(
             Markup('<li dir="auto">{}{}</li>').format(
-                source.get("title") or source.get("document_name") or "",
-                Markup("<blockquote>{}</blockquote>").format(_excerpt(str(source["content"]))) if source.get("content") else "",
+                source.title,
+                Markup("<blockquote>{}</blockquote>").format(_excerpt(source.content)) if source.content else "",
             )
             for source in sources
         )
-        yield Markup('<section slot="sources"><h3>{}</h3><ol>{}</ol></section>').format(self._words["sources"], items)
+        return Markup('<section slot="sources"><h3>{}</h3><ol>{}</ol></section>').format(self._words["sources"], items)
 
-    # Ends
-
-    def _message_ends(self, event: Event) -> Iterator[str]:
-        metadata = event.get("metadata")
-        metadata = metadata if isinstance(metadata, Mapping) else {}
-        for file in event.get("files") or []:
-            if isinstance(file, Mapping):
-                yield from self._shown_file(file)
-        yield from self._sources(metadata.get("retriever_resources"))
-        yield from self._rendered()
-        usage = metadata.get("usage")
-        yield from self._finished(usage if isinstance(usage, Mapping) else {})
+    def _ended(self, end: parts.Ended) -> Iterator[str]:
+        remark = {"stopped": self._words["halted"], "paused": self._words["paused"]}.get(end.state)
+        if remark:
+            yield self._remark(remark)
+        if not self._has_outputs:
+            yield from self._rendered()
+        ends = {"stopped": self._words["ended"], "paused": self._words["waits"]}
+        yield from self._done(ends.get(end.state) or self._finished(end))
 
     def _rendered(self) -> Iterator[str]:
         text = self.answer
         if text and (rendered := markdown.render(text, self._origin, self._budget)) is not None:  # else it stays as it came
             yield Markup('<div slot="final" dir="auto">{}</div>').format(rendered)
 
-    def _finished(self, usage: Mapping[str, Any]) -> Iterator[str]:
-        seconds = _seconds(usage.get("latency") or usage.get("elapsed_time"))
-        parts = [self._words["finished_in"].format(seconds=seconds) if seconds else self._words["finished"]]
-        if isinstance(tokens := usage.get("total_tokens"), int) and tokens:
-            parts.append(self._words["tokens"].format(count=f"{tokens:,}"))
-        if str(usage.get("total_price") or "0").strip("0.") and usage.get("currency"):
-            parts.append(f"{usage['total_price']} {usage['currency']}")
-        yield from self._done(" · ".join(parts))
+    def _finished(self, end: parts.Ended) -> str:
+        seconds, usage = _seconds(end.seconds), self._usage
+        told = [self._words["finished_in"].format(seconds=seconds) if seconds else self._words["finished"]]
+        if usage and usage.total_tokens:
+            told.append(self._words["tokens"].format(count=f"{usage.total_tokens:,}"))
+        if usage and usage.price.strip("0.") and usage.currency:
+            told.append(f"{usage.price} {usage.currency}")
+        return " · ".join(told)
 
     def _done(self, text: str) -> Iterator[str]:
         if self._is_done:
@@ -252,21 +236,8 @@ class Live:
         self._is_done = True
         yield done(text)
 
-    def _workflow_ends(self, event: Event) -> Iterator[str]:
-        data = events.data_of(event)
-        yield from self._left_over()
-        if events.has_stopped(event):
-            yield self._remark(self._words["halted"])
-            yield from self._rendered()
-            yield from self._done(self._words["ended"])
-        elif data.get("status") == "failed" and not self._has_messages:  # else an error follows
-            yield from self._failure("", failures.readable(str(data.get("error") or data["status"])))
-        elif not self._has_messages:
-            yield from self._outputs(data.get("outputs"))
-            yield from self._finished(data)
-
-    def _outputs(self, outputs: object) -> Iterator[str]:
-        if not isinstance(outputs, Mapping) or not outputs:
+    def _outputs(self, outputs: Mapping[str, object]) -> Iterator[str]:
+        if not outputs:
             return
         rows = Markup("").join(
             Markup('<dt dir="auto">{}</dt><dd dir="auto">{}</dd>').format(name, self._output(value))
@@ -282,42 +253,10 @@ class Live:
             return markdown.render_or_show(value, self._origin, self._budget)
         if isinstance(value, bool | int | float | None):
             return escape(json.pretty(value))
-        links = [self._link(file) for file in (value if isinstance(value, list) else [value]) if isinstance(file, Mapping)]
+        links = [self._link(parser.file_of(file)) for file in (value if isinstance(value, list) else [value])]
         if any(links):
             return Markup("<br>").join(filter(None, links))
         return Markup('<pre tabindex="0">{}</pre>').format(json.pretty(value))
-
-    def _paused(self, _: Event) -> Iterator[str]:
-        yield self._remark(self._words["paused"])
-        yield from self._rendered()
-        yield from self._done(self._words["waits"])
-
-    def _error(self, event: Event) -> Iterator[str]:
-        yield from self._left_over()
-        code, message = str(event.get("code") or ""), event.get("message")
-        if failures.from_event(event, kind="").status == 429:
-            code = "rate_limit_error"  # which Dify may not call it
-        yield from self._failure(code, failures.readable(message) if isinstance(message, str) and message else code)
-
-    def _failure(self, code: str, message: str) -> Iterator[str]:
-        self.failed = True
-        yield failure(self._language, code, message)
-        yield from self._done(self._words["failed"])
-
-
-_PARTS: Mapping[str, Callable[[Live, Event], Iterator[str]]] = {
-    **dict.fromkeys(("node_started", "iteration_started", "loop_started"), Live._starts),
-    **dict.fromkeys(("node_finished", "iteration_completed", "loop_completed", "node_retry"), Live._ends),
-    **dict.fromkeys(("iteration_next", "loop_next"), Live._next_round),
-    "agent_thought": Live._thought,
-    "agent_log": Live._log,
-    "reasoning_chunk": Live._reasons,
-    "message_file": Live._file,
-    "message_end": Live._message_ends,
-    "workflow_finished": Live._workflow_ends,
-    "workflow_paused": Live._paused,
-    "error": Live._error,
-}
 
 
 def done(text: str) -> str:
@@ -333,24 +272,15 @@ def failure(language: str, code: str, message: str, way_out: str = "") -> str:
     return str(alert.format(title, message, Markup(way_out)))  # noqa: S704 - the callers' own; a text, as above
 
 
-def _id(data: Mapping[str, Any]) -> str:
-    return str(data.get("id"))
+def _seconds(value: float | None) -> str:
+    return f"{value:.1f}" if value and value >= 0.05 else ""
 
 
-def _seconds(value: object) -> str:
-    return f"{value:.1f}" if isinstance(value, int | float) and value >= 0.05 else ""
-
-
-def _size(value: object) -> str:
-    if not isinstance(value, int | float) or value < 0:
+def _size(value: int | None) -> str:
+    if value is None:
         return ""
-    return f"{value:.0f} B" if value < 1000 else f"{value / 1000:.0f} kB" if value < 1_000_000 else f"{value / 1_000_000:.1f} MB"
+    return f"{value} B" if value < 1000 else f"{value / 1000:.0f} kB" if value < 1_000_000 else f"{value / 1_000_000:.1f} MB"
 
 
 def _excerpt(text: str) -> str:
     return text if len(text) <= MAX_EXCERPT else text[:MAX_EXCERPT] + " …"
-
-
-def _thought_text(event: Event) -> str:
-    parts = (event.get("thought"), event.get("tool_input"), event.get("observation"))
-    return "\n\n".join(str(part) for part in parts if part)

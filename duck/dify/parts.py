@@ -1,0 +1,168 @@
+"""The parts of a run, as faces show them: its text, steps, tools, files, usage and end. Pure: no I/O, no session.
+
+`parser` makes them of Dify's events, so that faces need to know no event and none of its fields.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from duck.dify import events
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """The run has begun. Each id is "" where the app's kind has none.
+
+    `is_restarted` tells that the answer is in another conversation than the caller asked for.
+    """
+
+    conversation_id: str = ""
+    message_id: str = ""
+    workflow_run_id: str = ""
+    task_id: str = ""
+    is_restarted: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Text:
+    """Text that continues the answer. After a tool was used it begins with a blank line."""
+
+    delta: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replaced:
+    """All text so far is replaced by `text`. `reason` is Dify's word, such as `output_moderation`, and often ""."""
+
+    text: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reasoning:
+    """Text that continues what a model thinks; `is_final` tells that it is complete."""
+
+    delta: str
+    node_id: str = ""
+    is_final: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A node, an iteration or a loop has started, begun its next round, ended, or will be tried again.
+
+    `state` is `running`, `retry`, or Dify's word for how the step ended: `succeeded`, `failed`, `exception` (failed and handled).
+    `id` is the same in all parts of one execution. `parent_id` is the `node_id` of the iteration or loop around the step, or "".
+    `round` and `retry` count from 1, and are 0 where they do not apply.
+    """
+
+    id: str
+    node_id: str = ""
+    node_type: str = ""
+    title: str = ""
+    state: str = "running"
+    parent_id: str = ""
+    round: int = 0
+    retry: int = 0
+    seconds: float | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tool:
+    """An agent uses a tool. Two parts of one `id` tell of each use: the first without an `output`, the second with it.
+
+    `name` joins the names of several tools with `;`. `input` and `output` are text, mostly JSON with a field for each tool.
+    `thought` repeats text of the answer.
+    """
+
+    id: str
+    name: str
+    thought: str = ""
+    input: str = ""
+    output: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Log:
+    """What an agent node of a workflow reports: a round, a thought or a call. `state` is `start`, `success` or `error`."""
+
+    id: str
+    label: str
+    state: str
+    parent_id: str = ""
+    data: Any = None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """A file of the answer. `url` may be relative to Dify's origin; `type` is Dify's word, such as `image` or `document`."""
+
+    url: str
+    name: str = ""
+    type: str = ""
+    mime_type: str = ""
+    size: int | None = None  # bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A document that the answer quotes. Guests get no `content`."""
+
+    title: str
+    content: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """All documents that the answer quotes, in their order."""
+
+    sources: tuple[Source, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """The tokens that the run has used. `price` is a decimal number as text, "" where Dify tells none.
+
+    Of a workflow Dify tells the total alone, which counts as `completion_tokens`.
+    """
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    total_tokens: int
+    price: str = ""
+    currency: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outputs:
+    """The outputs of a workflow that has succeeded, and the files among them."""
+
+    values: Mapping[str, Any]
+    files: tuple[File, ...] = ()
+
+    def text(self) -> str:
+        """The outputs as text: the answer of a workflow that has streamed none."""
+        return events.text_of_outputs(self.values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """The run has ended without a failure, once a run. `message` says why it was stopped."""
+
+    state: Literal["succeeded", "partial-succeeded", "stopped", "paused"]
+    message: str = ""
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """The run has failed. `message` is for people, and can be translated where it is a `duck.texts.Text`."""
+
+    code: str
+    message: str
+
+
+type Part = Begun | Text | Replaced | Reasoning | Step | Tool | Log | File | Sources | Usage | Outputs | Ended | Failed
