@@ -346,6 +346,11 @@ def test_sizes_are_round(size: Any, text: str) -> None:
 # Sources, results, ends
 
 
+def test_an_answer_that_was_taken_back_is_not_shown() -> None:
+    body = written([message("bad"), message("", "message_replace"), message("good")], CHAT)
+    assert text_of(slots(body, "text")) == "good"
+
+
 def test_sources_are_listed_with_an_excerpt_where_there_is_one() -> None:
     resources = [{"document_name": "a.md", "content": "x" * 400}, {"title": "B"}, "odd"]
     (section,) = slots(written([{"event": "message_end", "metadata": {"retriever_resources": resources}}], CHAT), "sources")

@@ -130,10 +130,6 @@ class Answer:
         """All text so far."""
         return "".join(self._parts)
 
-    def __bool__(self) -> bool:
-        """Whether there is any."""
-        return bool(self._parts)
-
     def add(self, event: Event) -> str:
         """Takes an event in; gives the text that it adds, often none."""
         if event["event"] == "agent_thought" and event.get("tool"):
