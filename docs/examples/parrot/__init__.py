@@ -1,0 +1,63 @@
+"""Parrot, a face: {"text": …, "inputs": …, "stream": …} in, {"text": …} out, in one piece or line by line."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from werkzeug import Response
+
+from duck import errors, invocation
+from duck.dify import events
+from duck.dify.gateway import Gateway
+from duck.errors import DuckError
+from duck.exchange import Exchange, answering
+from duck.runs import bodies
+from duck.runs.run import Run, RunRequest
+from duck.streams import json
+from duck.streams.format import Event, StreamFormat
+from duck.texts import Text
+
+
+class Lines(StreamFormat):
+    """Writes each piece of the answer as a line of JSON, and what goes wrong as a last one."""
+
+    headers: ClassVar[Mapping[str, str]] = {"Content-Type": "application/x-ndjson"}
+
+    def keep_alive(self) -> bytes:
+        """A piece of nothing."""
+        return json.document({"text": ""})
+
+    def event(self, event: Event) -> bytes:
+        """A line for a piece of the text or an error, nothing for any other event."""
+        if event["event"] == "error":
+            return json.document({"error": event.get("message")})
+        text = events.delta_of(event)
+        return json.document({"text": text}) if text else b""
+
+
+def read(fields: Mapping[str, Any], app_id: str) -> RunRequest:
+    """What is asked for. Raises `DuckError` 400."""
+    text, inputs = fields.get("text"), fields.get("inputs") or {}
+    if not isinstance(text, str) or not text.strip():
+        raise errors.invalid_field("text", Text("required"))
+    mode = "streaming" if fields.get("stream") in (True, "true") else None
+    return RunRequest(run=Run(kind="chat", app_id=app_id, query=text, inputs=inputs, mode=mode))
+
+
+def document(value: Any, status: int = 200) -> Response:
+    """An answer in one piece."""
+    return Response(json.document(value), status, content_type=json.CONTENT_TYPE)
+
+
+def write_error(_: Exchange, error: DuckError) -> Response:
+    """Whatever goes wrong, from the first header on."""
+    return document({"error": error.message}, error.status)
+
+
+@answering(errors=write_error)
+def ask(exchange: Exchange, name: str, values: Mapping[str, Any], dify: Gateway) -> Response:
+    """Asks the app that the route calls `name`."""
+    exchange.admit(values, name)
+    exchange.refuse_other_sites()
+    wanted = read(bodies.read(exchange.request, {"text", "stream"}), exchange.entry.app_id)
+    call = invocation.prepare(exchange, wanted, dify)
+    return call.stream(Lines(), Lines.headers) if wanted.run.mode else document({"text": call.answer()["answer"]})
