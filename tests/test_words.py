@@ -28,7 +28,7 @@ def templates() -> set[str]:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             values: list[ast.expr] = []
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Text":
-                values = [node.args[0]]
+                values = node.args[:1]
             elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == "message":
                 values = [node.value.body, node.value.orelse] if isinstance(node.value, ast.IfExp) else [node.value]
             found |= {value.value for value in values if isinstance(value, ast.Constant) and isinstance(value.value, str)}
