@@ -25,8 +25,8 @@ debug: .venv/ready
 
 test: .venv/ready programs
 	@.venv/bin/python -m pytest tests/e2e > .venv/e2e.log 2>&1 & e2e=$$!; trap "kill $$e2e" INT TERM; \
-	.venv/bin/coverage run -m pytest --ignore tests/devhost --ignore tests/e2e && .venv/bin/coverage report; unit=$$?; \
-	.venv/bin/python -m pytest tests/devhost; devhost=$$?; \
+	.venv/bin/coverage run -m pytest tests --ignore tests/e2e && .venv/bin/coverage report; unit=$$?; \
+	.venv/bin/python -m pytest devhost/tests; devhost=$$?; \
 	wait $$e2e; e2e=$$?; cat .venv/e2e.log; exit $$((unit | devhost | e2e))
 
 test-sdk-latest: .venv/ready

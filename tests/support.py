@@ -18,7 +18,7 @@ from duck.runs.run import Kind
 from duck.texts import Fault
 
 SAMPLES = Path(__file__).parent / "samples"
-STREAMS = sorted(path.name.removesuffix(".ndjson") for path in SAMPLES.glob("*.ndjson") if path.name != "stdio-session.ndjson")
+STREAMS = sorted(path.name.removesuffix(".ndjson") for path in SAMPLES.glob("*.ndjson"))
 
 KEY = "a-right-key"
 APP = "2d7b1c9e-4f6a-4e83-b0a5-9e8d7c6b5a43"

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -22,7 +22,6 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from devhost import App, Devhost
 from devhost.limits import Limits
 from devhost.package import pack
-from tests.devhost.test_limits import eventually
 from tests.support import KEY
 
 ROOT = Path(__file__).parents[2]
@@ -137,6 +136,12 @@ def serving(way: str, temporary: pytest.TempPathFactory) -> Iterator[Duck]:
         client = stack.enter_context(httpx.Client(base_url=host.url, headers=AUTHORIZED, timeout=DEADLINE_S))
         yield Duck(host, client, way)
         assert host.runtime.starts == 1, "a request has killed the plugin"
+
+
+def eventually(true: Callable[[], bool]) -> bool:
+    """Whether it comes true before the deadline."""
+    waiting = threading.Event()
+    return any(true() or waiting.wait(0.05) for _ in range(DEADLINE_S * 20))
 
 
 @contextlib.contextmanager

@@ -19,8 +19,7 @@ from bench.host import copy_duck
 from devhost import App, Call, Devhost, Pause
 from devhost.limits import Limits
 from tests.attacks import ATTACKS, FORM, MAX_BODY, WORST, Attack, filled
-from tests.devhost.test_limits import eventually
-from tests.e2e.conftest import AUTHORIZED, DEADLINE_S, Duck
+from tests.e2e.conftest import AUTHORIZED, DEADLINE_S, Duck, eventually
 from tests.support import KEY, sample
 
 CHAT = sample("chat")

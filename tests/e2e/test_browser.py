@@ -8,8 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from devhost import App
-from tests.devhost.test_limits import eventually
-from tests.e2e.conftest import Duck, site
+from tests.e2e.conftest import Duck, eventually, site
 from tests.support import KEY, blocking_sample, sample
 
 PUBLIC, PRIVATE = "0b9a8c7d-1111-4222-8333-4444555566a1", "0b9a8c7d-1111-4222-8333-4444555566a2"

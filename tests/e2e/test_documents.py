@@ -20,9 +20,8 @@ from playwright.sync_api import Page
 
 from devhost import App, Devhost, demo
 from devhost.serverless import free_port
-from tests.devhost.test_limits import eventually
 from tests.documents import Block, blocks
-from tests.e2e.conftest import AUTHORIZED, DEADLINE_S, ROOT, Duck, site
+from tests.e2e.conftest import AUTHORIZED, DEADLINE_S, ROOT, Duck, eventually, site
 from tests.support import KEY, sample
 
 ADDRESS = "127.0.0.1:8000"  # where `make demo` serves

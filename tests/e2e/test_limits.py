@@ -13,8 +13,7 @@ import pytest
 
 from bench.host import Host, copy_duck
 from devhost import App, Call, Devhost, Pause
-from tests.devhost.test_limits import eventually
-from tests.e2e.conftest import AUTHORIZED, DEADLINE_S, LIMITS, Duck
+from tests.e2e.conftest import AUTHORIZED, DEADLINE_S, LIMITS, Duck, eventually
 from tests.support import KEY, blocking_sample, sample
 
 CHAT = sample("chat")

@@ -15,8 +15,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from devhost import App, Call, Pause, demo
 from devhost.demo.forms import basic, form
-from tests.devhost.test_limits import eventually
-from tests.e2e.conftest import DEADLINE_S, Duck
+from tests.e2e.conftest import DEADLINE_S, Duck, eventually
 from tests.support import sample
 from tests.test_formats import HOSTILE
 

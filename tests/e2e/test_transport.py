@@ -16,8 +16,7 @@ import psutil
 import pytest
 
 from devhost.wire import request_line
-from tests.devhost.test_limits import eventually
-from tests.e2e.conftest import ROOT
+from tests.e2e.conftest import ROOT, eventually
 from tests.support import KEY
 
 SCRIPT = [sys.executable, "-m", "tests.e2e.transports"]

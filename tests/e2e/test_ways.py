@@ -15,8 +15,7 @@ import pytest
 from bench.host import copy_duck
 from devhost import App, Call, Devhost, Pause
 from devhost.serverless import free_port
-from tests.devhost.test_limits import eventually
-from tests.e2e.conftest import AUTHORIZED, DEADLINE_S, LIMITS, ROOT, debugged
+from tests.e2e.conftest import AUTHORIZED, DEADLINE_S, LIMITS, ROOT, debugged, eventually
 from tests.support import KEY, blocking_sample, sample
 
 CHAT = sample("chat")

@@ -1,16 +1,14 @@
 """Devhost's lines against a captured dialogue between a daemon and the SDK."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from devhost.tests.support import HERE
 from devhost.wire import END, Reply, dumps, reply_line, request_line, through_go
 
-SESSION = [
-    json.loads(line) for line in (Path(__file__).parent.parent / "samples" / "stdio-session.ndjson").read_text().splitlines()
-]
+SESSION = [json.loads(line) for line in (HERE / "stdio-session.ndjson").read_text().splitlines()]
 SENT = [row["line"] for row in SESSION if row["dir"] == "daemon->plugin"]
 
 

@@ -12,11 +12,11 @@ import httpx
 import pytest
 
 from devhost import App, Call, Devhost, Failure
-from devhost.apps import Event, Mode, Step, fold, say
+from devhost.apps import Mode, Step, fold, say
 from devhost.dify import Dify, Replies, Run
+from devhost.tests.support import SAMPLES, sample
 from devhost.wire import END, Reply
 
-HERE = Path(__file__).parent
 APP = "00000000-0000-4000-8000-0000000000aa"
 FAILED = Reply("error", "read app failed: gone")
 NEW = "3f1d0c7a-5b2e-4a90-8c61-7e4f2b9d1a55"
@@ -79,7 +79,7 @@ def test_a_refused_call_is_a_text(app: App | None, request_: dict[str, Any], tex
 
 
 def test_an_agent_refuses_to_block_in_the_words_of_the_sample() -> None:
-    sample = json.loads((HERE.parent / "samples" / "agent-chat.blocking.json").read_text())
+    sample = json.loads((SAMPLES / "agent-chat.blocking.json").read_text())
     assert refusal(App(mode="agent-chat"), response_mode="blocking") == sample["exception_message"]
 
 
@@ -105,10 +105,6 @@ def test_a_blocking_run_gives_one_struct() -> None:
     assert replies(app, response_mode="blocking") == [Reply("response", "struct", {"answer": "q"})]
 
 
-def sample(name: str) -> list[Event]:
-    return [json.loads(line) for line in (HERE.parent / "samples" / f"{name}.ndjson").read_text().splitlines()]
-
-
 @pytest.mark.parametrize(
     ("mode", "stream", "answer"),
     [
@@ -121,7 +117,7 @@ def sample(name: str) -> list[Event]:
     ],
 )
 def test_a_blocking_answer_follows_from_the_stream(mode: Mode, stream: str, answer: str) -> None:
-    expected = json.loads((HERE.parent / "samples" / f"{answer}.json").read_text())
+    expected = json.loads((SAMPLES / f"{answer}.json").read_text())
     [reply] = replies(App(mode=mode, script=sample(stream), for_plugins=True), response_mode="blocking")
     if "elapsed_time" in reply.data.get("data", {}):  # the samples' two runs took different times
         reply.data["data"]["elapsed_time"] = expected["data"]["elapsed_time"]

@@ -14,8 +14,8 @@ import httpx
 import pytest
 
 from devhost import Devhost, StartError
+from devhost.tests.support import ROOT
 
-ROOT = Path(__file__).parent.parent.parent
 DEADLINE_S = 30
 
 

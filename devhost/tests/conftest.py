@@ -1,3 +1,5 @@
+"""The witness, behind devhost, for most tests."""
+
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,10 +8,9 @@ import pytest
 
 from devhost import App, Devhost, Failure
 from devhost.limits import Limits
+from devhost.tests.support import HERE, SAMPLES, sample
 
 RACE_S = 1.0  # a race window for what has to happen within it, however busy the machine is
-HERE = Path(__file__).parent
-SAMPLES = HERE.parent / "samples"
 
 
 @pytest.fixture(scope="session")
@@ -21,7 +22,7 @@ def witness() -> Path:
 @pytest.fixture(scope="session")
 def served(witness: Path) -> Iterator[Devhost]:
     """The witness, with the apps that were behind the real daemon when its answers were recorded."""
-    events = [json.loads(line) for line in (SAMPLES / "chat.ndjson").read_text().splitlines()]
+    events = sample("chat")
     answer = json.loads((SAMPLES / "chat.blocking.json").read_text())
     refused = Failure.http(400, "invalid_param", "Incorrect API key provided")
     broken = Failure.http(500, "invalid_param", "refused by the stub")

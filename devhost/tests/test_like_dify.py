@@ -5,7 +5,6 @@ import re
 import uuid
 from collections.abc import Callable, Iterator
 from itertools import groupby
-from pathlib import Path
 from typing import Any, Literal
 
 import httpx
@@ -17,11 +16,12 @@ from devhost.demo import troubles
 from devhost.demo.chats import conversing
 from devhost.demo.events import END, Flow
 from devhost.dify import Dify
+from devhost.tests.support import PLUGINS, SAMPLES
+from devhost.tests.test_demo import shapes
 from devhost.wire import Reply
-from tests.devhost.test_demo import shapes
 
-DIFY_1_16 = Path(__file__).parents[1] / "samples/dify-1.16"
-PLUGIN = Path(__file__).parents[1] / "plugins/minimal"
+DIFY_1_16 = SAMPLES / "dify-1.16"
+PLUGIN = PLUGINS / "minimal"
 DEADLINE_S = 30
 BOOM = "Traceback (most recent call last):\nRuntimeError: boom\n"
 

@@ -1,7 +1,6 @@
 """What becomes of the inputs of a run: the rules of Dify's own validation, a row each."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,10 +8,10 @@ import pytest
 from devhost.apps import App, Call, Event, Failure, Mode
 from devhost.dify import Dify
 from devhost.files import Files
+from devhost.tests.support import SAMPLES
 from devhost.wire import Reply
 
 APP = "00000000-0000-4000-8000-0000000000aa"
-SAMPLES = Path(__file__).parent.parent / "samples"
 PICTURE = {"type": "image", "transfer_method": "remote_url", "url": "https://example.org/a%20duck.png?size=1"}
 LETTER = {"type": "document", "transfer_method": "remote_url", "url": "https://example.org/letter.pdf"}
 UNREACHABLE = "https://nowhere.invalid:8443/a.png"

@@ -14,10 +14,9 @@ import httpx
 import pytest
 
 from devhost import Devhost
-from tests.devhost.test_limits import eventually
-from tests.devhost.test_watching import saying
+from devhost.tests.support import ROOT, eventually
+from devhost.tests.test_watching import saying
 
-ROOT = Path(__file__).parents[2]
 DEADLINE_S = 60
 
 

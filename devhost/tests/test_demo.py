@@ -14,10 +14,10 @@ from devhost.apps import Call, Event, Pause
 from devhost.demo.events import END, Flow, shown
 from devhost.dify import Dify
 from devhost.files import Files
+from devhost.tests.support import SAMPLES, sample
 from devhost.users import MAKING_S
 from devhost.wire import Reply
 
-SAMPLES = Path(__file__).parent.parent / "samples"
 DIFY_1_16 = SAMPLES / "dify-1.16"
 START = "start"  # the id of a demo workflow's first node
 NEW = "3f1d0c7a-5b2e-4a90-8c61-7e4f2b9d1a55"
@@ -55,10 +55,6 @@ def refusal(alias: str, **changes: Any) -> str:
     assert isinstance(reply, Reply)
     assert reply.event == "error"
     return reply.message
-
-
-def sample(name: str) -> list[Event]:
-    return [json.loads(line) for line in (SAMPLES / f"{name}.ndjson").read_text().splitlines()]
 
 
 def recorded(name: str) -> list[Event]:

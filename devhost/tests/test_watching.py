@@ -12,10 +12,9 @@ import httpx
 import pytest
 
 from devhost import Devhost
+from devhost.tests.support import ROOT, eventually
 from devhost.trace import describe
-from tests.devhost.test_limits import eventually
 
-ROOT = Path(__file__).parents[2]
 GREETING = """
 import os
 

@@ -13,9 +13,9 @@ import pytest
 from devhost import App, Call, Devhost, Pause, StartError
 from devhost.apps import Step
 from devhost.limits import BURST_EVENTS, BURST_GAP_S, Backlog, Limits
+from devhost.tests.support import DEADLINE_S, eventually
 
 APP = "00000000-0000-4000-8000-0000000000ee"
-DEADLINE_S = 30
 
 PRINTING = """
 import sys
@@ -57,12 +57,6 @@ def chat(host: Devhost, script: Sequence[Step] | Callable[[Call], Iterable[Step]
 def _slow(call: Call) -> dict[str, Any]:
     threading.Event().wait(0.8)
     return {"answer": call.query}
-
-
-def eventually(true: Callable[[], bool]) -> bool:
-    """Whether it comes true before the deadline."""
-    waiting = threading.Event()
-    return any(true() or waiting.wait(0.05) for _ in range(DEADLINE_S * 20))
 
 
 def test_a_streaming_run_is_cut_at_the_absolute_limit_however_active_it_is(hurried: Devhost) -> None:

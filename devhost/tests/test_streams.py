@@ -12,7 +12,7 @@ import pytest
 from devhost import App, Call, Devhost, Pause
 from devhost.apps import Step
 from devhost.limits import Limits
-from tests.devhost.conftest import RACE_S
+from devhost.tests.conftest import RACE_S
 
 APP = "00000000-0000-4000-8000-0000000000ee"
 DEADLINE_S = 30

@@ -12,9 +12,9 @@ import pytest
 
 from devhost import App, Devhost
 from devhost.limits import Limits
+from devhost.tests.support import HERE
 
-SAMPLES = Path(__file__).parents[1] / "samples"
-SESSION = [json.loads(line) for line in (SAMPLES / "stdio-session.ndjson").read_text().splitlines()]
+SESSION = [json.loads(line) for line in (HERE / "stdio-session.ndjson").read_text().splitlines()]
 HOOK = "Xk3hT0aB9cD2eF4g"  # as it was captured, so that the requests are the same to the letter
 APP = "2d7b1c9e-4f6a-4e83-b0a5-9e8d7c6b5a43"
 SETTINGS = {"api_key": "k", "app": {"app_id": APP}}

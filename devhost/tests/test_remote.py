@@ -18,7 +18,7 @@ import yaml
 
 from devhost import App, Devhost, Pause, StartError, remote
 from devhost.declaration import NO_PERMISSION
-from tests.devhost.test_limits import eventually
+from devhost.tests.support import eventually
 
 APP = "00000000-0000-4000-8000-00000000000a"
 EVENT = {"event": "message", "answer": "hi"}

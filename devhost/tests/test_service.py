@@ -17,14 +17,13 @@ from devhost import App, Call, Devhost, Failure, Pause, demo, say
 from devhost.apps import Message, Mode, Step
 from devhost.dify import Dify
 from devhost.files import Files
+from devhost.tests.support import PLUGINS, eventually, sample
 from devhost.users import MAKING_S
 from devhost.wire import Reply
-from tests.devhost.test_limits import eventually
-from tests.support import sample
 
 # "oneOf" is none there: whatever is an object fits all of the kinds of variables that it names.
 API = json.loads((Path(__file__).parent / "service-api.openapi.json").read_text().replace('"oneOf"', '"anyOf"'))
-PLUGIN = Path(__file__).parents[1] / "plugins/minimal"
+PLUGIN = PLUGINS / "minimal"
 GATED, STREAMING, FLOW, CHATFLOW = (
     "0b9a8c7d-1111-4222-8333-444455557781",
     "0b9a8c7d-1111-4222-8333-444455557782",

@@ -14,9 +14,9 @@ import pytest
 from devhost import App, Call, Devhost, Pause, StartError, serverless
 from devhost.limits import Limits
 from devhost.serverless import TRIES, ServerlessPlugin
+from devhost.tests.support import eventually
+from devhost.tests.test_watching import saying
 from devhost.wire import request_line
-from tests.devhost.test_limits import eventually
-from tests.devhost.test_watching import saying
 
 APP = "00000000-0000-4000-8000-00000000000a"
 EVENT = {"event": "message", "answer": "hi"}

@@ -10,8 +10,8 @@ import pytest
 
 from devhost import StartError, package
 from devhost.package import files, pack
+from devhost.tests.support import ROOT
 
-ROOT = Path(__file__).parents[2]
 IGNORE = """
 # Python's own
 __pycache__/

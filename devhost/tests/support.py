@@ -1,0 +1,24 @@
+"""What tests share: recordings of a real Dify, and waiting."""
+
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]  # from where `python -m devhost` runs
+SAMPLES = ROOT / "tests/samples"  # which Duck's tests read, too
+PLUGINS = HERE / "plugins"
+DEADLINE_S = 30
+
+
+def sample(name: str) -> list[dict[str, Any]]:
+    """The events of a recorded stream."""
+    return [json.loads(line) for line in (SAMPLES / f"{name}.ndjson").read_text("utf-8").splitlines()]
+
+
+def eventually(true: Callable[[], bool]) -> bool:
+    """Whether it comes true before the deadline."""
+    waiting = threading.Event()
+    return any(true() or waiting.wait(0.05) for _ in range(DEADLINE_S * 20))
