@@ -1,7 +1,7 @@
 """Pages for people: an app's form, its answer as it grows, a list of apps, errors. They need no script. Pure.
 
     view.py      what a page is about
-    live.py      a run's events as parts of a page
+    live.py      a run's parts as fragments of a page
     markdown.py  Markdown without harm
     words.py     the page's own words, in four languages
     templates/   the pages; duck.css and duck.js are part of each
@@ -74,7 +74,7 @@ class Html(StreamFormat):
         return b"<!---->"
 
     def event(self, event: Event) -> bytes:
-        """The part of the page that the event adds, often none."""
+        """The fragments that the event adds to the page, often none."""
         fragments, begun = self._live.fragments(event), self._live.begun
         if self._view.part and not self._is_begun and begun.task_id:
             self._is_begun = True

@@ -1,4 +1,4 @@
-"""A run's events as the parts of a page that is already there, and grows. Pure.
+"""A run as fragments of a page that is already there, and grows. Pure.
 
 The page's frame holds slots (declarative shadow DOM). What comes later fills them: a child for `final` takes the place of the
 raw text, one for `done` that of what is going on. So nothing that was sent has to be changed, and no script is needed.
@@ -260,12 +260,12 @@ class Live:
 
 
 def done(text: str) -> str:
-    """The part that tells how a run has ended."""
+    """The fragment that tells how a run has ended."""
     return str(Markup('<span slot="done">{}</span>').format(text))  # a text: else it would escape its surroundings
 
 
 def failure(language: str, code: str, message: str, way_out: str = "") -> str:
-    """The part that tells of an error; `way_out` is markup, and leads on."""
+    """The fragment that tells of an error; `way_out` is markup, and leads on."""
     words, message = WORDS[language], say(message, language)
     title = words.get(f"error.{code}", words["error"])
     alert = Markup('<div slot="alert" role="alert"><strong>{}</strong><p dir="auto">{}</p>{}</div>')
