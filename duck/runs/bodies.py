@@ -264,7 +264,8 @@ def _named(
     lines = [(name.replace("\0", ""), value.replace("\r\n", "\n").replace("\0", "")) for name, value in pairs]
     says = next((value for name, value in lines if name == SUGGESTION), None)
     unticked = {value: Texts(("false",)) for name, value in lines if name == UNTICKED}
-    found, plain, prefixed = fields.split(((name, value) for name, value in lines if name not in {SUGGESTION, UNTICKED, CHARSET}), known)
+    own = {SUGGESTION, UNTICKED, CHARSET}
+    found, plain, prefixed = fields.split(((name, value) for name, value in lines if name not in own), known)
     request: dict[str, Any] = {**found} if says is None else {**found, "query": says}
     uploads: dict[str, Files] = {}
     for name, received in (sent or {}).items():
