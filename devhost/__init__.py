@@ -17,6 +17,7 @@ It is meant to be as unkind as the real thing. It knows nothing of the plugin bu
     dify.py      the backwards calls; inputs.py: Dify's checks of an app's inputs; files.py: uploads and downloads
     service.py   Dify's Service API, for those who have an app's own key; users.py: the end users of apps
     apps.py      scripted apps; demo/: those of `python -m devhost`
+    command.py   how the commands are called
     trace.py     messages in words; page.py: the page at `/`
     debug.py     runs a plugin to be debugged; debugged.py: what its process runs; package.py: packs one
 """

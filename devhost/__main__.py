@@ -1,4 +1,4 @@
-"""`python -m devhost`: serves a plugin on loopback, with the demo apps behind it."""
+"""Serves a plugin on loopback, with the demo apps behind it."""
 
 import argparse
 import logging
@@ -11,7 +11,8 @@ from types import FrameType
 from typing import Any
 
 from devhost import demo
-from devhost.declaration import StartError, read_mapping
+from devhost.command import add_python, parser_of
+from devhost.declaration import BAD_SETTINGS, StartError, read_mapping
 from devhost.host import Devhost
 from devhost.limits import Limits
 from devhost.remote import PORT
@@ -37,6 +38,8 @@ def main() -> int:
             host.wait()
     except StartError as error:
         print(f"devhost: {error}", file=sys.stderr)
+        if not options.settings and str(error).startswith(BAD_SETTINGS):
+            print("Write the settings of this plugin's endpoint into a YAML file, and name it: --settings FILE", file=sys.stderr)
         return EXIT_CANNOT_START
     except KeyboardInterrupt:
         pass
@@ -44,8 +47,7 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m devhost", description=__doc__)
-    parser.add_argument("folder", nargs="?", type=Path, default=Path(), help="the plugin's folder (default: this one)")
+    parser = parser_of("devhost", __doc__)
     parser.add_argument("--port", type=_port, default=8000, help="on 127.0.0.1 (default: 8000; 0: a free one)")
     parser.add_argument("--hook", type=_hook, default="duck", help="the hook id in the URL (default: duck)")
     for name, default, what in (
@@ -57,7 +59,7 @@ def _options() -> argparse.Namespace:
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--remote", action="store_true", help="wait for a plugin that is debugged to connect")
     how.add_argument("--serverless", action="store_true", help="run the plugin as serverless functions")
-    parser.add_argument("--python", default=sys.executable, metavar="FILE", help="what runs the plugin (default: devhost's own)")
+    add_python(parser)
     parser.add_argument("--debug-port", type=_port, default=PORT, metavar="N", help=f"for --remote (default: {PORT})")
     parser.add_argument("--debug-key", default="devhost", metavar="KEY", help="for --remote (default: devhost)")
     parser.add_argument("--trace", action="store_true", help="show every message between daemon and plugin")

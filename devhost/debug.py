@@ -1,11 +1,10 @@
-"""`python -m devhost.debug`: runs a plugin against Dify's debugging server, or devhost's, and anew when a file changes.
+"""Runs a plugin against Dify's debugging server, or devhost's, and anew when a file changes.
 
 Address and key come from the plugin's `.env`; without one the plugin connects to `python -m devhost --remote` on this machine.
 It connects as `<name>-debug`, because Dify deletes an installed package of the same name when the plugin disconnects. Set
 `DEBUG_NAME`, in the environment or in `.env`, for another name.
 """
 
-import argparse
 import os
 import signal
 import subprocess
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from watchfiles import watch
 
+from devhost.command import add_python, parser_of
 from devhost.debugged import GAVE_UP
 from devhost.host import SOURCES
 from devhost.remote import LOOPBACK, PORT
@@ -26,22 +26,23 @@ STOP_GRACE_S = 2
 
 def main() -> int:
     """Runs until Ctrl-C or SIGTERM, or until there is no server to connect to; gives the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m devhost.debug", description=__doc__)
-    parser.add_argument("folder", nargs="?", type=Path, default=Path(), help="the plugin's folder (default: this one)")
-    folder: Path = parser.parse_args().folder
+    parser = parser_of("devhost.debug", __doc__)
+    add_python(parser)
+    options = parser.parse_args()
+    folder: Path = options.folder
     if not (folder / "manifest.yaml").is_file():
         print(f"devhost.debug: {folder} holds no plugin: it has no manifest.yaml", file=sys.stderr)
         return 2
     for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT, too: a shell starts its background jobs with it ignored
         signal.signal(number, lambda *_: sys.exit(0))
-    process = _start(folder)
+    process = _start(options.python, folder)
     try:
         for changes in watch(folder, watch_filter=SOURCES, yield_on_timeout=True, rust_timeout=POLL_MS, raise_interrupt=False):
             if changes:
                 names = ", ".join(sorted({Path(path).name for _, path in changes}))
                 print(f"devhost.debug: changed: {names}; the plugin starts anew", file=sys.stderr, flush=True)
                 _stop(process)
-                process = _start(folder)
+                process = _start(options.python, folder)
             elif process.poll() == GAVE_UP:
                 return 2
     finally:
@@ -49,9 +50,9 @@ def main() -> int:
     return 0
 
 
-def _start(folder: Path) -> subprocess.Popen[bytes]:
+def _start(python: str, folder: Path) -> subprocess.Popen[bytes]:
     environment = {} if (folder / ".env").is_file() else DEFAULTS
-    command = [sys.executable, "-P", str(RUNNER)]  # -P: the runner's own folder is no place to import from
+    command = [python, "-P", str(RUNNER)]  # -P: the runner's own folder is no place to import from
     return subprocess.Popen(
         command, cwd=folder, env=environment | os.environ | {"INSTALL_METHOD": "remote"}, start_new_session=True
     )

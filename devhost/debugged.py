@@ -22,6 +22,7 @@ AT_ONCE_S = 2  # a connection that ends sooner was refused, whether the server's
 PARENT_S = 0.5  # between two looks at whether it is still there
 TRIES = 3  # as many as the SDK makes where there is no server; where there is one, it would try for ever
 DEBUG_NAME = "DEBUG_NAME"  # the variable that names the plugin, in the environment or in .env
+PYTHON = "Name the Python where the plugin's requirements.txt is installed: --python path/to/plugin/.venv/bin/python"
 KEY = "A key is valid for two hours: copy a new one from Dify, under Plugins, behind the bug icon."
 
 # What the SDK says about its connection, by what the message begins with (after its colours), and what it means.
@@ -68,7 +69,10 @@ def main() -> None:
     log.setLevel(logging.INFO)
     log.propagate = False
     sys.path.insert(0, str(Path.cwd()))  # as `python -m main` has it
-    from dify_plugin.config.logger_format import plugin_logger_handler  # noqa: PLC0415 - see the module's docstring
+    try:
+        from dify_plugin.config.logger_format import plugin_logger_handler  # noqa: PLC0415 - see the module's docstring
+    except ModuleNotFoundError as error:
+        _end(f"{sys.executable}: {error}. {PYTHON}")
 
     _rename()
     threading.Thread(target=_watch_parent, args=(os.getppid(),), daemon=True).start()

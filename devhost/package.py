@@ -1,10 +1,9 @@
-"""`python -m devhost.package`: packs a plugin as `dify plugin package` does, for those who lack that command.
+"""Packs a plugin as `dify plugin package` does, for those who lack that command.
 
 A `.difypkg` is a zip with every file that `.difyignore` (or without one `.gitignore`) does not name. Packing the same files
 twice gives the same bytes.
 """
 
-import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from pathspec import GitIgnoreSpec
 
+from devhost.command import parser_of
 from devhost.declaration import Declaration, StartError
 
 MAX_SIZE = 52_428_800  # bytes of all files, uncompressed (MAX_PLUGIN_PACKAGE_SIZE)
@@ -55,8 +55,7 @@ def _walk(folder: Path, spec: GitIgnoreSpec, prefix: str) -> Iterator[str]:
 
 def main() -> int:
     """Packs the plugin that the command line names, and says where to."""
-    parser = argparse.ArgumentParser(prog="python -m devhost.package", description=__doc__)
-    parser.add_argument("folder", nargs="?", type=Path, default=Path(), help="the plugin's folder (default: this one)")
+    parser = parser_of("devhost.package", __doc__)
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="(default: NAME.difypkg)")
     options = parser.parse_args()
     try:

@@ -23,7 +23,10 @@ STDERR_LINES = 200  # kept for the message about a plugin that does not start: a
 ADVICE = {
     "Multiple subclasses of Endpoint": "One Endpoint subclass a module, and imported ones count. Import their module instead.",
     "Missing subclass of Endpoint": "The file that a route names as its source needs a subclass of dify_plugin.Endpoint.",
-    "No module named": "Install what its requirements.txt asks for where devhost's Python is, or name another one: --python.",
+    "No module named": (
+        "The Python that runs the plugin lacks this module. Name the one where the plugin's requirements.txt is installed, as in "
+        "--python path/to/plugin/.venv/bin/python"
+    ),
     "Error loading plugin configuration": "The SDK refuses the manifest or the endpoint group: it names the fields above.",
 }
 

@@ -57,7 +57,7 @@ def test_a_plugin_that_cannot_start_tells_why(witness: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("file", "text", "advice"),
     [
-        ("main.py", "import no_such_module\n", "or name another one: --python."),
+        ("main.py", "import no_such_module\n", "--python path/to/plugin/.venv/bin/python"),
         ("endpoints/witness.py", "x = 1\n", "needs a subclass of dify_plugin.Endpoint."),
         (
             "endpoints/witness.py",
