@@ -224,3 +224,19 @@ def test_a_form_shows_what_is_asked_for() -> None:
     }
     assert guests.parameters({"user_input_form": "odd", "prompt": "secret"}) == {"user_input_form": []}
     assert guests.parameters({"user_input_form": [7, {"text-input": 7}]}) == {"user_input_form": [{"text-input": {}}]}
+
+
+@pytest.mark.parametrize("style", ["json", "ndjson", "text", "html"])
+def test_rounds_of_an_agent_are_paragraphs_for_guests_too(style: str) -> None:
+    body = {"query": "hi", "response_mode": "streaming"}
+    dify = Dify(stream=sample("agent-chat"))
+    text = body_of(call(dify, path=f"/x?format={style}", json=body, key=None, settings=PUBLIC)).decode()
+    expected = {"json": r"draw it.\n\nHere", "ndjson": r"\n\nHere", "text": "draw it.\n\nHere is your fox.", "html": "\n\nHere"}
+    assert expected[style] in text
+
+
+def test_a_run_that_was_stopped_is_no_failure_for_guests_either() -> None:
+    data = {"status": "failed", "error": "Aborted: User requested stop", "outputs": {}}
+    shown = guests.event_for_guest({"event": "workflow_finished", "data": data})
+    assert shown
+    assert shown["data"]["error"] == "Aborted: User requested stop"

@@ -13,6 +13,7 @@ from duck.dify import failures
 from duck.runs.run import Kind
 from duck.streams.format import Event
 
+STOPPED = "Aborted: User requested stop"  # how Dify ends the run of a chatflow, or an early workflow, that somebody has stopped
 RESTARTED = "conversation_restarted"  # what Duck adds to an answer in another conversation than that which was asked for
 # A stream that ends without one of these was cut: by Dify, by the daemon or on the way between them.
 _ENDS = frozenset({"message_end", "workflow_finished", "workflow_paused", "error"})
@@ -47,7 +48,7 @@ def ends(event: Event) -> bool:
 def has_stopped(event: Event) -> bool:
     """Whether a run has ended because somebody stopped it. Dify 1.16 calls such a chatflow, and an early workflow, failed."""
     data = data_of(event)
-    return data.get("status") == "stopped" or data.get("error") == "Aborted: User requested stop"
+    return data.get("status") == "stopped" or data.get("error") == STOPPED
 
 
 class Course:

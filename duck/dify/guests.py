@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterable, Mapping
 from contextlib import closing
 from typing import Any
 
-from duck.dify.events import RESTARTED
+from duck.dify.events import RESTARTED, STOPPED, Answer, delta_of, has_stopped
 from duck.errors import DuckError, guest_message
 from duck.streams.format import Event
 
@@ -66,11 +66,13 @@ _PARAMETERS: Shown = dict.fromkeys(("opening_statement", "suggested_questions", 
 
 def events(source: Generator[Event]) -> Generator[Event | None]:
     """What of each of a run's events guests see, None where that is nothing. An error that ends them is one for guests, too."""
-    failure = None
+    failure, answer = None, Answer()
     with closing(source):
         try:
             for event in source:
-                yield event_for_guest(event)
+                text, shown = answer.add(event), event_for_guest(event)
+                # Between two rounds of an agent there is a tool, of which guests see nothing but the blank line after it.
+                yield {**shown, "answer": text} if shown and text and text != delta_of(event) else shown
         except DuckError as error:
             failure = error.for_guest().again()
     try:
@@ -113,7 +115,8 @@ def _without_reason(whole: Mapping[str, Any], shown: dict[str, Any]) -> dict[str
     """Says that a run has failed, and not why."""
     data = whole.get("data")
     if isinstance(data, Mapping) and data.get("error") and "outputs" in shown.get("data", {}):
-        shown["data"] = {**shown["data"], "error": guest_message("")}
+        reason = STOPPED if has_stopped(whole) else guest_message("")
+        shown["data"] = {**shown["data"], "error": reason}
     return shown
 
 
