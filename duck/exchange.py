@@ -137,10 +137,13 @@ def _answered(exchange: Exchange, handle: Callable[[], Response], write: WriteEr
     try:
         _refuse_long_headers(exchange.request)
         return handle()
-    except DuckError as error:
-        failure = error
+    except DuckError as error:  # kept by no name: it holds all that was at work, a large body among it
+        return _failed(exchange, error, write)
     except Exception as error:  # noqa: BLE001 - see the module's docstring
-        failure = errors.defect(error)
+        return _failed(exchange, errors.defect(error), write)
+
+
+def _failed(exchange: Exchange, failure: DuckError, write: WriteError) -> Response:
     exchange.entry.ended = failure.code
     response = write(exchange, failure.for_guest() if exchange.caller.guest else failure)
     response.headers.update(failure.headers)
