@@ -117,47 +117,52 @@ def replacement_of(event: Event) -> str | None:
     return text if isinstance(text, str) else None
 
 
-class Answer:
-    """The text that a run's events add up to, as it grows.
-
-    An agent's rounds are paragraphs: the text that follows after a tool was used begins with a blank line.
-    """
+class Rounds:
+    """What each of a run's events adds to the answer. An agent's rounds are paragraphs: after a tool comes a blank line."""
 
     def __init__(self) -> None:
-        self._parts: list[str] = []
         self._has_used_tool = False  # since the last of the text
+        self._is_in_line = False  # whether the last of the text is no white space
+
+    def delta(self, event: Event) -> str:
+        """The text that the next event adds, often none; "" also for one that replaces all text so far."""
+        if event["event"] == "agent_thought" and event.get("tool"):
+            self._has_used_tool = True
+        text, replacement = delta_of(event), replacement_of(event)
+        if text and self._has_used_tool:
+            self._has_used_tool = False
+            if self._is_in_line:
+                text = f"\n\n{text}"
+        if text or replacement is not None:
+            self._is_in_line = not (replacement or text or " ")[-1].isspace()
+        return text
+
+
+class Answer:
+    """The text that a run's events add up to, as it grows."""
+
+    def __init__(self) -> None:
+        self._rounds = Rounds()
+        self._parts: list[str] = []
 
     def __str__(self) -> str:
         """All text so far."""
         return "".join(self._parts)
 
     def add(self, event: Event) -> str:
-        """Takes an event in; gives the text that it adds, often none."""
-        if event["event"] == "agent_thought" and event.get("tool"):
-            self._has_used_tool = True
-        text = delta_of(event)
-        if text and self._has_used_tool:
-            self._has_used_tool = False
-            if self._parts and not self._parts[-1][-1].isspace():
-                text = f"\n\n{text}"
-        if text:
-            self._parts.append(text)
-        return text
-
-    def replace(self, text: str) -> None:
-        """Puts this text in the place of all text so far."""
-        self._parts = [text] if text else []
+        """Takes an event in; gives the text that it adds, as `Rounds` does."""
+        if (replacement := replacement_of(event)) is not None:
+            self._parts = [replacement]
+        if delta := self._rounds.delta(event):
+            self._parts.append(delta)
+        return delta
 
 
 def text_of(stream: Iterable[Event]) -> str:
     """All the text that events add up to."""
     answer = Answer()
     for event in stream:
-        replacement = replacement_of(event)
-        if replacement is None:
-            answer.add(event)
-        else:
-            answer.replace(replacement)
+        answer.add(event)
     return str(answer)
 
 
@@ -168,13 +173,13 @@ def text_of_outputs(outputs: Any) -> str:
 
 def _written(value: Any) -> str:
     if isinstance(value, list):
-        return "\n".join(f"- {item}" for item in value if not is_file(item))
+        return "\n".join(f"- {item}" for item in value if not _is_file(item))
     if isinstance(value, Mapping):
-        return "" if is_file(value) else json.dumps(value, ensure_ascii=False, indent=2)
+        return "" if _is_file(value) else json.dumps(value, ensure_ascii=False, indent=2)
     return "" if value is None else str(value)
 
 
-def is_file(value: Any) -> bool:
+def _is_file(value: Any) -> bool:
     """Whether a value of an output is a file."""
     return isinstance(value, Mapping) and value.get("dify_model_identity") == "__dify__file__"
 

@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterable, Mapping
 from contextlib import closing
 from typing import Any
 
-from duck.dify.events import RESTARTED, STOPPED, Answer, delta_of, has_stopped
+from duck.dify.events import RESTARTED, STOPPED, Rounds, delta_of, has_stopped
 from duck.errors import DuckError, guest_message
 from duck.streams.format import Event
 
@@ -66,11 +66,11 @@ _PARAMETERS: Shown = dict.fromkeys(("opening_statement", "suggested_questions", 
 
 def events(source: Generator[Event]) -> Generator[Event | None]:
     """What of each of a run's events guests see, None where that is nothing. An error that ends them is one for guests, too."""
-    failure, answer = None, Answer()
+    failure, rounds = None, Rounds()
     with closing(source):
         try:
             for event in source:
-                text, shown = answer.add(event), event_for_guest(event)
+                text, shown = rounds.delta(event), event_for_guest(event)
                 # Between two rounds of an agent there is a tool, of which guests see nothing but the blank line after it.
                 yield {**shown, "answer": text} if shown and text and text != delta_of(event) else shown
         except DuckError as error:

@@ -57,11 +57,10 @@ class Parser:
         if not self._is_begun and (begun := _begun(event)):
             self._is_begun = True
             found.append(begun)
-        if (text := events.replacement_of(event)) is not None:
-            self._answer.replace(text)
-            found.append(Replaced(text=text, reason=_text(event, "reason")))
-        elif delta := self._answer.add(event):
+        if delta := self._answer.add(event):
             found.append(Text(delta=delta))
+        elif (text := events.replacement_of(event)) is not None:
+            found.append(Replaced(text=text, reason=_text(event, "reason")))
         found.extend(self._more(event))
         return found
 
