@@ -103,7 +103,7 @@ def gateway_for(exchange: Exchange, dify: Gateway, user: str = "") -> Gateway:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class App:
-    """What is known of an app without running it. `takes_files` tells whether a chat takes files besides its inputs."""
+    """An app's name, and what can be done with it. `takes_files` tells whether a chat takes files besides its inputs."""
 
     title: str
     description: str
@@ -113,13 +113,8 @@ class App:
 
 def describe(dify: Gateway) -> App:
     """What the app is called, and what its way can do."""
-    info = dify.info()
-    return App(
-        title=str(info.get("name") or ""),
-        description=str(info.get("description") or ""),
-        takes_files=dify.takes_files,
-        can_stop=dify.can_stop,
-    )
+    names = _names(dify.info())
+    return App(title=names["name"], description=names["description"], takes_files=dify.takes_files, can_stop=dify.can_stop)
 
 
 def form(exchange: Exchange, dify: Gateway) -> Mapping[str, Any]:
@@ -152,16 +147,12 @@ def infos(owner: Settings, seen: Iterable[str]) -> Mapping[str, Mapping[str, Any
     if not ways:
         return {}
     with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
-        infos = dict(zip(ways, pool.map(ServiceGateway.info, ways.values()), strict=True))
-    return {
-        app_id: {
-            "name": str(info.get("name") or ""),
-            "description": str(info.get("description") or ""),
-            "kind": service.kind_in(info),
-        }
-        for app_id, info in infos.items()
-        if info
-    }
+        told = zip(ways, pool.map(ServiceGateway.info, ways.values()), strict=True)
+        return {app_id: {**_names(info), "kind": service.kind_in(info)} for app_id, info in told if info}
+
+
+def _names(info: Mapping[str, Any]) -> dict[str, str]:
+    return {name: str(info.get(name) or "") for name in ("name", "description")}
 
 
 def seen_kind(app_id: str) -> Kind | None:

@@ -125,7 +125,8 @@ def readable(text: str) -> str:
         args = wrapped.get("args")
         description = args.get("description") if isinstance(args, dict) else None
         words = str(description or wrapped.get("message") or wrapped["error_type"])
-    return text if (whole := before + words) == text else whole
+    whole = before + words
+    return text if whole == text else whole  # itself where it can be, since a `Text` can be translated
 
 
 def from_text(text: str, *, kind: str, conversation_id: str = "", fields: Mapping[str, Any] | None = None) -> DuckError:
@@ -133,30 +134,25 @@ def from_text(text: str, *, kind: str, conversation_id: str = "", fields: Mappin
 
     `fields` are what was sent, by the names under which a caller is told what is wrong with it.
     """
-    answer = _ANSWER.match(text)
-    if not answer:
-        return _first(_DAEMON, text) or DuckError(502, "completion_request_error", _NO_REASON)
-    status, body = int(answer[1]), _json_object(answer[2])
+    status, body = _answered(text)
     if not body:
-        return DuckError(502, "completion_request_error", _NO_REASON)
+        daemon = None if status else _first(_DAEMON, text)
+        return daemon or DuckError(502, "completion_request_error", _NO_REASON)
     if status == 500 and kind == "completion":
-        return no_completion()
+        return DuckError(502, "completion_unavailable", _NO_COMPLETION, for_guests=errors.guest_message(""))
     return _from_dify(status, body, kind, conversation_id, fields)
-
-
-def no_completion() -> DuckError:
-    """A text generator, which Dify 1.9 to 1.16 cannot run for plugins: they lose its query, and answer a bare 500."""
-    return DuckError(502, "completion_unavailable", _NO_COMPLETION, for_guests=errors.guest_message(""))
 
 
 def has_no_reason(text: str) -> bool:
     """Whether Dify has failed, and does not say why."""
-    return _status_and_message(text) == (500, "Internal Server Error")
+    status, body = _answered(text)
+    return (status, body.get("message")) == (500, "Internal Server Error")
 
 
 def kind_told_by(text: str) -> Kind | None:
     """The kind of an app, by the text of the exception that a run as a workflow, with an input of a wrong type, ended in."""
-    status, message = _status_and_message(text)
+    status, body = _answered(text)
+    message = str(body.get("message"))
     if message == "missing query":
         return "chat"
     if " in input form must be " in message:
@@ -164,10 +160,10 @@ def kind_told_by(text: str) -> Kind | None:
     return "completion" if status == 500 else None
 
 
-def _status_and_message(text: str) -> tuple[int, str]:
-    """What Dify has answered, (0, "") where it was not Dify that did."""
+def _answered(text: str) -> tuple[int, dict[str, Any]]:
+    """The status and the document of Dify's answer: 0 where it was not Dify that answered, {} where it is no document."""
     answer = _ANSWER.match(text)
-    return (int(answer[1]), str(_json_object(answer[2]).get("message"))) if answer else (0, "")
+    return (int(answer[1]), _json_object(answer[2])) if answer else (0, {})
 
 
 def from_event(event: Mapping[str, Any], *, kind: str, conversation_id: str = "") -> DuckError:
@@ -232,6 +228,7 @@ def _from_dify(
     return DuckError(502, "completion_request_error" if code in _SAYS_NOTHING else code, message, private=True)
 
 
+# Dify 1.9 to 1.16 lose the query of a text generator on its way from a plugin, and answer a bare 500.
 _NO_COMPLETION = Text(
     "Dify cannot run text generators (completion apps) for plugins: with the app's own key in the setting {setting} Duck reaches "
     "it all the same.",

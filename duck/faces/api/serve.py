@@ -58,7 +58,7 @@ def serve(
     browser's GET runs the app, too; without one it gets the app's page.
     """
     request, entry = exchange.request, exchange.entry
-    entry.kind, entry.dify = kind, dify
+    entry.kind = kind
     exchange.admit(values, name)
     if "Last-Event-ID" in request.headers and request.method in {"GET", "POST"}:
         return _not_resumed(exchange)
