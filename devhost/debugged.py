@@ -89,8 +89,8 @@ def main() -> None:
 
 def _rename() -> None:
     """Makes the SDK report another name than the manifest's."""
-    from dify_plugin.core.plugin_registration import PluginRegistration  # noqa: PLC0415
-    from dotenv import dotenv_values  # noqa: PLC0415
+    from dify_plugin.core.plugin_registration import PluginRegistration  # noqa: PLC0415 - see the module's docstring
+    from dotenv import dotenv_values  # noqa: PLC0415 - it comes with the SDK
 
     name = os.environ.get(DEBUG_NAME) or dotenv_values(".env").get(DEBUG_NAME)
     read = PluginRegistration._load_plugin_configuration  # noqa: SLF001 - the name is read here and nowhere else
@@ -103,7 +103,7 @@ def _rename() -> None:
         if manifest.name == installed:
             _say("if a package of that name is installed in this workspace, Dify deletes it when the plugin disconnects")
 
-    PluginRegistration._load_plugin_configuration = renamed  # noqa: SLF001
+    PluginRegistration._load_plugin_configuration = renamed  # noqa: SLF001 - as above
 
 
 def _watch_parent(parent: int) -> None:

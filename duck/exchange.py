@@ -40,7 +40,7 @@ _PARSED = [
 
 @dataclass(slots=True)
 class Exchange:
-    """One request, and what is known so far of who has made it. Until that is known it is a guest.
+    """One request and its caller, who counts as a guest until a right key has been found.
 
     `settings` are None while they have not been read, `form` is the app's, as far as it is known; `context` is what a face keeps
     for the error that it may have to write.
@@ -90,9 +90,9 @@ class Exchange:
         access.refuse_other_sites(self.request, self.owner, self.caller)
 
     def count(self, endpoint_id: str) -> None:
-        """Counts what a guest is about to cost Dify, be it a run or a request that is refused in the end.
+        """Counts a guest's request against the guests' rate, once, before it costs Dify anything: also one that is refused later.
 
-        Raises `DuckError` 429 where there has been too much of it.
+        Raises `DuckError` 429 where the rate is used up.
         """
         if self.caller.guest and not self._counted:
             RATES.take(endpoint_id, self.owner.public_rate, time.monotonic())

@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 
 from devhost.tests.support import HERE, PLUGINS, ROOT
 
-DEADLINE_S = 120  # for what is installed, too
+DEADLINE_S = 120  # of one command; some install packages first
 FOLDER = HERE.parent
 PROJECT = tomllib.loads((FOLDER / "pyproject.toml").read_text("utf-8"))["project"]
 REQUIREMENTS = {requirement.name: requirement for requirement in map(Requirement, PROJECT["dependencies"])}

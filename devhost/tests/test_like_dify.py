@@ -237,7 +237,7 @@ MODEL_ERROR = re.compile(r"(Run failed: )?(req_id: [0-9a-f]{10} PluginInvokeErro
 
 
 def said_by_model(text: str) -> tuple[bool, bool, Any]:
-    """What is before a model's error, and what it is made of."""
+    """Which prefixes a model's error has, and the shape of the JSON behind them."""
     found = MODEL_ERROR.fullmatch(text)
     assert found, text
     error = json.loads(found[3])

@@ -21,7 +21,7 @@ from devhost.tests.support import PLUGINS, eventually, sample
 from devhost.users import MAKING_S
 from devhost.wire import Reply
 
-# "oneOf" is none there: whatever is an object fits all of the kinds of variables that it names.
+# Each "oneOf" becomes an "anyOf", because an object fits more than one of the variants that it lists.
 API = json.loads((Path(__file__).parent / "service-api.openapi.json").read_text().replace('"oneOf"', '"anyOf"'))
 PLUGIN = PLUGINS / "minimal"
 GATED, STREAMING, FLOW, CHATFLOW = (

@@ -59,7 +59,7 @@ class Course:
 
     def __init__(self, kind: Kind, *, speaks: bool = False) -> None:
         self._kind = kind
-        self._due = {"tts_message_end"} if speaks else set[str]()  # what is still to come
+        self._due = {"tts_message_end"} if speaks else set[str]()  # the events that must still come before the run is over
         self._due.add("workflow_finished" if kind == "workflow" else "message_end")
         self._failed: Event | None = None
         self.has_end = False

@@ -135,7 +135,7 @@ class Gateway(ABC):
         """An app's form. Raises `DuckError`."""
 
     def _key(self, app_id: str) -> tuple[str, ...]:
-        """What is known of an app is known to one endpoint only: one process may serve several workspaces."""
+        """The key of the app in the caches. Endpoints share no entries, because one process may serve several workspaces."""
         return self.endpoint_id, app_id
 
     def _user_of(self, app_id: str) -> Hashable:
@@ -210,7 +210,7 @@ def _check_first(event: Event, run: Run) -> None:
 
 
 def _check_kind(answer: Mapping[str, Any], run: Run) -> None:
-    """Dify runs an app by its own kind, whatever the call: only what comes back tells."""
+    """Raises `DuckError` for an app of another kind. Dify runs it all the same, so that only the answer's ids tell."""
     kind = events.kind_of(answer)
     if kind:
         remember_kind(run.app_id, kind)

@@ -35,7 +35,7 @@ class Lines(StreamFormat):
 
 
 def read(fields: Mapping[str, Any], app_id: str) -> RunRequest:
-    """What is asked for. Raises `DuckError` 400."""
+    """Parses the fields of a request. Raises `DuckError` 400."""
     text, inputs = fields.get("text"), fields.get("inputs") or {}
     if not isinstance(text, str) or not text.strip():
         raise errors.invalid_field("text", Text("required"))

@@ -18,7 +18,7 @@ _SHARED_FIELDS = {"inputs", "response_mode", "user", "files", _TURNS}
 
 
 def parse(request: Request, kind: Kind, app_id: str) -> RunRequest:
-    """Reads what is asked from a request: from its body, or for a GET from its query string.
+    """Parses a request: its body, or for a GET its query string.
 
     Raises `DuckError`: 400 for what cannot be read, 413 for a body that the daemon has cut, 415 for another type.
     """

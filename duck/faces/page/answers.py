@@ -74,7 +74,7 @@ def _page(exchange: Exchange, body: bytes, status: int = 200) -> Response:
 
 
 def _view(exchange: Exchange, name: str, wanted: RunRequest, dify: Gateway) -> View:
-    """What the app's page is about. What is wrong with the request, and the app's form, are still to be found out."""
+    """The app's page, still without the app's form and the request's faults."""
     request, address, app = exchange.request, exchange.public_url, invocation.describe(dify)
     return View(
         language=language(request),
