@@ -20,6 +20,16 @@ class Crowd:
         self.go_on = threading.Event()
         self.came = threading.Semaphore(0)
 
+    def all_came(self, count: int) -> bool:
+        """Waits until so many requests have come to work since they were last counted."""
+        return all(self.came.acquire(timeout=DEADLINE_S) for _ in range(count))
+
+    def others(self, pool: ThreadPoolExecutor, count: int) -> None:
+        """Sends more requests, which stay at work once they have come to it."""
+        self.go_on.clear()
+        for _ in range(count):
+            pool.submit(self.request, "other")
+
     def request(self, name: str, user: str = "ann", patience_s: float = DEADLINE_S) -> None:
         with self.users.known(user, patience_s):
             self.at_work.append(name)
@@ -47,13 +57,9 @@ def test_who_is_known_waits_for_nobody() -> None:
     crowd = Crowd(EndUsers())
     crowd.go_on.set()
     crowd.request("first")
-    crowd.go_on.clear()
     with ThreadPoolExecutor(2) as pool:
-        for _ in range(2):
-            pool.submit(crowd.request, "other")
-        assert crowd.came.acquire(timeout=DEADLINE_S)
-        assert crowd.came.acquire(timeout=DEADLINE_S)
-        assert crowd.came.acquire(timeout=DEADLINE_S)
+        crowd.others(pool, 2)
+        assert crowd.all_came(3)
         crowd.go_on.set()
 
 
@@ -63,8 +69,7 @@ def test_users_do_not_wait_for_each_other_and_nobody_waits_for_ever() -> None:
         pool.submit(crowd.request, "first")
         pool.submit(crowd.request, "first", "bob")
         pool.submit(crowd.request, "impatient", patience_s=0.01)
-        for _ in range(3):
-            assert crowd.came.acquire(timeout=DEADLINE_S)
+        assert crowd.all_came(3)
         crowd.go_on.set()
     assert sorted(crowd.at_work) == ["first", "first", "impatient"]
 
@@ -74,12 +79,9 @@ def test_a_request_that_fails_shows_nothing() -> None:
     crowd.go_on.set()
     with pytest.raises(LookupError, match="nobody"):
         crowd.request("fails")
-    crowd.go_on.clear()
     with ThreadPoolExecutor(2) as pool:
-        for _ in range(2):
-            pool.submit(crowd.request, "other")
-        assert crowd.came.acquire(timeout=DEADLINE_S)
-        assert crowd.came.acquire(timeout=DEADLINE_S)
+        crowd.others(pool, 2)
+        assert crowd.all_came(2)
         assert not crowd.came.acquire(timeout=0.05)
         crowd.go_on.set()
 
@@ -95,7 +97,6 @@ def test_of_many_the_oldest_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> No
     with ThreadPoolExecutor(4) as pool:
         for user in ("ann", "ann", "eve", "eve"):
             pool.submit(crowd.request, user, user)
-        for _ in range(3):
-            assert crowd.came.acquire(timeout=DEADLINE_S)
+        assert crowd.all_came(3)
         assert sorted(crowd.at_work[3:]) == ["ann", "eve", "eve"]
         crowd.go_on.set()

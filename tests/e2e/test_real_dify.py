@@ -15,9 +15,9 @@ import pytest
 
 from bench.host import copy_duck
 from devhost import App, Call, Devhost, Pause, demo
-from devhost.apps import Step
+from devhost.apps import Mode, Step
 from tests.e2e.conftest import AUTHORIZED, DEADLINE_S, LIMITS, ROOT, Duck, debugged, serving
-from tests.support import KEY, sample
+from tests.support import KEY, kind_of_sample, sample
 
 UNREACHABLE = "https://gone.invalid/duck.png"
 
@@ -88,8 +88,9 @@ def test_a_models_limit_is_429_whatever_dify_calls_it(way: Way, mode: str) -> No
 
 
 def test_an_app_that_is_not_published_is_not_found(way: Way) -> None:
-    for mode, kind in (("workflow", "workflow"), ("advanced-chat", "chat")):
-        app = way.add(App(mode=mode, script=sample("workflow"), published=False))  # type: ignore[arg-type]
+    flows: dict[Mode, str] = {"workflow": "workflow", "advanced-chat": "chat"}
+    for mode, kind in flows.items():
+        app = way.add(App(mode=mode, script=sample("workflow"), published=False))
         assert (way.ask(kind, app).status_code, way.ask(kind, app).json()["code"]) == (404, "app_not_found")
         form = way.duck.client.get(f"/parameters/{app}")
         assert (form.status_code, form.json()["code"]) == (404, "app_not_found")
@@ -173,9 +174,10 @@ def test_a_conversation_that_a_chatflow_does_not_know(way: Way) -> None:
 
 
 def test_what_comes_after_the_last_event_is_not_waited_for(way: Way) -> None:
-    for kind, name in (("chat", "chat"), ("chat", "advanced-chat"), ("chat", "agent-chat"), ("workflow", "workflow")):
-        app = way.add(App(mode=name, script=[*sample(name), Pause(DEADLINE_S)]))  # type: ignore[arg-type]
-        response = way.ask(kind, app, style="ndjson", response_mode="streaming")
+    modes: tuple[Mode, ...] = ("chat", "advanced-chat", "agent-chat", "workflow")
+    for name in modes:
+        app = way.add(App(mode=name, script=[*sample(name), Pause(DEADLINE_S)]))
+        response = way.ask(kind_of_sample(name), app, style="ndjson", response_mode="streaming")
         assert len([line for line in response.text.splitlines() if '"ping"' not in line]) == len(sample(name))
 
 
@@ -196,8 +198,8 @@ def test_a_run_by_an_apps_own_key_is_read_to_its_end_when_its_caller_has_gone(tm
         host.apps[app] = App(mode="chat", script=script)
         host.app_keys["app-read-on"] = app
         with patch.dict(host.settings, app_keys=f"{app}=app-read-on", service_api_url=host.api_url):
-            url, options = f"{host.url}/chat/{app}?format=sse", {"json": {"query": "hi"}, "headers": AUTHORIZED}
-            with httpx.stream("POST", url, **options) as response:  # type: ignore[arg-type]
+            url = f"{host.url}/chat/{app}?format=sse"
+            with httpx.stream("POST", url, json={"query": "hi"}, headers=AUTHORIZED) as response:
                 chunks = response.iter_raw()
                 next(chunks)
             go_on.set()
