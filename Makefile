@@ -75,11 +75,12 @@ format: .venv/ready
 clean:
 	rm -rf .venv .uv .nginx .mypy_cache .ruff_cache .pytest_cache .coverage
 
+# Compiled once: tests start some hundred processes, each of which would compile the SDK again where Python may not write bytecode.
 # A .venv without its `ready` is one that was interrupted: it is made anew.
 .venv/ready: pyproject.toml .python-version Makefile $(filter .uv/bin/uv,$(UV))
 	@echo "Setting up .venv ..."
 	@$(UV) venv --quiet --clear .venv
-	@$(UV) pip install --quiet --python .venv/bin/python --requirements pyproject.toml --group dev
+	@$(UV) pip install --quiet --compile-bytecode --python .venv/bin/python --requirements pyproject.toml --group dev
 	@touch $@
 
 # Outside this folder, where .python-version would make a version manager insist on a Python 3.12 that may not be there yet.
