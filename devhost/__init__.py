@@ -13,8 +13,8 @@ It is meant to be as unkind as the real thing. It knows nothing of the plugin bu
     response.py  what becomes of the plugin's chunks on their way to the client
     plugin.py    a plugin at work: local.py (a process.py and its pipes), remote.py (being debugged), serverless.py (functions)
     wire.py      the lines that are written to it
-    declaration  what the plugin declares, checked; limits: what the daemon allows
-    dify.py      the backwards calls; inputs.py: Dify's checks of an app's inputs; files.py: uploads and downloads
+    declaration  what the plugin declares, by schema.py; settings.py: an endpoint's values; limits: what the daemon allows
+    dify.py      the backwards calls; run.py: one of them, in a thread; inputs.py: an app's inputs; files.py: uploads, downloads
     service.py   Dify's Service API, for those who have an app's own key; users.py: the end users of apps
     apps.py      scripted apps; demo/: those of `python -m devhost`
     command.py   how the commands are called

@@ -12,10 +12,11 @@ from typing import Any
 
 from devhost import demo
 from devhost.command import add_python, parser_of
-from devhost.declaration import BAD_SETTINGS, StartError, read_mapping
+from devhost.declaration import StartError, read_mapping
 from devhost.host import Devhost
 from devhost.limits import Limits
 from devhost.remote import PORT
+from devhost.settings import BAD_SETTINGS
 from devhost.trace import describe
 
 EXIT_CANNOT_START = 2

@@ -19,11 +19,12 @@ from starlette.types import Receive, Scope, Send
 
 from devhost import page
 from devhost.clock import Clock
-from devhost.dify import Dify, Run
+from devhost.dify import Dify
 from devhost.limits import Backlog, Limits
 from devhost.plugin import Plugin, Runtime
 from devhost.request import BODY_LIMIT, copy_request, has_valid_escapes
 from devhost.response import INTERNAL_ERROR, Answer, daemon_error
+from devhost.run import Run
 from devhost.service import Service
 from devhost.wire import END, Reply, reply_line, request_line
 

@@ -15,10 +15,11 @@ from typing import Any, Self
 
 from starlette.routing import Route
 
-from devhost.declaration import Declaration, StartError, validate_settings
+from devhost.declaration import Declaration, StartError
 from devhost.limits import Limits
 from devhost.plugin import Plugin, Trace
 from devhost.process import MAX_LINE, Process
+from devhost.settings import validate_settings
 
 logger = logging.getLogger("devhost")
 

@@ -16,8 +16,9 @@ from typing import Any, Self
 
 from starlette.routing import Route
 
-from devhost.declaration import Declaration, StartError, validate_settings
+from devhost.declaration import Declaration, StartError
 from devhost.plugin import Plugin, Trace
+from devhost.settings import validate_settings
 
 LOOPBACK = "127.0.0.1"
 PORT = 5003  # that of Dify's debugging server

@@ -21,10 +21,11 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from devhost.declaration import Declaration, StartError, validate_settings
+from devhost.declaration import Declaration, StartError
 from devhost.limits import Limits
 from devhost.plugin import Plugin, Trace, plugin_logger
 from devhost.process import Process
+from devhost.settings import validate_settings
 
 LOOPBACK = "127.0.0.1"
 TRANSACTIONS = "/backwards-invocation/transaction"

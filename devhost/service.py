@@ -17,9 +17,10 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from devhost.apps import CHAT_MODES, App, Event, Failure, Mode
-from devhost.dify import Dify, Replies, Run
+from devhost.dify import Dify
 from devhost.files import error, read_upload
 from devhost.inputs import check_link
+from devhost.run import Replies, Run
 from devhost.users import MAKING_S
 from devhost.wire import END, Reply, dumps
 

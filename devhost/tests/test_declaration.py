@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
-from devhost.declaration import Declaration, Route, Setting, StartError, validate_settings
+from devhost.declaration import Declaration, StartError
+from devhost.schema import Route, Setting
+from devhost.settings import validate_settings
 
 ABSENT = object()
 

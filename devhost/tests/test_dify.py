@@ -13,7 +13,8 @@ import pytest
 
 from devhost import App, Call, Devhost, Failure
 from devhost.apps import Mode, Step, fold, say
-from devhost.dify import Dify, Replies, Run
+from devhost.dify import Dify
+from devhost.run import Replies, Run
 from devhost.tests.support import SAMPLES, sample
 from devhost.wire import END, Reply
 
