@@ -38,9 +38,9 @@ BENCHMARKS = {
     "hang-ups": Benchmark(run=volume.hang_ups, count=2_000, limits={"SILENCE_S": volume.SILENCE_S}),
     "full": Benchmark(
         run=volume.full,
-        count=volume.PLACES,
+        count=volume.SLOTS,
         limits={"IDLE_S": volume.IDLE_S},
-        environment={"MAX_RUNS": str(volume.PLACES)},
+        environment={"MAX_RUNS": str(volume.SLOTS)},
     ),
 }
 
@@ -70,7 +70,7 @@ def _differs(name: str, options: argparse.Namespace) -> bool:
 
 def _held(host: Host) -> str:
     held = host.probe()
-    return f"{held['cpu_s']:.1f} s CPU, {held['memory_kb'] / 1024:.0f} MB, {held['places']} places held"
+    return f"{held['cpu_s']:.1f} s CPU, {held['memory_kb'] / 1024:.0f} MB, {held['slots']} slots taken"
 
 
 def _options() -> argparse.Namespace:

@@ -21,9 +21,9 @@ PROBE_S = 30  # for the probe to answer
 PROBE = """
 def _probe():
     import gc, json, os, pathlib, gevent
-    from duck.streams.places import PLACES
+    from duck import state
     greenlets = sum(isinstance(held, gevent.Greenlet) and not held.dead for held in gc.get_objects())
-    held = {"places": len(PLACES), "readers": len(plugin.request_reader.readers) - 1}
+    held = {"slots": len(state.current().slots), "readers": len(plugin.request_reader.readers) - 1}
     held["greenlets"] = greenlets - len(plugin.executer._threads)
     held["cpu_s"], held["memory_kb"] = sum(os.times()[:2]), int(open("/proc/self/statm").read().split()[1]) * 4
     pathlib.Path("probe.new").write_text(json.dumps(held))
@@ -44,7 +44,7 @@ class Host:
     folder: Path
 
     def probe(self) -> dict[str, Any]:
-        """What the plugin's process holds: `places`, `readers` of Dify's events and `greenlets` at work; its CPU and memory."""
+        """What the plugin's process holds: `slots`, `readers` of Dify's events and `greenlets` at work; its CPU and memory."""
         answer = self.folder / "probe.json"
         answer.unlink(missing_ok=True)
         os.kill(int((self.folder / "probe.pid").read_text()), signal.SIGUSR1)

@@ -11,7 +11,7 @@ from bench.runs import STREAMED, Spec, difference
 AT_ONCE = 50  # clients
 STALL_S = 3.0
 SILENCE_S = 20  # after which a run is given up here, so that the benchmark need not wait for the 250 s of Duck's own
-PLACES = 200
+SLOTS = 200
 IDLE_S = 3.0
 QUICKLY_S = 0.1  # in which one who finds no place is told
 
@@ -68,25 +68,23 @@ async def hang_ups(host: Host, *, count: int) -> list[str]:
         await asyncio.gather(*(clients.ask(host.url, spec, "ndjson", hang_up_after=1) for _ in batch))
     held = host.probe()
     got = await clients.ask(host.url, Spec(seed=2, events=5), "ndjson")
-    print(
-        f"  {held['places']} places, {held['memory_kb'] / 1024:.0f} MB held; the next client waited {got.first_s * 1000:.0f} ms"
-    )
+    print(f"  {held['slots']} slots, {held['memory_kb'] / 1024:.0f} MB held; the next client waited {got.first_s * 1000:.0f} ms")
     wrong = difference(Spec(seed=2, events=5), "ndjson", got.status, got.body)
     await asyncio.sleep(SILENCE_S + 5)
     after = host.probe()
     print(f"  before and {SILENCE_S + 5} s later: {before} {after}")
     left = [
         f"{after[name]} {name} are left, {before[name]} were there"
-        for name in ("places", "readers", "greenlets")
+        for name in ("slots", "readers", "greenlets")
         if after[name] > before[name]
     ]
     return [*([wrong] if wrong else []), *left]
 
 
 async def full(host: Host, *, count: int) -> list[str]:
-    """With `count` places taken by live runs the next client is told quickly; with silent ones among them it is served."""
+    """With `count` slots taken by live runs the next client is told quickly; with silent ones among them it is served."""
     live = [asyncio.create_task(clients.ask(host.url, Spec(seed=n, events=400, pace=0.05), "sse")) for n in range(count - 1)]
-    while host.probe()["places"] < count - 1:
+    while host.probe()["slots"] < count - 1:
         await asyncio.sleep(0.1)
     silent = asyncio.create_task(clients.ask(host.url, Spec(seed=0, events=2, pace=30), "sse"))
     await asyncio.sleep(IDLE_S / 2)

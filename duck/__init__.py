@@ -7,6 +7,7 @@ A request goes one way through it, and nothing imports what stands above it:
         page/      what browsers get
     exchange   one request, from the first header to the last byte; the one place where errors become HTTP
     invocation the one way to an app, with all that keeps everybody safe
+    state      what a process keeps from one request to the next
     routes     which routes there are, by `group/duck.yaml`
     callers/   what the owner has set (`settings`), who may call which app (`access`), and how often (`rates`)
     dify/      all that knows Dify
@@ -18,7 +19,7 @@ A request goes one way through it, and nothing imports what stands above it:
     runs/      from a request to a run that fits the app's form: `bodies` reads it and `parsing` its JSON, `forms` and `inputs`
                hold it against the form, `files` are what came along
     streams/   from events, as they come, to the chunks of a body that loses nothing on its way
-        reader     reads events in a thread that can be given up; `places`: how many runs there may be at a time
+        reader     reads events in a thread that can be given up; `slots`: how many runs there may be at a time
         pump       from events to chunks
         sse, ndjson, json   how they are written
     errors     `DuckError`, and those that more than one place raises

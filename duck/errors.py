@@ -165,12 +165,12 @@ def too_long() -> DuckError:
     return DuckError(504, "timeout", message)
 
 
-def too_slow() -> DuckError:
-    """A run that takes longer than the plugin may work on one."""
+def too_slow(run_s: float) -> DuckError:
+    """A run that takes longer than the `run_s` seconds that the plugin may work on one."""
     message = Text(
         "This took longer than {seconds} seconds, the most that Dify gives a plugin that it runs as a function. The run itself "
         "may go on in Dify.",
-        seconds=f"{limits.RUN_S:.0f}",
+        seconds=f"{run_s:.0f}",
     )
     return DuckError(504, "timeout", message)
 

@@ -6,7 +6,6 @@ answer a `ValueError` with 404, and put any other text into the caller's hands.
 
 import contextlib
 import functools
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import GeneratorType
@@ -15,14 +14,15 @@ from typing import Any, Concatenate
 from werkzeug import Request, Response
 
 from duck import errors, limits, routes
+from duck import state as states
 from duck.callers import access, settings
 from duck.callers.access import Caller
-from duck.callers.rates import RATES, WRONG_KEYS
 from duck.callers.settings import Settings
 from duck.errors import DuckError
 from duck.journal import Entry
 from duck.runs.forms import Form
-from duck.streams.reader import CLOCK
+from duck.state import State
+from duck.streams import pump
 from duck.texts import Fault, Text
 
 _HEADERS = {
@@ -48,6 +48,7 @@ class Exchange:
 
     request: Request
     entry: Entry
+    state: State
     caller: Caller = access.GUEST
     settings: Settings | None = None
     cors: Mapping[str, str] = field(default_factory=dict)
@@ -71,7 +72,7 @@ class Exchange:
         try:
             self.caller = access.identify(self.request, owner)
         except DuckError:
-            WRONG_KEYS.slow_down(self.request.headers.get("Dify-Hook-Id", ""), CLOCK)
+            self.state.wrong_keys.slow_down(self.request.headers.get("Dify-Hook-Id", ""), self.state.clock)
             raise
         self.entry.by = "guest" if self.caller.guest else "key"
         if name is not None:
@@ -95,7 +96,7 @@ class Exchange:
         Raises `DuckError` 429 where the rate is used up.
         """
         if self.caller.guest and not self._counted:
-            RATES.take(endpoint_id, self.owner.public_rate, time.monotonic())
+            self.state.rates.take(endpoint_id, self.owner.public_rate, self.state.clock.now())
             self._counted = True
 
     @property
@@ -118,15 +119,11 @@ def answering[**P](errors: WriteError) -> Callable[[Handler[P]], Callable[Concat
         def answer(request: Request, /, *args: P.args, **kwargs: P.kwargs) -> Response:
             # Each holds the other: so a large body would stay in memory until garbage is collected, which is rare.
             request.environ.pop("werkzeug.request", None)
-            exchange = Exchange(request, Entry(method=request.method, route=routes.pattern_of(request.path)))
+            entry = Entry(method=request.method, route=routes.pattern_of(request.path))
+            exchange = Exchange(request, entry, states.current())
             response = _answered(exchange, functools.partial(handle, exchange, *args, **kwargs), errors)
             response.headers.update({**_HEADERS, **exchange.cors})
-            exchange.entry.status = response.status_code
-            if isinstance(response.response, GeneratorType):
-                response.response = exchange.entry.follow(response.response)
-            else:
-                exchange.entry.whole(response.get_data())
-            return response
+            return _sent(exchange, response)
 
         return answer
 
@@ -141,6 +138,20 @@ def _answered(exchange: Exchange, handle: Callable[[], Response], write: WriteEr
         return _failed(exchange, error, write)
     except Exception as error:  # noqa: BLE001 - see the module's docstring
         return _failed(exchange, errors.defect(error), write)
+
+
+def _sent(exchange: Exchange, response: Response) -> Response:
+    """The response with its line in the log; a large body goes out in pieces, since the daemon takes no large one."""
+    exchange.entry.status = response.status_code
+    if not isinstance(response.response, GeneratorType):
+        body = pump.in_pieces(response.get_data(), exchange.state.slots, exchange.state.clock)
+        if isinstance(body, bytes):
+            exchange.entry.whole(body)
+            return response
+        del response.headers["Content-Length"]
+        response.response = body
+    response.response = exchange.entry.follow(response.response)
+    return response
 
 
 def _failed(exchange: Exchange, failure: DuckError, write: WriteError) -> Response:

@@ -4,27 +4,28 @@ What comes out is a run that is ready to start; of what it gives, guests get wha
 """
 
 import functools
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Collection, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
 from werkzeug import Response
 
-from duck import errors
+from duck import errors, limits
 from duck.callers import access, settings
-from duck.callers.settings import Settings
-from duck.dify import events, gateway, guests, service
+from duck.dify import events, guests, service
 from duck.dify.gateway import Gateway
 from duck.dify.service import ServiceGateway
 from duck.exchange import Exchange
 from duck.runs.run import Kind, Run, RunRequest, check, upload
 from duck.streams import pump
 from duck.streams.format import Event, StreamFormat
+from duck.streams.pump import Pump
 from duck.streams.reader import Reader
+from duck.streams.terms import Terms
 
 NOT_BUFFERED = {"X-Accel-Buffering": "no"}  # nginx would hold a stream back
-_ASKED_AT_ONCE = 4  # apps, for what they are called
+_AT_ONCE = 4  # requests for what apps are called
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +39,14 @@ class Invocation:
     def answer(self) -> Mapping[str, Any]:
         """The run's answer in one piece, in the shape of Dify's blocking mode. Raises `DuckError`."""
         if self.run.mode == "streaming":
-            return events.fold(pump.collect(self._reader(self._events(), blocking=False)), self.run.kind)
-        [answer] = pump.collect(self._reader(self._asking(), blocking=True))
+            return events.fold(self._collected(self._events(), blocking=False), self.run.kind)
+        [answer] = self._collected(self._asking(), blocking=True)
         return guests.answer(answer) if self.exchange.caller.guest else answer
 
     def stream(self, writer: StreamFormat, headers: Mapping[str, str]) -> Response:
         """The run as it comes, or a blocking one as the end of a stream. Raises `DuckError` for what fails at once."""
-        blocking = self.run.mode == "blocking"
-        body = pump.relay(self._reader(self._events(), blocking=blocking), writer, self.exchange.entry)
+        state, reader = self.exchange.state, self._reader(self._events(), blocking=self.run.mode == "blocking")
+        body = Pump(reader, writer, self.exchange.entry, state.slots, state.clock).body()
         return Response(body, headers={**headers, **NOT_BUFFERED, **self.restarted})
 
     @property
@@ -64,15 +65,18 @@ class Invocation:
     def _asking(self) -> Generator[Mapping[str, Any]]:
         yield self.dify.answer(self.run)
 
+    def _collected(self, source: Generator[Event | None], *, blocking: bool) -> list[Event]:
+        return pump.collect(self._reader(source, blocking=blocking), self.exchange.state.slots, self.exchange.state.clock)
+
     def _reader(self, source: Generator[Event | None], *, blocking: bool) -> Reader:
-        return Reader(
-            source,
-            self.exchange.entry,
+        terms = Terms(
             blocking=blocking,
             guest=self.exchange.caller.guest,
-            silence_s=self.dify.silence_s,
+            silence_s=limits.BLOCKING_SILENCE_S if blocking else self.dify.silence_s,
+            run_s=self.exchange.state.run_s,
             reads_on=self.dify.reads_on,
         )
+        return Reader(source, self.exchange.entry, terms, self.exchange.state.clock)
 
 
 def prepare(exchange: Exchange, wanted: RunRequest, dify: Gateway) -> Invocation:
@@ -91,13 +95,15 @@ def prepare(exchange: Exchange, wanted: RunRequest, dify: Gateway) -> Invocation
 
 def gateway_for(exchange: Exchange, dify: Gateway, user: str = "") -> Gateway:
     """The way to the app: by its own key, for the caller's `user`, where the owner has given one; else the plugin's session."""
-    exchange.entry.dify = dify
-    key = exchange.owner.app_keys.get(exchange.entry.app_id)
+    exchange.entry.dify, dify.memory = dify, exchange.state.memory
+    settings = exchange.owner
+    key = settings.app_keys.get(exchange.entry.app_id)
     if not key:
         return dify
     caller = exchange.caller
     user = caller.user if caller.guest else user or caller.user
-    exchange.entry.dify = own = ServiceGateway(exchange.owner.service_url, key, endpoint_id=dify.endpoint_id, user=user)
+    own = ServiceGateway(settings.service_url, key, endpoint_id=dify.endpoint_id, user=user, memory=dify.memory)
+    exchange.entry.dify = own
     return own
 
 
@@ -137,27 +143,29 @@ def look(exchange: Exchange, kind: Kind, dify: Gateway) -> None:
     _check_kind(dify, kind)
 
 
-def infos(owner: Settings, seen: Iterable[str]) -> Mapping[str, Mapping[str, Any]]:
-    """What Dify says of the apps whose own keys are there: by the app's id its name, description and kind."""
-    ways = {
-        app_id: ServiceGateway(owner.service_url, key, endpoint_id="", user=access.GUEST.user)
-        for app_id, key in owner.app_keys.items()
-        if app_id in seen
-    }
-    if not ways:
+def infos(exchange: Exchange, app_ids: Collection[str]) -> Mapping[str, Mapping[str, Any]]:
+    """Name, description and kind of those of the apps that have keys of their own, by the app's id."""
+    settings = exchange.owner
+    keys = {app_id: key for app_id, key in settings.app_keys.items() if app_id in app_ids}
+    if not keys:
         return {}
-    with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
-        told = zip(ways, pool.map(ServiceGateway.info, ways.values()), strict=True)
-        return {app_id: {**_names(info), "kind": service.kind_in(info)} for app_id, info in told if info}
+
+    def info(key: str) -> Mapping[str, Any]:
+        user, memory = access.GUEST.user, exchange.state.memory
+        return ServiceGateway(settings.service_url, key, endpoint_id="", user=user, memory=memory).info()
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        fetched = zip(keys, pool.map(info, keys.values()), strict=True)
+        return {app_id: {**_names(info), "kind": service.kind_in(info)} for app_id, info in fetched if info}
 
 
 def _names(info: Mapping[str, Any]) -> dict[str, str]:
     return {name: str(info.get(name) or "") for name in ("name", "description")}
 
 
-def seen_kind(app_id: str) -> Kind | None:
-    """The kind of an app, where a run has shown it."""
-    return gateway.seen_kind(app_id)
+def seen_kind(exchange: Exchange, app_id: str) -> Kind | None:
+    """The kind of an app, if a run has shown it."""
+    return exchange.state.memory.kinds.get(app_id)
 
 
 def _checked(wanted: RunRequest, exchange: Exchange, dify: Gateway) -> Run:

@@ -1,7 +1,5 @@
 """Duck's numbers, each with its reason. Most of them keep clear of what Dify's plugin daemon does (measured on 0.6.10)."""
 
-import math
-
 # One response
 KEEP_ALIVE_S = 15.0  # without an event; under the 30 s of silence after which common proxies hang up
 LIFE_S = 590.0  # from the first chunk: at 600 s the daemon ends a response, with an error written into the body
@@ -16,13 +14,11 @@ CHUNKS_PER_S = 50.0  # after a burst: as smooth as a screen needs; a client that
 FEW_RUNS = 20  # up to here each event is sent at once
 GATHER_PER_RUN_S = 0.000_22  # beyond: after each chunk a stream waits for more events, so that many of them share one core
 MAX_GATHER_S = 0.05  # no eye sees it
-PUMP_GATHERS = True  # unless Duck's transport does, which need not wake anybody for each event
 
 # One run
 SILENCE_S = 250  # of a streaming run: longer than Dify's own limit of 240 s, and what the SDK allows by itself
 BLOCKING_SILENCE_S = 1230  # of a blocking run: Dify ends one after 1200 s, and should be the one to say so
-RUN_S = math.inf  # of a whole run, however lively; `SERVERLESS_RUN_S` where Dify calls the plugin as a function
-SERVERLESS_RUN_S = 290.0  # there a run is cut at 300 s, without a word about why
+SERVERLESS_RUN_S = 290.0  # of a whole run, if Dify runs the plugin as a function: it cuts one at 300 s without a reason
 PARAMETERS_SILENCE_S = 5  # for a form, which is read from a database: longer means that Dify is in trouble
 
 MAX_RUN = MAX_LINE - 4096  # bytes of a run's question and inputs: with all else there is, they are one line
@@ -48,7 +44,7 @@ WRONG_KEY_S = 1.0  # for so long
 LOG_MESSAGE = 20_000  # characters; what a longer one says, is said at its beginning
 
 # All runs of a process
-MAX_RUNS = 2_500  # of 56 KB each: more than the 2,000 that the daemon relays, since clients that hung up hold places, too
+MAX_RUNS = 2_500  # of 56 KB each: more than the 2,000 that the daemon relays, since runs whose clients hung up keep their slots
 MAX_WORKER = 3_000  # requests that the SDK works on at a time; the next would wait in silence, so there is room to say no
 IDLE_S = 60.0  # a run that has been silent for so long makes way for a new one: its client has most likely gone
 OVERLOADED_RETRY_S = 5  # until one of so many runs has ended, by far

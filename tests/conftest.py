@@ -12,9 +12,8 @@ import httpx
 import hypothesis
 import pytest
 
-from duck.dify import gateway, service
-from duck.dify.cache import Known
-from duck.streams.places import PLACES
+from duck import state as states
+from duck.state import State
 from tests.api import Api
 
 hypothesis.settings.register_profile("test", deadline=None, derandomize=True)
@@ -35,22 +34,17 @@ def _coverage_sees_all_threads() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _no_run_has_shown_the_kind_of_an_app(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway, "_kinds", {})
-    monkeypatch.setattr(gateway, "_streams_only", set())
-
-
-@pytest.fixture(autouse=True)
-def _all_places_are_free(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who reads an answer only in part holds its place until the garbage is collected."""
-    monkeypatch.setattr(PLACES, "_held", set())
+def state() -> State:
+    """The state of a process in which nothing has happened yet."""
+    state = State()
+    states.use(state)
+    return state
 
 
 @pytest.fixture
-def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
-    """The API of the app; nothing is known of it yet."""
+def api(state: State) -> Iterator[Api]:
+    """The API of the app."""
     api = Api()
     with httpx.Client(transport=httpx.MockTransport(api)) as client:
-        monkeypatch.setattr(service, "client", lambda: client)
-        monkeypatch.setattr(service, "_INFOS", Known())
+        state.memory.http = client
         yield api

@@ -12,6 +12,7 @@ import html5lib
 from werkzeug import Request, Response
 from werkzeug.test import EnvironBuilder
 
+from duck.clock import SystemClock
 from duck.dify.session import SessionGateway
 from duck.faces.api import serve
 from duck.runs.run import Kind
@@ -58,6 +59,13 @@ def kind_of_sample(name: str) -> Kind:
     if "workflow" in name:
         return "workflow"
     return "completion" if name.startswith("completion") else "chat"
+
+
+class Hasty(SystemClock):
+    """The system's time, but nobody waits."""
+
+    def sleep(self, seconds: float) -> None:
+        """Does nothing."""
 
 
 class Dify:

@@ -31,7 +31,7 @@ class Crowd:
             pool.submit(self.request, "other")
 
     def request(self, name: str, user: str = "ann", patience_s: float = DEADLINE_S) -> None:
-        with self.users.known(user, patience_s):
+        with self.users.request(user, patience_s):
             self.at_work.append(name)
             self.came.release()
             assert self.go_on.wait(DEADLINE_S)

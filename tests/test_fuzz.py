@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug import Request, Response
 
-from duck import limits
 from duck.faces.api import serve
 from duck.runs.run import Kind
+from duck.state import State
 from tests import fuzzing
 from tests.fuzzing import Case, Outcome
-from tests.support import Dify, blocking_sample, body_of, call
+from tests.support import Dify, Hasty, blocking_sample, body_of, call
 
 KINDS: dict[str, Kind] = {"/chat": "chat", "/workflow": "workflow", "/completion": "completion", "/duck": "workflow"}
 
@@ -38,8 +38,8 @@ def endpoint(case: Case, dify: Dify) -> Response:
 
 
 @pytest.fixture(autouse=True)
-def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "MIN_LIFE_S", 0.0)  # no daemon is there to cut short answers
+def _at_once(state: State) -> None:
+    state.clock = Hasty()  # no daemon is there to cut short answers
 
 
 @given(

@@ -14,9 +14,10 @@ import httpx
 import pytest
 
 from duck import limits
-from duck.dify import gateway, service
+from duck.dify.memory import Memory
+from duck.dify.service import ServiceGateway
 from duck.faces.api import serve
-from duck.streams.places import PLACES
+from duck.state import State
 from tests.api import FORM, INFO, SECRET, SETTINGS, URL, Api, refused, sse
 from tests.support import APP, BROWSER, KEY, Dify, body_of, call, json_of, make_request, page_of, parsed, recorded, sample
 
@@ -51,9 +52,7 @@ def test_a_blocking_run_gives_what_dify_answers(api: Api, kind: Any, path: str) 
     assert api.bodies(path)[0]["response_mode"] == "blocking"
 
 
-def test_an_agent_that_cannot_block_is_folded(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway, "_streams_only", set())
-
+def test_an_agent_that_cannot_block_is_folded(api: Api) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         if json.loads(request.content)["response_mode"] == "blocking":
             return refused(400, "invalid_param", "Agent Chat App does not support blocking mode")
@@ -189,7 +188,7 @@ def streamed(content: Iterator[bytes]) -> httpx.Response:
     return httpx.Response(200, headers={"Content-Type": "text/event-stream"}, content=content)
 
 
-def test_a_run_whose_caller_has_gone_is_read_on_and_not_stopped(api: Api) -> None:
+def test_a_run_whose_caller_has_gone_is_read_on_and_not_stopped(api: Api, state: State) -> None:
     go_on, over = threading.Event(), threading.Event()
 
     def slow() -> Iterator[bytes]:
@@ -203,7 +202,7 @@ def test_a_run_whose_caller_has_gone_is_read_on_and_not_stopped(api: Api) -> Non
     body = ask(path="/x?format=ndjson").response
     next(body)
     body.close()
-    assert len(PLACES) == 1
+    assert len(state.slots) == 1
     go_on.set()
     assert over.wait(60)
     assert not [path for path in api.paths() if path.endswith("/stop")]
@@ -290,9 +289,9 @@ def test_the_first_run_for_a_user_goes_alone_until_it_is_under_way(api: Api) -> 
     assert [body_of(run.result()).count(b"\n") for run in runs] == [len(sample("chat"))] * 3
 
 
-def test_a_task_is_part_of_a_path_and_no_more(api: Api) -> None:
+def test_a_task_is_part_of_a_path_and_no_more(api: Api, state: State) -> None:
     api.answers["/info"] = {"mode": "workflow"}
-    service.ServiceGateway(URL, SECRET, endpoint_id="e", user="u").stop("t/../x?y")
+    ServiceGateway(URL, SECRET, endpoint_id="e", user="u", memory=state.memory).stop("t/../x?y")
     assert api.requests[-1].url.raw_path == b"/v1/workflows/tasks/t%2F..%2Fx%3Fy/stop"
 
 
@@ -520,5 +519,6 @@ def test_an_index_stands_without_what_dify_does_not_tell(api: Api) -> None:
 
 
 def test_one_client_is_made_for_all_and_follows_no_redirect() -> None:
-    assert service.client() is service.client()
-    assert not service.client().follow_redirects
+    memory = Memory()
+    assert memory.http is memory.http
+    assert not memory.http.follow_redirects

@@ -17,22 +17,28 @@ import gevent.thread  # type: ignore[import-not-found] # of which there are no s
 import pytest
 
 from duck import limits
+from duck import state as states
 from duck.errors import DuckError
 from duck.faces.api.formats import STREAMS
 from duck.journal import Entry
 from duck.streams import pump, reader
 from duck.streams.format import Event, StreamFormat
-from duck.streams.places import PLACES
 from duck.streams.reader import End
+from duck.streams.slots import Slots
+from duck.streams.terms import Terms
 from tests.support import STREAMS as SAMPLE_STREAMS
 from tests.support import sample
 
 
+def slots() -> Slots:
+    """Those of this test's process."""
+    return states.current().slots
+
+
 @pytest.fixture(autouse=True)
-def _all_places_are_free_again() -> Iterator[None]:
-    assert len(PLACES) == 0
+def _all_slots_are_free_in_the_end() -> Iterator[None]:
     yield
-    assert len(PLACES) == 0
+    assert len(slots()) == 0
 
 
 def event(text: str = "x") -> Event:
@@ -47,12 +53,11 @@ PING = b'{"event":"ping"}\n'
 class World:
     """An inbox whose items come at set times, and the clock they come by."""
 
-    def __init__(self, *script: tuple[float, Event | End], blocking: bool = False) -> None:
+    def __init__(self, *script: tuple[float, Event | End], blocking: bool = False, run_s: float = math.inf) -> None:
         self.time = 0.0
         self.began = self.heard = 0.0
-        self.blocking = blocking
-        self.silence_s: float = limits.SILENCE_S
-        self.guest = False
+        silence_s = limits.BLOCKING_SILENCE_S if blocking else limits.SILENCE_S
+        self.terms = Terms(blocking=blocking, silence_s=silence_s, run_s=run_s)
         self.opened = self.closed = False
         self.entry = Entry(method="POST", route="/chat/<app_id>")
         self._script = list(script)
@@ -91,11 +96,12 @@ class World:
         then()
 
     def pump(self, style: str = "ndjson") -> bytes | Generator[bytes]:
-        return pump.Pump(self, STREAMS[style](), self, self.entry).body()
+        body = pump.Pump(self, STREAMS[style](), self.entry, slots(), self).body()
+        return pump.in_pieces(body, slots(), self) if isinstance(body, bytes) else body
 
     def written_by(self, style: StreamFormat) -> list[tuple[float, bytes]]:
         """The same for a format of a test's own."""
-        body = pump.Pump(self, style, self, self.entry).body()
+        body = pump.Pump(self, style, self.entry, slots(), self).body()
         assert isinstance(body, GeneratorType)
         return [(self.time, chunk) for chunk in body]
 
@@ -234,7 +240,7 @@ def test_a_blocking_run_under_a_format_without_keep_alives_may_take_the_20_minut
 
 def test_a_run_whose_events_are_collected_is_answered_at_its_end() -> None:
     world = World((0, event("a")), (240, event("b")), (480, End()))
-    assert pump.collect(world, world) == [event("a"), event("b")]
+    assert pump.collect(world, slots(), world) == [event("a"), event("b")]
     assert (world.opened, world.closed) == (True, True)
 
 
@@ -242,7 +248,7 @@ def test_a_run_whose_events_are_collected_is_answered_at_its_end() -> None:
 def test_a_run_whose_events_are_collected_may_be_silent_for_so_long(*, blocking: bool, seconds: int) -> None:
     world = World(blocking=blocking)
     with pytest.raises(DuckError) as caught:
-        pump.collect(world, world)
+        pump.collect(world, slots(), world)
     assert (caught.value.status, caught.value.code, world.time) == (504, "timeout", seconds)
     assert world.closed
 
@@ -251,7 +257,7 @@ def test_a_run_whose_events_are_collected_raises_its_error() -> None:
     failure = DuckError(502, "stream_interrupted", "cut")
     world = World((0, event()), (1, End(failure)))
     with pytest.raises(DuckError) as caught:
-        pump.collect(world, world)
+        pump.collect(world, slots(), world)
     assert caught.value is failure
 
 
@@ -261,16 +267,16 @@ def test_a_run_holds_a_place_until_it_is_over() -> None:
     failed = World((0, End(DuckError(404, "app_not_found", "none"))))
     with pytest.raises(DuckError):
         failed.pump()
-    assert (len(PLACES), ended.closed, failed.closed) == (0, True, True)
+    assert (len(slots()), ended.closed, failed.closed) == (0, True, True)
     live = World((0, event()), (1, event()), (2, End()))
     body = live.pump()
-    assert (len(PLACES), live.closed) == (1, False)
+    assert (len(slots()), live.closed) == (1, False)
     assert [*body] == [LINE, LINE]
-    assert (len(PLACES), live.closed) == (0, True)
+    assert (len(slots()), live.closed) == (0, True)
 
 
-def test_a_run_that_finds_no_place_is_refused_before_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(PLACES, "limit", 1)
+def test_a_run_that_finds_no_place_is_refused_before_it_begins() -> None:
+    slots().limit = 1
     held = World((0, event()), (30, event()))
     body = held.pump()
     assert isinstance(body, GeneratorType)
@@ -284,8 +290,8 @@ def test_a_run_that_finds_no_place_is_refused_before_it_begins(monkeypatch: pyte
     body.close()
 
 
-def test_a_run_that_has_been_silent_for_a_minute_makes_way_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(PLACES, "limit", 1)
+def test_a_run_that_has_been_silent_for_a_minute_makes_way_and_says_so() -> None:
+    slots().limit = 1
     silent = World((0, event()))
     body = silent.pump()
     assert isinstance(body, GeneratorType)
@@ -295,20 +301,19 @@ def test_a_run_that_has_been_silent_for_a_minute_makes_way_and_says_so(monkeypat
     assert later.pump() == LINE
     [error] = [*body]
     assert (json.loads(error)["code"], json.loads(error)["status"]) == ("overloaded", 503)
-    assert (silent.entry.ended, len(PLACES)) == ("overloaded", 0)
+    assert (silent.entry.ended, len(slots())) == ("overloaded", 0)
 
 
-def test_where_a_run_may_take_only_so_long_it_ends_then_however_lively(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "RUN_S", 290)
+def test_where_a_run_may_take_only_so_long_it_ends_then_however_lively() -> None:
     lively = [(float(n), event()) for n in range(400)]
-    chunks = World(*lively).chunks()
+    chunks = World(*lively, run_s=290).chunks()
     assert (chunks[-2][0], json.loads(chunks[-2][1])["code"]) == (290, "timeout")
     assert "290 seconds" in json.loads(chunks[-2][1])["message"]
-    late = World((280, event()), (300, event()), blocking=True)
+    late = World((280, event()), (300, event()), blocking=True, run_s=290)
     with pytest.raises(DuckError, match="290 seconds"):
-        pump.collect(late, late)
+        pump.collect(late, slots(), late)
     assert late.time == 290
-    assert World((288, event()), (289, End()), blocking=True).pump("text") != b"", "in time"
+    assert World((288, event()), (289, End()), blocking=True, run_s=290).pump("text") != b"", "in time"
 
 
 def test_a_timer_that_fires_early_does_not_count() -> None:
@@ -363,7 +368,7 @@ def test_many_live_streams_gather_their_events() -> None:
 
 
 def test_the_pump_gathers_nothing_where_the_transport_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "PUMP_GATHERS", False)
+    slots().pump_gathers = False
     monkeypatch.setattr(limits, "FEW_RUNS", 0)
     world = World((0, event()), (1, event()), (1.000_01, event()), (2, End()))
     assert [chunk for _, chunk in world.chunks()] == [LINE, LINE, LINE, b""]
@@ -400,7 +405,8 @@ def source(steps: Iterable[Event | Exception], closed: threading.Event | None = 
 
 def relay(events: Generator[Event], *, reads_on: bool = False) -> bytes | Generator[bytes]:
     entry = Entry(method="POST", route="/chat/<app_id>")
-    return pump.relay(reader.Reader(events, entry, blocking=False, reads_on=reads_on), STREAMS["ndjson"](), entry)
+    run = reader.Reader(events, entry, Terms(blocking=False, reads_on=reads_on))
+    return pump.Pump(run, STREAMS["ndjson"](), entry, slots()).body()
 
 
 def joined(body: bytes | Generator[bytes]) -> bytes:
@@ -458,21 +464,21 @@ def test_what_reads_on_is_read_to_its_end_in_its_place_and_nothing_else(*, reads
     assert isinstance(body, GeneratorType)
     assert next(body) == LINE
     body.close()
-    assert len(PLACES) == int(reads_on)
+    assert len(slots()) == int(reads_on)
     go_on.set()
     assert closed.wait(DEADLINE_S)
     assert ended.is_set() == reads_on
-    while len(PLACES):
+    while len(slots()):
         go_on.wait(0)
 
 
 def test_a_run_that_is_over_reads_no_further_and_frees_its_place() -> None:
     assert joined(relay(source([event()]), reads_on=True)) == LINE
-    assert len(PLACES) == 0
+    assert len(slots()) == 0
 
 
 def test_what_reads_on_makes_way_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(PLACES, "limit", 1)
+    slots().limit = 1
     monkeypatch.setattr(limits, "IDLE_S", 0)
     closed, go_on = threading.Event(), threading.Event()
 
@@ -491,7 +497,7 @@ def test_what_reads_on_makes_way_too(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_source_makes_way_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(PLACES, "limit", 1)
+    slots().limit = 1
     monkeypatch.setattr(limits, "IDLE_S", 0)
     go_on = threading.Event()
 
@@ -516,7 +522,7 @@ def test_none_is_a_sign_of_life_and_no_event() -> None:
         go_on.wait(DEADLINE_S)
 
     entry = Entry(method="GET", route="/")
-    inbox = reader.Reader(hidden(), entry, blocking=False)
+    inbox = reader.Reader(hidden(), entry, Terms(blocking=False))
     inbox.heard = -math.inf
     inbox.open()
     assert taken.wait(DEADLINE_S)
@@ -563,7 +569,7 @@ def test_in_gevents_world_a_source_that_makes_way_comes_to_its_own_end() -> None
             gevent.sleep(0.01)  # as one who tells Dify to stop a run
             stopped.set()
 
-    inbox = reader.Reader(stoppable(), Entry(method="GET", route="/"), blocking=False)
+    inbox = reader.Reader(stoppable(), Entry(method="GET", route="/"), Terms(blocking=False))
     inbox.open()
     assert inbox.get(DEADLINE_S) == event()
     inbox.give_up(DuckError(503, "overloaded", "Make way."))

@@ -11,7 +11,7 @@ import pytest
 from werkzeug import Response
 
 import duck
-from duck.dify import gateway, session
+from duck.dify import session
 from duck.faces.api import serve
 from duck.faces.api.formats import MIMETYPES
 from duck.runs.run import Kind
@@ -35,11 +35,6 @@ from tests.support import (
 CHAT = sample("chat")
 WORKFLOW = sample("workflow")
 AGENT_REFUSAL = http_error(400, "invalid_param", "Agent Chat App does not support blocking mode")
-
-
-@pytest.fixture(autouse=True)
-def _no_known_agents(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway, "_streams_only", set())
 
 
 def lines(response: Response) -> list[Any]:

@@ -3,19 +3,16 @@
 import json
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
 import pytest
 from werkzeug import Response
 
-from duck import exchange
-from duck.callers import rates
 from duck.callers.access import EXPOSED
 from duck.faces.api import serve
 from duck.faces.api.formats import MIMETYPES
-from duck.streams.places import PLACES
+from duck.state import State
 from tests.support import (
     APP,
     BROWSER,
@@ -171,20 +168,24 @@ def test_a_public_app_without_an_alias_is_listed_by_its_id() -> None:
 # How often, and how many at a time
 
 
-@dataclass
 class Time:
-    now: float = 1000.0
+    """A clock that the test moves, and that nobody has to wait for."""
 
-    def monotonic(self) -> float:
-        return self.now
+    def __init__(self) -> None:
+        self.time = 1000.0
+        self.waits: list[float] = []
+
+    def now(self) -> float:
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Time:
-    """A clock for the rate, which has counted nothing yet."""
-    clock = Time()
-    monkeypatch.setattr(exchange, "time", clock)
-    monkeypatch.setattr(exchange, "RATES", rates.Rates())
+def clock(state: State) -> Time:
+    """The clock of the process."""
+    state.clock = clock = Time()
     return clock
 
 
@@ -193,11 +194,11 @@ def test_guests_share_one_rate_and_key_holders_have_none(clock: Time) -> None:
     settings = {**PUBLIC, "public_rate": "2"}
     assert [call(dify, key=None, settings=settings).status_code for _ in range(3)] == [200, 200, 429]
     assert [call(dify, settings=settings).status_code for _ in range(5)] == [200] * 5
-    clock.now += 29
+    clock.time += 29
     refused = call(dify, key=None, settings=settings)
     assert error_of(refused)[:2] == (429, "rate_limit_error")
     assert refused.headers["Retry-After"] == "1"
-    clock.now += 1
+    clock.time += 1
     assert call(dify, key=None, settings=settings).status_code == 200
     assert len(dify.calls) == 8, "a refused run is none"
 
@@ -223,7 +224,7 @@ def test_what_costs_dify_nothing_costs_nothing_of_the_rate(clock: Time, options:
     for _ in range(3):
         assert call(dify, key=None, settings=settings, **options).status_code == status
     assert call(dify, key=None, settings=settings).status_code == 200
-    assert clock.now == 1000.0
+    assert clock.time == 1000.0
 
 
 @pytest.mark.parametrize("fields", [{"query": "hi", "inputs": {"city": "Reykjavik"}}, {"query": "hi", "inputs": {"town": "x"}}])
@@ -234,14 +235,14 @@ def test_what_is_refused_by_a_form_that_was_fetched_for_it_counts_as_a_run(clock
     assert statuses == [400] * 3 + [429] * 17
     assert (len(dify.fetched), dify.calls) == (3, [])
     assert call(dify, json=fields).status_code == 400, "key holders are not counted"
-    assert clock.now == 1000.0
+    assert clock.time == 1000.0
 
 
 def test_a_run_counts_once_whatever_it_has_cost(clock: Time) -> None:
     dify = Dify(blocking=blocking_sample("chat"), form=CITY)
     settings = {**PUBLIC, "public_rate": "2"}
     assert [call(dify, key=None, settings=settings).status_code for _ in range(3)] == [200, 200, 429]
-    assert clock.now == 1000.0
+    assert clock.time == 1000.0
 
 
 def test_a_form_that_cannot_be_had_costs_a_guest_each_time_that_dify_is_asked(clock: Time) -> None:
@@ -252,7 +253,7 @@ def test_a_form_that_cannot_be_had_costs_a_guest_each_time_that_dify_is_asked(cl
         return serve.parameters(request, APP, {**PUBLIC, "public_rate": "2"}, dify.gateway()).status_code
 
     assert [ask() for _ in range(4)] == [404, 404, 429, 429]
-    assert (len(dify.fetched), clock.now) == (2, 1000.0)
+    assert (len(dify.fetched), clock.time) == (2, 1000.0)
 
 
 def test_stopping_counts(clock: Time) -> None:
@@ -261,7 +262,7 @@ def test_stopping_counts(clock: Time) -> None:
         return serve.stop(request, APP, {**PUBLIC, "public_rate": "1"}, gateway).status_code
 
     gateway = Dify().gateway()
-    assert ([stop() for _ in range(2)], clock.now) == ([400, 429], 1000.0)
+    assert ([stop() for _ in range(2)], clock.time) == ([400, 429], 1000.0)
 
 
 def told_of(case: str, headers: dict[str, str]) -> str:
@@ -291,24 +292,7 @@ def test_guests_do_not_read_about_settings(case: str) -> None:
     assert case not in told_of(case, {})
 
 
-class Waiting:
-    """A clock that nobody has to wait for."""
-
-    def __init__(self) -> None:
-        self.time = 0.0
-        self.waits: list[float] = []
-
-    def now(self) -> float:
-        return self.time
-
-    def sleep(self, seconds: float) -> None:
-        self.waits.append(seconds)
-
-
-def test_wrong_keys_wait_after_twenty_within_a_minute_and_right_ones_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = Waiting()
-    monkeypatch.setattr(exchange, "CLOCK", clock)
-    monkeypatch.setattr(exchange, "WRONG_KEYS", rates.Rates())
+def test_wrong_keys_wait_after_twenty_within_a_minute_and_right_ones_do_not(clock: Time) -> None:
     for key in range(25):
         headers = {"X-API-Key": f"wrong-{key}", "Dify-Hook-Id": "hook"}
         assert call(Dify(), key=None, headers=headers, settings=PUBLIC).status_code == 401
@@ -350,11 +334,11 @@ def test_another_endpoint_has_a_rate_of_its_own(clock: Time) -> None:
     settings = {**PUBLIC, "public_rate": "1"}
     for _ in range(2):
         assert call(Dify(blocking=blocking_sample("chat")), key=None, settings=settings).status_code == 200
-    assert clock.now == 1000.0
+    assert clock.time == 1000.0
 
 
-def test_guests_hold_at_most_half_of_the_places(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(PLACES, "limit", 4)
+def test_guests_take_at_most_half_of_the_slots(state: State) -> None:
+    state.slots.limit = 4
     go_on = threading.Event()
 
     def dawdling() -> Iterator[Step]:
@@ -367,7 +351,7 @@ def test_guests_hold_at_most_half_of_the_places(monkeypatch: pytest.MonkeyPatch)
     assert call(Dify(blocking=blocking_sample("chat")), settings=PUBLIC).status_code == 200
     go_on.set()
     assert [json.loads(body_of(response).splitlines()[-1])["event"] for response in opened] == ["message_end"] * 2
-    assert len(PLACES) == 0
+    assert len(state.slots) == 0
 
 
 # A GET runs only on purpose

@@ -12,8 +12,6 @@ from werkzeug import Response
 from werkzeug.datastructures import FileStorage
 from werkzeug.test import encode_multipart
 
-from duck.dify import gateway
-from duck.dify.cache import Known
 from duck.faces.api import serve
 from tests.support import APP, KEY, SETTINGS, Dify, blocking_sample, body_of, call, http_error, json_of, make_request, sample
 
@@ -28,11 +26,6 @@ PARAMETERS: dict[str, Any] = {
 }
 ANSWER = blocking_sample("chat")
 NOT_OWNED = http_error(400, "invalid_param", "ToolFile 88888888-2222-4333-8444-555555555504 not found")
-
-
-@pytest.fixture(autouse=True)
-def _nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway, "_FORMS", Known())
 
 
 def post(dify: Dify, inputs: Any, **options: Any) -> Response:

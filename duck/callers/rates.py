@@ -9,8 +9,8 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 from duck import limits
+from duck.clock import Clock
 from duck.errors import DuckError
-from duck.streams.reader import Clock
 from duck.texts import Text
 
 MINUTE_S = 60.0
@@ -60,7 +60,3 @@ class Rates:
                 return bucket.runs - 1
             bucket.runs -= 1
             return bucket.runs
-
-
-RATES = Rates()
-WRONG_KEYS = Rates()

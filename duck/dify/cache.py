@@ -1,100 +1,98 @@
-"""What Dify has told of apps within the last minute: their forms, and what they are. A cache: it may vanish at any time."""
+"""A cache of what Dify says of apps: their forms and their `/info`, each for a minute."""
 
 import math
 import threading
-import time
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from duck import limits
+from duck.clock import CLOCK, Clock
 from duck.errors import DuckError
 from duck.runs import forms
 from duck.runs.forms import Form
 
-type Parameters = Mapping[str, Any]
-type Fetch = Callable[[], Parameters]
+type Answer = Mapping[str, Any]
+type Fetch = Callable[[], Answer]
+type Before = Callable[[], None]
 
 
 @dataclass(slots=True)
-class _Told:
-    """What was told of one app: its parameters, or why they could not be had. `began` is when it was asked for.
-
-    Who holds the lock is fetching it.
-    """
+class _Entry:
+    """What was fetched for one key: Dify's answer or its error. Whoever fetches it holds the lock."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     began: float = -math.inf
-    until: float = 0.0
-    told: Parameters | DuckError = field(default_factory=dict)
+    expires: float = -math.inf
+    result: Answer | DuckError = field(default_factory=dict)
     form: Form | None = None
 
-    @property
-    def is_fresh(self) -> bool:
-        """Whether that was within the last minute."""
-        return time.monotonic() < self.until
-
-    def fetch(self, fetch: Fetch) -> None:
-        """Fetches it, and keeps what comes of it, be it a failure."""
-        began = time.monotonic()
+    def fetch(self, fetch: Fetch, clock: Clock) -> None:
+        """Fetches the answer, and keeps it or the error."""
+        began = clock.now()
         try:
-            self.told = fetch()
+            self.result = fetch()
         except DuckError as error:
-            self.told = error
-        self.form = forms.read(self.told)
-        self.began, self.until = began, time.monotonic() + limits.FORM_S
+            self.result = error
+        self.form = forms.read(self.result)
+        self.began, self.expires = began, clock.now() + limits.FORM_S
 
 
-class Known:
-    """What was told, by a key.
+class Cache:
+    """Answers of Dify by a key, for a minute.
 
-    Who asks for what is being fetched waits for it, rather than fetch it, too; and of many who want it anew one fetches it for
-    all: it must only have been asked for after they did.
+    Callers that come while an answer is fetched wait for it. If many want a fresh answer at once, one of them fetches it for all,
+    provided that the fetch began after they had asked.
     """
 
-    def __init__(self) -> None:
-        self._told: dict[Hashable, _Told] = {}
+    def __init__(self, clock: Clock = CLOCK) -> None:
+        self._clock = clock
+        self._entries: dict[Hashable, _Entry] = {}
 
-    def parameters(self, key: Hashable, fetch: Fetch, before: Callable[[], None] = lambda: None) -> Parameters:
-        """What `fetch` gave within the last minute, or gives now. Raises what it raises, and what `before` raises before that."""
-        known, _ = self._ask(key, fetch, lambda known: known.is_fresh and not isinstance(known.told, DuckError), before)
-        if isinstance(known.told, DuckError):
-            raise known.told.again()
-        return known.told
+    def answer(self, key: Hashable, fetch: Fetch, before: Before = lambda: None) -> Answer:
+        """The answer, at most a minute old. Raises what `fetch` raises, and what `before` raises, which is called ahead of it."""
+        entry, _ = self._get(key, fetch, lambda entry: self._is_fresh(entry) and not isinstance(entry.result, DuckError), before)
+        if isinstance(entry.result, DuckError):
+            raise entry.result.again()
+        return entry.result
 
-    def form(
-        self, key: Hashable, fetch: Fetch, *, anew: bool, before: Callable[[], None] = lambda: None
-    ) -> tuple[Form | None, bool]:
-        """The form, None where it could not be had within the last minute; and whether it was fetched now, as it is if `anew`."""
-        known, is_new = self._ask(key, fetch, lambda known: known.is_fresh and not anew, before)
-        return known.form, is_new
+    def answer_if_any(self, key: Hashable, fetch: Fetch) -> Answer | None:
+        """The answer, None if the fetch failed, now or within the last minute."""
+        entry, _ = self._get(key, fetch, self._is_fresh)
+        return None if isinstance(entry.result, DuckError) else entry.result
 
-    def speaks(self, key: Hashable) -> bool:
-        """Whether the app reads its answers out, as far as that is known."""
-        known = self._told.get(key)
-        about = known.told.get("text_to_speech") if known and not isinstance(known.told, DuckError) else None
+    def form(self, key: Hashable, fetch: Fetch, *, anew: bool, before: Before = lambda: None) -> tuple[Form | None, bool]:
+        """The answer as a form, None if it cannot be read as one or the fetch failed; and whether it was fetched for this call.
+
+        With `anew` it always is.
+        """
+        entry, is_new = self._get(key, fetch, lambda entry: self._is_fresh(entry) and not anew, before)
+        return entry.form, is_new
+
+    def plays_audio(self, key: Hashable) -> bool:
+        """Whether the app's answers are read aloud, as far as its form has been fetched."""
+        entry = self._entries.get(key)
+        about = entry.result.get("text_to_speech") if entry and not isinstance(entry.result, DuckError) else None
         return isinstance(about, Mapping) and about.get("enabled") is True and about.get("autoPlay") == "enabled"
 
-    def told(self, key: Hashable, fetch: Fetch) -> Parameters | None:
-        """What `fetch` gave, None where it failed; all of that within the last minute, or now."""
-        known, _ = self._ask(key, fetch, lambda known: known.is_fresh)
-        return None if isinstance(known.told, DuckError) else known.told
+    def _is_fresh(self, entry: _Entry) -> bool:
+        return self._clock.now() < entry.expires
 
-    def _ask(
-        self, key: Hashable, fetch: Fetch, suffices: Callable[[_Told], bool], before: Callable[[], None] = lambda: None
-    ) -> tuple[_Told, bool]:
-        """What is known, fetched where that does not suffice; whether it was fetched since it was asked for."""
-        asked, known = time.monotonic(), self._of(key)
-        if suffices(known):
-            return known, False
-        with known.lock:
-            if known.began <= asked and not suffices(known):
+    def _get(
+        self, key: Hashable, fetch: Fetch, suffices: Callable[[_Entry], bool], before: Before = lambda: None
+    ) -> tuple[_Entry, bool]:
+        """The entry, fetched if it does not suffice; and whether it was fetched after this call began."""
+        called, entry = self._clock.now(), self._entry(key)
+        if suffices(entry):
+            return entry, False
+        with entry.lock:
+            if entry.began <= called and not suffices(entry):
                 before()
-                known.fetch(fetch)
-                return known, True
-            return known, known.began > asked
+                entry.fetch(fetch, self._clock)
+                return entry, True
+            return entry, entry.began > called
 
-    def _of(self, key: Hashable) -> _Told:
-        if key not in self._told and len(self._told) >= limits.MAX_FORMS:
-            self._told.pop(next(iter(self._told)))  # the one that came first
-        return self._told.setdefault(key, _Told())
+    def _entry(self, key: Hashable) -> _Entry:
+        if key not in self._entries and len(self._entries) >= limits.MAX_FORMS:
+            self._entries.pop(next(iter(self._entries)))  # the oldest
+        return self._entries.setdefault(key, _Entry())

@@ -1,7 +1,7 @@
-"""Dify's end users, which it makes without a lock (measured on 1.16).
+"""Dify's end users, which Dify creates without a lock (measured on 1.16).
 
-First requests of a new user of an app that come together make two end users of one name, and what one of them has uploaded or
-begun is then unknown to the other. So the first request for each goes alone, and the others wait for it.
+If the first requests for one user of an app come together, Dify creates two end users of the same name, and what one of them has
+uploaded or begun is unknown to the other. So the first request for each user runs alone, and the others wait for it.
 """
 
 import threading
@@ -13,7 +13,7 @@ from duck import limits
 
 
 class _Turn:
-    """Whose turn it is to show that there is a certain user. It is kept by those who wait for it."""
+    """A lock that can be referenced weakly: it lives as long as somebody waits for it."""
 
     __slots__ = ("__weakref__", "lock")
 
@@ -22,25 +22,25 @@ class _Turn:
 
 
 class EndUsers:
-    """Those whom a request has shown to be there."""
+    """The end users that are known to exist."""
 
     def __init__(self) -> None:
-        self._known: dict[Hashable, None] = {}  # in the order in which they came
+        self._existing: dict[Hashable, None] = {}  # in the order in which they were added
         self._turns: WeakValueDictionary[Hashable, _Turn] = WeakValueDictionary()
 
     @contextmanager
-    def known(self, user: Hashable, patience_s: float) -> Iterator[None]:
-        """Runs what may make this user: alone while nobody knows whether there is one, but nobody waits longer than `patience_s`.
+    def request(self, user: Hashable, patience_s: float) -> Iterator[None]:
+        """Runs a request that may create this user: alone, while the user is not known to exist.
 
-        What ends without an exception has shown that there is one.
+        Others wait for at most `patience_s` seconds. A request that ends without an exception proves that the user exists.
         """
-        if user in self._known:
+        if user in self._existing:
             yield
             return
         turn = self._turns.setdefault(user, _Turn())
         is_alone = turn.lock.acquire(timeout=patience_s)
         try:
-            if is_alone and user in self._known:
+            if is_alone and user in self._existing:
                 turn.lock.release()
                 is_alone = False
             yield
@@ -50,9 +50,6 @@ class EndUsers:
                 turn.lock.release()
 
     def _add(self, user: Hashable) -> None:
-        self._known[user] = None
-        if len(self._known) > limits.MAX_END_USERS:
-            self._known.pop(next(iter(self._known)))
-
-
-END_USERS = EndUsers()
+        self._existing[user] = None
+        if len(self._existing) > limits.MAX_END_USERS:
+            self._existing.pop(next(iter(self._existing)))

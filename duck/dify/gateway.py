@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from duck import errors, limits
 from duck.dify import events, failures
-from duck.dify.cache import Known
-from duck.dify.end_users import END_USERS
+from duck.dify.memory import Memory
 from duck.errors import DuckError
 from duck.streams import json
 
@@ -23,24 +22,10 @@ if TYPE_CHECKING:
 
     from duck.runs.files import File, Upload
     from duck.runs.forms import Form
-    from duck.runs.run import Kind, Run
+    from duck.runs.run import Run
     from duck.streams.format import Event
 
 log = logging.getLogger("duck")
-
-_FORMS = Known()
-_kinds: dict[str, Kind] = {}  # of apps by their ids, as their runs have shown
-_streams_only: set[str] = set()  # ids of apps that refused blocking mode: agents; it saves them a refusal each time
-
-
-def seen_kind(app_id: str) -> Kind | None:
-    """The kind of an app, where a run has shown it."""
-    return _kinds.get(app_id)
-
-
-def remember_kind(app_id: str, kind: Kind) -> None:
-    """Keeps the kind of an app."""
-    _kinds[app_id] = kind
 
 
 class Gateway(ABC):
@@ -49,16 +34,18 @@ class Gateway(ABC):
     `skipped` counts what came among the events and was none; `endpoint_id` is Dify's. `silence_s` is for how long a streaming run
     may be silent. `takes_files` tells whether chats take files besides their inputs, and `can_stop` whether runs can be ended.
     `reads_on` tells that a run is to be read to its end when its caller has gone: else Dify would not remember the answer.
-    `has_restarted` is whether Dify has begun another conversation than that which was asked for.
+    `has_restarted` is whether Dify has begun another conversation than that which was asked for. `memory` is the process's; an
+    endpoint makes its gateway without one, and `invocation` hands it down.
     """
 
     silence_s: float = limits.SILENCE_S
     takes_files = can_stop = reads_on = False
 
-    def __init__(self, endpoint_id: str) -> None:
+    def __init__(self, endpoint_id: str, memory: Memory | None = None) -> None:
         self.endpoint_id = endpoint_id
         self.skipped = 0
         self.has_restarted = False
+        self.memory = memory or Memory()
 
     def stream(self, run: Run) -> Generator[Event]:
         """A run's events, as they come.
@@ -79,7 +66,7 @@ class Gateway(ABC):
 
     def _first(self, stream: Generator[Event], run: Run) -> Event:
         """The first event, for which other runs of a new user of the app wait."""
-        with END_USERS.known(self._user_of(run.app_id), limits.END_USER_S):
+        with self.memory.end_users.request(self._user_of(run.app_id), limits.END_USER_S):
             return next(stream)
 
     def answer(self, run: Run) -> Mapping[str, Any]:
@@ -87,16 +74,16 @@ class Gateway(ABC):
 
         Agents refuse blocking mode: their stream is folded.
         """
-        if run.app_id not in _streams_only:
+        if run.app_id not in self.memory.agents:
             try:
-                with END_USERS.known(self._user_of(run.app_id), limits.END_USER_S):
+                with self.memory.end_users.request(self._user_of(run.app_id), limits.END_USER_S):
                     return self._checked_answer(run)
             except DuckError as error:
                 if refused := _by_url(run, error):
                     return self._checked_answer(refused)
                 if error.code != failures.BLOCKING_REFUSED:
                     raise
-                _streams_only.add(run.app_id)
+                self.memory.agents.add(run.app_id)
         return events.fold(self.stream(run), run.kind)
 
     def parameters(self, app_id: str, *, before: Callable[[], None] = lambda: None) -> Mapping[str, Any]:
@@ -104,11 +91,11 @@ class Gateway(ABC):
 
         Raises `DuckError`, and what `before` raises.
         """
-        return _FORMS.parameters(self._key(app_id), lambda: self._fetch(app_id), before)
+        return self.memory.forms.answer(self._key(app_id), lambda: self._fetch(app_id), before)
 
     def form(self, app_id: str, *, anew: bool = False, before: Callable[[], None] = lambda: None) -> tuple[Form | None, bool]:
         """The same, read; None where it cannot be had. Whether it was fetched just now, as it always is if `anew`."""
-        return _FORMS.form(self._key(app_id), lambda: self._fetch(app_id), anew=anew, before=before)
+        return self.memory.forms.form(self._key(app_id), lambda: self._fetch(app_id), anew=anew, before=before)
 
     def info(self) -> Mapping[str, Any]:
         """What the app is called: {name, description, mode, …}; empty where that cannot be known."""
@@ -143,14 +130,14 @@ class Gateway(ABC):
         return self._key(app_id)
 
     def _checked(self, run: Run) -> Generator[Event]:
-        begun, course = False, events.Course(run.kind, speaks=_FORMS.speaks(self._key(run.app_id)))
+        begun, course = False, events.Course(run.kind, speaks=self.memory.forms.plays_audio(self._key(run.app_id)))
         with contextlib.closing(self._events(run)) as source:
             for event in source:
                 if not events.is_event(event):
                     self._skip(event)
                     continue
                 if not begun:
-                    _check_first(event, run)
+                    self._check_first(event, run)
                     self._check_conversation(event, run)
                     begun = True
                 is_over = course.add(event)
@@ -164,9 +151,22 @@ class Gateway(ABC):
 
     def _checked_answer(self, run: Run) -> Mapping[str, Any]:
         answer = self._answer(run)
-        _check_kind(answer, run)
+        self._check_kind(answer, run)
         self._check_conversation(answer, run)
         return self._marked(answer)
+
+    def _check_first(self, event: Event, run: Run) -> None:
+        self._check_kind(event, run)
+        if event["event"] == "error":
+            raise failures.from_event(event, kind=run.kind, conversation_id=run.conversation_id)
+
+    def _check_kind(self, answer: Mapping[str, Any], run: Run) -> None:
+        """Raises `DuckError` for an app of another kind. Dify runs it all the same, so that only the answer's ids tell."""
+        kind = events.kind_of(answer)
+        if kind:
+            self.memory.kinds[run.app_id] = kind
+        if kind and kind != run.kind:
+            raise errors.wrong_route(run.kind, kind)
 
     def _check_conversation(self, answer: Mapping[str, Any], run: Run) -> None:
         """A chatflow that does not know the conversation begins another one without a word (since Dify 1.14.2)."""
@@ -201,18 +201,3 @@ def _by_url(run: Run, error: DuckError) -> Run | None:
     if run.inputs_by_url is None or not error.message.startswith(failures.UPLOAD_REFUSED):
         return None
     return replace(run, inputs=run.inputs_by_url, inputs_by_url=None)
-
-
-def _check_first(event: Event, run: Run) -> None:
-    _check_kind(event, run)
-    if event["event"] == "error":
-        raise failures.from_event(event, kind=run.kind, conversation_id=run.conversation_id)
-
-
-def _check_kind(answer: Mapping[str, Any], run: Run) -> None:
-    """Raises `DuckError` for an app of another kind. Dify runs it all the same, so that only the answer's ids tell."""
-    kind = events.kind_of(answer)
-    if kind:
-        remember_kind(run.app_id, kind)
-    if kind and kind != run.kind:
-        raise errors.wrong_route(run.kind, kind)

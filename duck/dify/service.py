@@ -5,7 +5,6 @@ the key nor the address is in anything that leaves this module, not even in the 
 """
 
 import contextlib
-import functools
 import logging
 from collections.abc import Generator, Hashable, Iterable, Iterator, Mapping
 from typing import Any
@@ -16,9 +15,8 @@ from pydantic_core import from_json
 
 from duck import errors, journal, limits
 from duck.dify import failures, gateway
-from duck.dify.cache import Known
-from duck.dify.end_users import END_USERS
 from duck.dify.gateway import Gateway
+from duck.dify.memory import Memory
 from duck.errors import DuckError
 from duck.runs import parsing
 from duck.runs.files import File, Upload
@@ -35,18 +33,6 @@ _KIND_OF_MODE: Mapping[str, Kind] = {
 }
 MAX_ERROR = 10 * 1024 * 1024  # bytes of an answer that is none: what is there may have no end
 
-_INFOS = Known()
-
-
-@functools.cache
-def client() -> httpx.Client:
-    """One for all runs: Duck's own places are their limit. It follows no redirect: a key is for the host that its owner names.
-
-    Made when it is needed, since it takes a tenth of a second and 3 MB.
-    """
-    pool = httpx.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=limits.SERVICE_IDLE_S)
-    return httpx.Client(limits=pool, follow_redirects=False)
-
 
 class ServiceGateway(Gateway):
     """Runs one app by its `key`, for one `user`; `url` is the API's base."""
@@ -54,8 +40,8 @@ class ServiceGateway(Gateway):
     silence_s = limits.LIFE_S  # of events; whether Dify is still there its pings tell
     takes_files = can_stop = reads_on = True
 
-    def __init__(self, url: str, key: str, *, endpoint_id: str, user: str) -> None:
-        super().__init__(endpoint_id)
+    def __init__(self, url: str, key: str, *, endpoint_id: str, user: str, memory: Memory) -> None:
+        super().__init__(endpoint_id, memory)
         self._url = url
         self._key_of_app = key
         self._user = user
@@ -64,17 +50,17 @@ class ServiceGateway(Gateway):
         """See `Gateway`."""
         part = {"file": (file.name, file.content, file.mimetype)}
         asked = self._asked("POST", "/files/upload", limits.SERVICE_UPLOAD_S, files=part, data={"user": self._user})
-        with END_USERS.known(self._user_of(""), limits.SERVICE_UPLOAD_S), asked as response:
+        with self.memory.end_users.request(self._user_of(""), limits.SERVICE_UPLOAD_S), asked as response:
             stored = _object(response)
         return Upload(by_id={"type": file.kind, "transfer_method": "local_file", "upload_file_id": stored.get("id")}, by_url=None)
 
     def info(self) -> Mapping[str, Any]:
         """What the app is: {name, description, mode, …}, up to a minute old; empty where Dify does not tell."""
-        return _INFOS.told(self._key(""), self._info) or {}
+        return self.memory.infos.answer_if_any(self._key(""), self._info) or {}
 
     def stop(self, task_id: str) -> None:
         """See `Gateway`. Dify says yes to any run of this user's: also to one that is over, or never was."""
-        if (kind := kind_in(_INFOS.parameters(self._key(""), self._info))) is None:
+        if (kind := kind_in(self.memory.infos.answer(self._key(""), self._info))) is None:
             raise errors.no_service()
         path = f"{_STOPS[kind]}/{quote(task_id, safe='')}/stop"
         with self._asked("POST", path, limits.PARAMETERS_SILENCE_S, json={"user": self._user}) as response:
@@ -121,7 +107,7 @@ class ServiceGateway(Gateway):
         timeout = httpx.Timeout(limits.SERVICE_CONNECT_S, read=patience_s, write=limits.SERVICE_UPLOAD_S)
         headers = {"Authorization": f"Bearer {self._key_of_app}"}
         try:
-            with client().stream(method, self._url + path, headers=headers, timeout=timeout, **content) as response:
+            with self.memory.http.stream(method, self._url + path, headers=headers, timeout=timeout, **content) as response:
                 if not response.is_success:
                     raise self._refusal(response, run)
                 yield response

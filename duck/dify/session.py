@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from duck import errors, journal, limits
 from duck.dify import failures
-from duck.dify.gateway import Gateway, check_size, remember_kind, seen_kind, what_was_asked
+from duck.dify.gateway import Gateway, check_size, what_was_asked
 from duck.runs import files
 from duck.runs import inputs as checks
 from duck.runs.files import Upload
@@ -92,7 +92,7 @@ class SessionGateway(Gateway):
         Without a query and with an input of a wrong type a chat misses the query, a workflow refuses the input, and a text
         generator fails without a reason (Dify 1.16; it makes no run of any of them).
         """
-        if kind := seen_kind(run.app_id):
+        if kind := self.memory.kinds.get(run.app_id):
             return kind
         form, _ = self.form(run.app_id)
         if form is None or not (wrong := checks.wrong_input(form)):
@@ -102,7 +102,7 @@ class SessionGateway(Gateway):
             self._session.app.workflow.invoke(app_id=run.app_id, inputs=wrong, response_mode="blocking", user=run.user)
         except Exception as error:  # noqa: BLE001 - the SDK raises nothing finer
             if kind := failures.kind_told_by(str(error)):
-                remember_kind(run.app_id, kind)
+                self.memory.kinds[run.app_id] = kind
             return kind
         return None
 

@@ -31,9 +31,8 @@ from gevent.os import make_nonblocking, nb_read
 from pydantic import BaseModel, TypeAdapter
 from pydantic_core import from_json
 
-from duck import limits
 from duck.sdk import patches
-from duck.streams.places import PLACES
+from duck.streams.slots import Slots
 
 log = logging.getLogger("duck")
 
@@ -54,15 +53,19 @@ _validate = TypeAdapter(dict[str, Any]).validate_json
 class FastPlugin(Plugin):
     """The SDK's plugin, with the reader and the writer below where Dify runs it as a process of its own."""
 
+    def __init__(self, config: DifyPluginEnv, slots: Slots) -> None:
+        self._slots = slots  # first, since the SDK makes reader and writer at once
+        super().__init__(config)
+
     def _launch_local_stream(self, config: DifyPluginEnv) -> tuple[RequestReader, ResponseWriter]:
         reader, writer = super()._launch_local_stream(config)
         reason = "DUCK_TRANSPORT says so" if config.DUCK_TRANSPORT == "stock" else obstacle(reader)
         if reason:
             log.info("the SDK's own transport is used: %s", reason)
             return reader, writer
-        limits.PUMP_GATHERS = False
+        self._slots.pump_gathers = False
         writer = PipeWriter(sys.stdout.fileno())
-        return PipeReader(sys.stdin.fileno(), writer), writer
+        return PipeReader(sys.stdin.fileno(), writer, self._slots), writer
 
 
 def obstacle(reader: RequestReader) -> str | None:
@@ -115,8 +118,14 @@ class Message:
 class LineReader(FilterReader):
     """The lines for one who waits, on a queue of gevent's, and a look at the clock for all who wait together."""
 
-    def __init__(self, filter: Callable[[Message], bool], close_callback: Callable[[], None]) -> None:  # noqa: A002 - the SDK's
+    def __init__(
+        self,
+        filter: Callable[[Message], bool],  # noqa: A002 - the SDK's name for it
+        close_callback: Callable[[], None],
+        slots: Slots,
+    ) -> None:
         self.filter = filter
+        self._slots = slots
         self.close_callback = close_callback
         self.queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._heard = self._has_given = False
@@ -133,7 +142,7 @@ class LineReader(FilterReader):
 
     def _next(self) -> Any:
         """The next line, one of many where there are many streams: to wake for each would cost more than to read it."""
-        if self._has_given and self.queue.empty() and (gather_s := PLACES.gather_s):
+        if self._has_given and self.queue.empty() and (gather_s := self._slots.gather_s):
             gevent.sleep(gather_s)
         return self.queue.get()
 
@@ -147,8 +156,9 @@ class LineReader(FilterReader):
 class PipeReader(StdioRequestReader):
     """Reads lines from a pipe and hands each to who waits for it."""
 
-    def __init__(self, fd: int, writer: ResponseWriter) -> None:
+    def __init__(self, fd: int, writer: ResponseWriter, slots: Slots) -> None:
         super().__init__()
+        self._slots = slots
         make_nonblocking(fd)
         with contextlib.suppress(AttributeError, OSError):  # not Linux, or more than it allows
             fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, PIPE)
@@ -158,25 +168,25 @@ class PipeReader(StdioRequestReader):
 
     def read(self, filter: Callable[[Message], bool]) -> FilterReader:  # noqa: A002 - the SDK's name for it
         """Gets the lines that pass the filter, until it is closed."""
-        inbox = LineReader(filter, lambda: self._forget(inbox))
-        self.readers.append(inbox)
-        return inbox
+        reader = LineReader(filter, lambda: self._forget(reader), self._slots)
+        self.readers.append(reader)
+        return reader
 
     def event_loop(self) -> None:
         """Hands out lines for ever."""
         gevent.spawn(self._tick)
         super().event_loop()
 
-    def _forget(self, inbox: FilterReader) -> None:
-        if inbox in self.readers:
-            self.readers.remove(inbox)
-        self._routes = {request_id: other for request_id, other in self._routes.items() if other is not inbox}
+    def _forget(self, reader: FilterReader) -> None:
+        if reader in self.readers:
+            self.readers.remove(reader)
+        self._routes = {request_id: other for request_id, other in self._routes.items() if other is not reader}
 
     def _tick(self) -> None:
         while True:
             gevent.sleep(TICK_S)
-            for inbox in self.readers.copy():
-                inbox.tick()
+            for reader in self.readers.copy():
+                reader.tick()
 
     def _read_stream(self) -> Iterator[Message]:
         parts: list[bytes] = []  # of a line whose end is still to come

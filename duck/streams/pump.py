@@ -12,29 +12,21 @@ from dataclasses import dataclass
 from queue import Empty
 
 from duck import errors, limits
+from duck.clock import CLOCK, Clock
 from duck.errors import DuckError
 from duck.journal import Entry
 from duck.streams.format import Event, StreamFormat
-from duck.streams.places import PLACES
-from duck.streams.reader import CLOCK, Clock, End, Inbox
+from duck.streams.reader import End, Inbox
+from duck.streams.slots import Slots
 
 
-def relay(inbox: Inbox, style: StreamFormat, entry: Entry) -> bytes | Generator[bytes]:
-    """A response's body from a run's events: `bytes` if the run is over already, else a generator that never raises.
-
-    Waits for the first event, so that a run that fails at once is raised as its `DuckError`; but no longer than a keep-alive's
-    time. Raises 503, too, where there is no place for the run.
-    """
-    return Pump(inbox, style, CLOCK, entry).body()
-
-
-def collect(inbox: Inbox, clock: Clock = CLOCK) -> list[Event]:
+def collect(inbox: Inbox, slots: Slots, clock: Clock = CLOCK) -> list[Event]:
     """All events of a run, once it is over.
 
-    Raises its `DuckError`; 503 where there is no place for it, 504 where it was silent for too long.
+    Raises its `DuckError`; 503 if there is no slot for it, 504 if it is silent for too long.
     """
     seen: list[Event] = []
-    with _opened(inbox, clock):
+    with _opened(inbox, slots, clock):
         while not isinstance(item := _get(inbox, clock), End):
             seen.append(item)
     try:
@@ -45,9 +37,9 @@ def collect(inbox: Inbox, clock: Clock = CLOCK) -> list[Event]:
     return seen
 
 
-def whole(body: bytes, clock: Clock = CLOCK) -> bytes | Generator[bytes]:
-    """A body that is complete: as it is, or if it is large in pieces."""
-    return body if len(body) <= limits.MAX_WHOLE else _paced(iter([body]), clock)
+def in_pieces(body: bytes, slots: Slots, clock: Clock = CLOCK) -> bytes | Generator[bytes]:
+    """A complete body: a small one unchanged, a large one in chunks that the daemon can take."""
+    return body if len(body) <= limits.MAX_WHOLE else _paced(iter([body]), slots, clock)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +47,19 @@ class Pump:
     """Writes the events of one inbox in one format, and tells the journal how that ended."""
 
     inbox: Inbox
-    style: StreamFormat
-    clock: Clock
+    writer: StreamFormat
     entry: Entry
+    slots: Slots
+    clock: Clock = CLOCK
 
     def body(self) -> bytes | Generator[bytes]:
-        """What `relay` gives."""
+        """A response's body: `bytes` if the run is over already, else a generator that never raises.
+
+        Waits for the first event, but no longer than until the first keep-alive is due, so that a run that fails at once raises
+        its `DuckError`. Raises 503 if there is no slot for the run.
+        """
         with ExitStack() as at_the_end:
-            at_the_end.enter_context(_opened(self.inbox, self.clock))
+            at_the_end.enter_context(_opened(self.inbox, self.slots, self.clock))
             items = self._first()
             try:
                 if items and isinstance(items[0], End) and items[0].error:
@@ -71,20 +68,20 @@ class Pump:
                 items.clear()  # for the same reason
                 raise
             first, ended = self._write(items)
-            first = self.style.head() + (first if items else self.style.keep_alive())
+            first = self.writer.head() + (first if items else self.writer.keep_alive())
             if ended:
-                return whole(first, self.clock)
-            return _paced(self._live(first, at_the_end.pop_all()), self.clock)
+                return first
+            return _paced(self._live(first, at_the_end.pop_all()), self.slots, self.clock)
 
     def _first(self) -> list[Event | End]:
-        """What comes first; nothing if that takes longer than a keep-alive's time, in a format that has one."""
+        """The first items; none if they take longer than until the first keep-alive."""
         try:
-            return [_get(self.inbox, self.clock, self.style.keep_alive_s), *self.inbox.ready()]
+            return [_get(self.inbox, self.clock, self.writer.keep_alive_s), *self.inbox.ready()]
         except Empty:
             return []
 
     def _live(self, first: bytes, at_the_end: ExitStack) -> Iterator[bytes]:
-        """Whatever is ready, as it gets ready."""
+        """The chunks after the first items, each with all items that are there by then."""
         with at_the_end:
             try:
                 wrote_at = self.clock.now()
@@ -92,7 +89,7 @@ class Pump:
                 yield first
                 ended = False
                 while not ended:
-                    chunk, ended = self._next(wrote_at + self.style.keep_alive_s, over_at)
+                    chunk, ended = self._next(wrote_at + self.writer.keep_alive_s, over_at)
                     if chunk:
                         wrote_at = self.clock.now()
                         yield chunk
@@ -100,69 +97,69 @@ class Pump:
                 yield self._last(errors.defect(error))
 
     def _next(self, due_at: float, over_at: float) -> tuple[bytes, bool]:
-        """The next chunk, and whether it is the last. A sign of life is due where nothing else is to be written until then.
+        """The next chunk, and whether it is the last. A keep-alive is due at `due_at`, unless something is written before.
 
-        What is read does not count: a run may be busy with steps of which the format tells nothing, and its client give up.
+        Events that are read but not written do not count: a client that sees no byte for long hangs up.
         """
-        if limits.PUMP_GATHERS:
-            self.clock.sleep(PLACES.gather_s)
+        if self.slots.pump_gathers:
+            self.clock.sleep(self.slots.gather_s)
         if self.clock.now() >= over_at:
             return self._last(errors.too_long()), True
         try:
             item = _get(self.inbox, self.clock, min(due_at, over_at) - self.clock.now())
         except Empty:
-            return self._sign_of_life(due_at), False
+            return self._keep_alive(due_at), False
         chunk, ended = self._write([item, *self.inbox.ready()])
-        return chunk or (b"" if ended else self._sign_of_life(due_at)), ended
+        return chunk or (b"" if ended else self._keep_alive(due_at)), ended
 
-    def _sign_of_life(self, due_at: float) -> bytes:
-        return self.style.keep_alive() if self.clock.now() >= due_at else b""
+    def _keep_alive(self, due_at: float) -> bytes:
+        return self.writer.keep_alive() if self.clock.now() >= due_at else b""
 
     def _write(self, items: Iterable[Event | End]) -> tuple[bytes, bool]:
-        """The items in their format, and whether the last of them was the end."""
+        """The items as bytes, and whether the last of them was the end."""
         parts: list[bytes] = []
         for item in items:
             if isinstance(item, End):
-                parts.append(self._last(item.error) if item.error else self.style.tail())
+                parts.append(self._last(item.error) if item.error else self.writer.tail())
                 return b"".join(parts), True
             if item["event"] == "error":  # one of Dify's own
                 self.entry.ended = str(item.get("code"))
-            parts.append(self.style.event(item))
+            parts.append(self.writer.event(item))
         return b"".join(parts), False
 
     def _last(self, error: DuckError) -> bytes:
         self.entry.ended = error.code
-        return self.style.event(error.as_event()) + self.style.tail()
+        return self.writer.event(error.as_event()) + self.writer.tail()
 
 
 @contextlib.contextmanager
-def _opened(inbox: Inbox, clock: Clock) -> Iterator[None]:
-    """Runs the run in a place of its own, which it keeps until it is over."""
-    PLACES.take(inbox, clock.now())
+def _opened(inbox: Inbox, slots: Slots, clock: Clock) -> Iterator[None]:
+    """Runs the run in a slot, which it keeps until it is over."""
+    slots.take(inbox, clock.now())
     try:
         inbox.open()
         yield
     finally:
-        inbox.close(then=lambda: PLACES.give_back(inbox))
+        inbox.close(then=lambda: slots.release(inbox))
 
 
 def _get(inbox: Inbox, clock: Clock, patience_s: float = math.inf) -> Event | End:
-    """The next item, or the end of a run that takes or is silent for too long. Raises `Empty` after `patience_s`."""
-    silence_s = limits.BLOCKING_SILENCE_S if inbox.blocking else inbox.silence_s
-    patient_until, over_at = clock.now() + patience_s, inbox.began + limits.RUN_S
+    """The next item; an `End` for a run that takes too long or is silent for too long. Raises `Empty` after `patience_s`."""
+    terms = inbox.terms
+    patient_until, over_at = clock.now() + patience_s, inbox.began + terms.run_s
     while (now := clock.now()) < over_at:
         try:
-            return inbox.get(max(0.0, min(patient_until, over_at, inbox.heard + silence_s) - now))
+            return inbox.get(max(0.0, min(patient_until, over_at, inbox.heard + terms.silence_s) - now))
         except Empty:
-            if clock.now() >= inbox.heard + silence_s:
-                return End(errors.silent(blocking=inbox.blocking))
+            if clock.now() >= inbox.heard + terms.silence_s:
+                return End(errors.silent(blocking=terms.blocking))
             if clock.now() >= patient_until:
                 raise
-    return End(errors.too_slow())
+    return End(errors.too_slow(terms.run_s))
 
 
-def _paced(bodies: Iterator[bytes], clock: Clock) -> Generator[bytes]:
-    """Hands chunks out no faster and no larger than the daemon bears, and does not end too soon after the first."""
+def _paced(bodies: Iterator[bytes], slots: Slots, clock: Clock) -> Generator[bytes]:
+    """Hands out chunks no faster and no larger than the daemon can take, and does not end too soon after the first."""
     tokens, counted = float(limits.BURST), clock.now()
     began: float | None = None
     for body in bodies:
@@ -176,5 +173,5 @@ def _paced(bodies: Iterator[bytes], clock: Clock) -> Generator[bytes]:
             if began is None:
                 began = clock.now()
     if began is not None:
-        life_s = min(limits.MAX_MIN_LIFE_S, limits.MIN_LIFE_S + len(PLACES) * limits.MIN_LIFE_PER_RUN_S)
+        life_s = min(limits.MAX_MIN_LIFE_S, limits.MIN_LIFE_S + len(slots) * limits.MIN_LIFE_PER_RUN_S)
         clock.sleep(max(0.0, began + life_s - clock.now()))

@@ -1,11 +1,10 @@
-"""A run's events, read in a thread of their own, so that whoever writes them out can wait for one and give up.
+"""Reads a run's events in a thread of its own, so that the pump can wait for an event and give up.
 
-The same code runs in the SDK's gevent world, where threads and queues are gevent's, and in plain threads.
+The same code runs with gevent's threads and queues, as the SDK patches them in, and with plain ones.
 """
 
 import _thread
 import contextlib
-import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
@@ -13,104 +12,65 @@ from typing import Protocol
 
 import gevent
 
-from duck import errors, limits
+from duck import errors
+from duck.clock import CLOCK, Clock
 from duck.errors import DuckError
 from duck.journal import Entry
 from duck.streams.format import Event
+from duck.streams.terms import Terms
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The end of a source, by itself or by an error."""
+    """The end of a run, with the error that ended it, if one did."""
 
     error: DuckError | None = None
 
 
-class Clock(Protocol):
-    """Time: the system's, or a test's."""
-
-    def now(self) -> float:
-        """Seconds from some fixed moment."""
-        ...
-
-    def sleep(self, seconds: float) -> None:
-        """Waits."""
-        ...
-
-
-class SystemClock:
-    """The system's time."""
-
-    def now(self) -> float:
-        """Seconds since the machine started."""
-        return time.monotonic()
-
-    def sleep(self, seconds: float) -> None:
-        """Waits; in gevent's world others run meanwhile."""
-        time.sleep(seconds)
-
-
-CLOCK = SystemClock()
-
-
 class Inbox(Protocol):
-    """A run's events on their way to the pump, and after them one `End`.
+    """A run's events on their way to the pump, followed by one `End`.
 
-    `began` is when the run did, and `heard` when the last event came, on the pump's clock. A `blocking` run has one only, at its
-    end. `guest` tells who has asked for it.
+    `began` is when the run began and `heard` when its last event came, both on the pump's clock.
     """
 
     began: float
     heard: float
-    blocking: bool
-    silence_s: float
-    guest: bool
+    terms: Terms
 
     def open(self) -> None:
         """Starts the run."""
         ...
 
     def get(self, timeout: float) -> Event | End:
-        """The next one, waiting for it. Raises `queue.Empty` after `timeout` seconds."""
+        """Waits for the next item. Raises `queue.Empty` after `timeout` seconds."""
         ...
 
     def ready(self) -> list[Event | End]:
-        """All that are there without waiting."""
+        """All items that are there without waiting."""
         ...
 
     def give_up(self, error: DuckError) -> None:
-        """Ends the run with this error, after all that are there."""
+        """Ends the run with this error, which comes after the items that are already there."""
         ...
 
     def close(self, then: Callable[[], None]) -> None:
-        """Lets go of the run: nobody waits for what else comes. `then` is called once it is over."""
+        """Tells that nobody reads any further. `then` is called once the run is over."""
         ...
 
 
 class Reader:
-    """An inbox that a thread of its own fills from a blocking iterator, so that the pump can wait for an event and give up.
+    """An inbox that a thread fills from a blocking iterator.
 
-    None is a sign of life, and no more. `entry` gets to know how many they were. What `reads_on` is read to its end when it is
-    closed, too, since somebody has to for Dify to remember the answer.
+    The source yields None where the run is alive and has no event for the caller. `entry` counts both.
     """
 
-    def __init__(
-        self,
-        source: Generator[Event | None],
-        entry: Entry,
-        *,
-        blocking: bool,
-        guest: bool = False,
-        silence_s: float = limits.SILENCE_S,
-        reads_on: bool = False,
-    ) -> None:
-        self.began = self.heard = CLOCK.now()
-        self.blocking = blocking
-        self.silence_s = silence_s
-        self.guest = guest
-        self._reads_on = reads_on
+    def __init__(self, source: Generator[Event | None], entry: Entry, terms: Terms, clock: Clock = CLOCK) -> None:
+        self.began = self.heard = clock.now()
+        self.terms = terms
         self._source = source
         self._entry = entry
+        self._clock = clock
+        self._reads_on = terms.reads_on
         self._queue: SimpleQueue[Event | End] = SimpleQueue()
         self._greenlet: gevent.Greenlet[..., object] | None = None
         self._closed = self._is_killed = self._has_begun = self._has_ended = False
@@ -118,7 +78,7 @@ class Reader:
 
     def open(self) -> None:
         """See `Inbox`."""
-        _thread.start_new_thread(self._run, ())  # in gevent's world half of the cost of a `threading.Thread`
+        _thread.start_new_thread(self._run, ())  # under gevent it costs half as much as a `threading.Thread`
         self._has_begun = True
 
     def get(self, timeout: float) -> Event | End:
@@ -146,13 +106,13 @@ class Reader:
         if self._reads_on and self._has_begun:
             self._then = then
         if not self._then or self._has_ended:
-            self._then = None  # which would hold this, and be held by it
+            self._then = None  # breaks the cycle of references between `then` and this reader
             then()
 
     def _kill(self) -> None:
-        """Ends the run: a greenlet at once, since a silent one would cost, a plain thread at its next event.
+        """Ends the run: a greenlet at once, because a silent one would cost memory; a plain thread at its next event.
 
-        And once: it may have something to do at its end, which a second time would interrupt.
+        It does so once only, because a second kill would interrupt what the source does at its end.
         """
         if self._is_killed:
             return
@@ -177,7 +137,7 @@ class Reader:
         try:
             with contextlib.closing(self._source):  # in the thread that ran it
                 for event in self._source:
-                    self.heard = CLOCK.now()
+                    self.heard = self._clock.now()
                     if not self._closed:
                         self._entry.events += 1
                         if event is not None:
@@ -186,6 +146,6 @@ class Reader:
                         break
         except DuckError as error:
             return End(error)
-        except Exception as error:  # noqa: BLE001 - nothing else would hear of it
+        except Exception as error:  # noqa: BLE001 - nothing else would report it
             return End(errors.defect(error))
         return End()

@@ -14,17 +14,18 @@ from dify_plugin.core.entities.plugin.request import EndpointInvokeRequest
 from dify_plugin.core.plugin_executor import PluginExecutor
 from dify_plugin.core.plugin_registration import PluginRegistration
 
-from duck import limits
+from duck import state as states
 from duck.sdk import patches
+from duck.state import State
 from tests import fuzzing
-from tests.support import Dify
+from tests.support import Dify, Hasty
 
 
 def main() -> None:
     """Answers until there are no more requests."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # nothing else gets into them
-    limits.MIN_LIFE_S = 0.0  # no daemon is there to cut short answers
+    states.use(State(clock=Hasty()))  # no daemon is there to cut short answers
     patches.apply()
     environment = DifyPluginEnv()
     executor = PluginExecutor(environment, PluginRegistration(environment))

@@ -18,7 +18,7 @@ from tests.support import KEY, blocking_sample, sample
 
 CHAT = sample("chat")
 KEEP_ALIVE_S, LIFE_S, SILENCE_S, IDLE_S = 0.2, 5, 6, 4
-RUNS = 3  # at most, where places are scarce
+RUNS = 3  # at most, where slots are scarce
 
 
 def serve(folder: Path, **limits: float) -> Iterator[Duck]:
@@ -39,14 +39,14 @@ def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Duck]:
 
 @pytest.fixture
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Duck]:
-    """Duck with few places, by the environment as an owner would set it."""
+    """Duck with few slots, by the environment as an owner would set it."""
     monkeypatch.setenv("MAX_RUNS", str(RUNS))
     yield from serve(tmp_path, IDLE_S=IDLE_S)
 
 
 def probe(duck: Duck) -> dict[str, Any]:
     held = Host(duck.host.url, Path(duck.host.folder)).probe()
-    return {name: held[name] for name in ("places", "readers", "greenlets")}
+    return {name: held[name] for name in ("slots", "readers", "greenlets")}
 
 
 def events_of(response: httpx.Response) -> list[str]:
@@ -100,7 +100,7 @@ def test_clients_that_hang_up_leave_nothing_behind(hasty: Duck) -> None:
     for _ in range(100):
         with hasty.client.stream("POST", f"/chat/{app_id}", json={"query": "hi"}, params={"format": "sse"}) as response:
             next(response.iter_raw())
-    assert 0 < probe(hasty)["places"] <= 100
+    assert 0 < probe(hasty)["slots"] <= 100
     assert hasty.post("chat", App(mode="chat", script=CHAT)).json()["answer"] == blocking_sample("chat")["answer"]
     assert eventually(lambda: probe(hasty) == before)
 
@@ -122,7 +122,7 @@ def test_at_the_limit_the_next_is_told_to_come_again_until_a_silent_run_makes_wa
         assert eventually(lambda: small.post("chat", App(mode="chat", script=CHAT)).status_code == 200)
         last = json.loads(given_up.read().splitlines()[-1])
         assert (last["event"], last["code"]) == ("error", "overloaded")
-    assert probe(small)["places"] == 2
+    assert probe(small)["slots"] == 2
 
 
 def test_what_is_set_wrongly_in_the_environment_is_told_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,7 @@ from dify_plugin.core.server.tcp.request_reader import TCPReaderWriter
 from duck import limits
 from duck.errors import DuckError
 from duck.sdk import patches, transport
+from duck.streams.slots import Slots
 
 STEPS = 3_000  # of which each but a few is a line
 IDS = [f"id{number}" for number in range(12)]
@@ -111,7 +112,7 @@ class Side:
 
 def differences(dice: random.Random) -> list[str]:
     """Readers that come and go as runs do, and lines for those that are there, were there, or never will be."""
-    sides = [Side(transport.PipeReader(0, StdioResponseWriter())), Side(StdioRequestReader())]
+    sides = [Side(transport.PipeReader(0, StdioResponseWriter(), Slots())), Side(StdioRequestReader())]
     found = []
 
     def wants(name: str) -> Callable[[Any], bool]:

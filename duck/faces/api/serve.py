@@ -17,7 +17,7 @@ from duck.faces.api.formats import MIMETYPES, STREAMS
 from duck.faces.page import answers
 from duck.runs import bodies
 from duck.runs.run import Kind
-from duck.streams import json, pump
+from duck.streams import json
 from duck.streams.sse import Sse
 from duck.texts import Text
 
@@ -28,7 +28,7 @@ _ICON = Path(__file__).parents[3] / "_assets" / "icon.svg"
 
 def document(value: Any, status: int = 200) -> Response:
     """An answer in one piece."""
-    return Response(pump.whole(json.document(value)), status, content_type=json.CONTENT_TYPE)
+    return Response(json.document(value), status, content_type=json.CONTENT_TYPE)
 
 
 def write_error(exchange: Exchange, error: DuckError) -> Response:
@@ -113,7 +113,7 @@ def index(exchange: Exchange, values: Mapping[str, Any]) -> Response:
         raise access.unauthorized(owner)
     names = {name: app_id for name, app_id in owner.names.items() if app_id in seen}
     apps = [*names.items(), *((app_id, app_id) for app_id in sorted(seen - set(names.values())))]
-    told = invocation.infos(owner, seen)
+    told = invocation.infos(exchange, seen)
     offer: dict[str, Any] = {
         "name": "duck",
         "version": duck.__version__,
@@ -123,7 +123,7 @@ def index(exchange: Exchange, values: Mapping[str, Any]) -> Response:
     }
     if negotiation.asked_format(exchange.request) != "html":
         return document(offer)
-    kinds = [{"kind": invocation.seen_kind(app_id)} for _, app_id in apps]
+    kinds = [{"kind": invocation.seen_kind(exchange, app_id)} for _, app_id in apps]
     shown = [{**kind, **app} for kind, app in zip(kinds, offer["apps"], strict=True)]
     return answers.index(exchange, {**offer, "apps": shown}, KINDS, f"?{SIGN_IN}" if is_guest else "")
 

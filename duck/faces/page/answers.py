@@ -15,7 +15,6 @@ from duck.faces import page
 from duck.faces.page.view import View, read_turns, repeated
 from duck.faces.page.words import ENGLISH, WORDS
 from duck.runs.run import RunRequest
-from duck.streams import pump
 
 ORIGINAL = "/duck/<app_id>"  # the route that runs in a browser at once, and whose form goes elsewhere
 
@@ -70,7 +69,7 @@ def language(request: Request) -> str:
 
 
 def _page(exchange: Exchange, body: bytes, status: int = 200) -> Response:
-    return Response(pump.whole(body), status, headers(exchange))
+    return Response(body, status, headers(exchange))
 
 
 def _view(exchange: Exchange, name: str, wanted: RunRequest, dify: Gateway) -> View:

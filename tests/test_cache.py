@@ -1,22 +1,29 @@
-"""What is known of apps for a minute."""
+"""What Dify says of apps, cached for a minute."""
 
 import threading
-import time
 from typing import Any
 
 import pytest
 
 from duck import limits
-from duck.dify.cache import Known
+from duck.clock import CLOCK
+from duck.dify.cache import Cache
 from duck.errors import DuckError
 
 PARAMETERS = {"user_input_form": [{"text-input": {"variable": "city"}}]}
 
 
-class Clock:
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.now = 1000.0
-        monkeypatch.setattr(time, "monotonic", lambda: self.now)
+class Time:
+    """A clock that the test moves."""
+
+    def __init__(self) -> None:
+        self.time = 1000.0
+
+    def now(self) -> float:
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        self.time += seconds
 
 
 class Fetch:
@@ -34,11 +41,6 @@ class Fetch:
         return result
 
 
-@pytest.fixture(autouse=True)
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    return Clock(monkeypatch)
-
-
 FAILURE = DuckError(504, "timeout", "hung")
 
 
@@ -46,70 +48,72 @@ def names(form: Any) -> list[str] | None:
     return form and [variable.name for variable in form.variables]
 
 
-def test_a_form_is_believed_for_a_minute(clock: Clock) -> None:
-    forms, fetch = Known(), Fetch(PARAMETERS)
+def test_a_form_is_believed_for_a_minute() -> None:
+    clock = Time()
+    forms, fetch = Cache(clock), Fetch(PARAMETERS)
     form, is_new = forms.form("app", fetch, anew=False)
     assert (names(form), is_new, fetch.count) == (["city"], True, 1)
-    clock.now += 59
+    clock.time += 59
     assert forms.form("app", fetch, anew=False) == (form, False)
-    assert forms.parameters("app", fetch) == PARAMETERS
+    assert forms.answer("app", fetch) == PARAMETERS
     assert fetch.count == 1
-    clock.now += 1
+    clock.time += 1
     assert forms.form("app", fetch, anew=False)[1]
     assert fetch.count == 2
 
 
 def test_a_form_is_fetched_anew_when_asked() -> None:
-    forms, fetch = Known(), Fetch(PARAMETERS, {"user_input_form": []})
+    forms, fetch = Cache(), Fetch(PARAMETERS, {"user_input_form": []})
     forms.form("app", fetch, anew=False)
     form, is_new = forms.form("app", fetch, anew=True)
     assert (names(form), is_new) == ([], True)
     assert forms.form("app", fetch, anew=False) == (form, False)
 
 
-def test_a_form_that_cannot_be_had_is_not_asked_for_again_within_the_minute(clock: Clock) -> None:
-    forms, fetch = Known(), Fetch(FAILURE, PARAMETERS)
+def test_a_form_that_cannot_be_had_is_not_asked_for_again_within_the_minute() -> None:
+    clock = Time()
+    forms, fetch = Cache(clock), Fetch(FAILURE, PARAMETERS)
     assert forms.form("app", fetch, anew=False) == (None, True)
-    clock.now += 59
+    clock.time += 59
     assert forms.form("app", fetch, anew=False) == (None, False)
     assert fetch.count == 1
-    clock.now += 1
+    clock.time += 1
     assert names(forms.form("app", fetch, anew=False)[0]) == ["city"]
 
 
 def test_who_asks_for_the_parameters_themselves_is_told_the_truth_of_now() -> None:
-    forms, fetch = Known(), Fetch(FAILURE, FAILURE, PARAMETERS)
+    forms, fetch = Cache(), Fetch(FAILURE, FAILURE, PARAMETERS)
     forms.form("app", fetch, anew=False)
     with pytest.raises(DuckError, match="hung"):
-        forms.parameters("app", fetch)
-    assert forms.parameters("app", fetch) == PARAMETERS
+        forms.answer("app", fetch)
+    assert forms.answer("app", fetch) == PARAMETERS
     assert names(forms.form("app", fetch, anew=False)[0]) == ["city"]
 
 
 def test_a_failure_after_a_success_forgets_what_was_known() -> None:
-    forms, fetch = Known(), Fetch(PARAMETERS, FAILURE)
+    forms, fetch = Cache(), Fetch(PARAMETERS, FAILURE)
     forms.form("app", fetch, anew=False)
     assert forms.form("app", fetch, anew=True) == (None, True)
     assert forms.form("app", fetch, anew=False) == (None, False)
 
 
 def test_a_form_that_cannot_be_understood_still_has_parameters() -> None:
-    forms, fetch = Known(), Fetch({"odd": True})
+    forms, fetch = Cache(), Fetch({"odd": True})
     assert forms.form("app", fetch, anew=False) == (None, True)
-    assert forms.parameters("app", fetch) == {"odd": True}
+    assert forms.answer("app", fetch) == {"odd": True}
     assert fetch.count == 1
 
 
 def test_each_key_has_its_own_and_the_oldest_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "MAX_FORMS", 2)
-    forms, fetch = Known(), Fetch(PARAMETERS)
+    forms, fetch = Cache(), Fetch(PARAMETERS)
     for key in ("a", "b", "a", "c", "b", "a"):
         forms.form(key, fetch, anew=False)
     assert fetch.count == 4, "a and b, then c in place of a, then a again"
 
 
 def test_who_comes_while_a_form_is_fetched_waits_for_it() -> None:
-    forms, begun, go_on, count = Known(), threading.Event(), threading.Event(), 0
+    forms, begun, go_on, count = Cache(), threading.Event(), threading.Event(), 0
 
     def fetch() -> Any:
         nonlocal count
@@ -147,21 +151,21 @@ class Held(Fetch):
         return super().__call__()
 
 
-@pytest.mark.parametrize("what", ["form", "parameters"])
-def test_of_many_who_want_it_anew_one_fetches_it_for_all(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("what", ["form", "answer"])
+def test_of_many_who_want_it_anew_one_fetches_it_for_all(what: str) -> None:
     asking: set[int] = set()
 
-    def now() -> float:
-        asking.add(threading.get_ident())
-        return time.perf_counter()
+    class Watched(Time):
+        def now(self) -> float:
+            asking.add(threading.get_ident())
+            return CLOCK.now()
 
-    monkeypatch.setattr(time, "monotonic", now)
-    known, fetch = Known(), Held(FAILURE)
+    forms, fetch = Cache(Watched()), Held(FAILURE)
     results: list[Any] = []
 
     def ask() -> None:
         try:
-            results.append(known.form("app", fetch, anew=True) if what == "form" else known.parameters("app", fetch))
+            results.append(forms.form("app", fetch, anew=True) if what == "form" else forms.answer("app", fetch))
         except DuckError as error:
             results.append(error)
 
@@ -180,23 +184,23 @@ def test_of_many_who_want_it_anew_one_fetches_it_for_all(what: str, monkeypatch:
     assert {str(result) for result in results} <= {str((None, True)), str(FAILURE)}
 
 
-def test_who_is_content_with_what_is_known_waits_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(time, "monotonic", time.perf_counter)
-    known, fetch = Known(), Held(PARAMETERS)
+def test_a_call_that_takes_what_is_cached_waits_for_no_fetch() -> None:
+    forms, fetch = Cache(), Held(PARAMETERS)
     fetch.go_on.release()
-    known.form("app", fetch, anew=False)
-    asking = threading.Thread(target=lambda: known.form("app", fetch, anew=True))
+    forms.form("app", fetch, anew=False)
+    asking = threading.Thread(target=lambda: forms.form("app", fetch, anew=True))
     asking.start()
     assert fetch.begun.acquire(timeout=10)
     assert fetch.begun.acquire(timeout=10)
-    assert names(known.form("app", fetch, anew=False)[0]) == ["city"]
-    assert known.parameters("app", fetch) == PARAMETERS
+    assert names(forms.form("app", fetch, anew=False)[0]) == ["city"]
+    assert forms.answer("app", fetch) == PARAMETERS
     fetch.go_on.release()
     asking.join(10)
 
 
-def test_what_could_not_be_had_is_not_asked_for_again_for_a_minute(clock: Clock) -> None:
-    known, fetch = Known(), Fetch(FAILURE, PARAMETERS)
-    assert (known.told("app", fetch), known.told("app", fetch), fetch.count) == (None, None, 1)
-    clock.now += 60
-    assert (known.told("app", fetch), known.told("app", fetch), fetch.count) == (PARAMETERS, PARAMETERS, 2)
+def test_what_could_not_be_had_is_not_asked_for_again_for_a_minute() -> None:
+    clock = Time()
+    forms, fetch = Cache(clock), Fetch(FAILURE, PARAMETERS)
+    assert (forms.answer_if_any("app", fetch), forms.answer_if_any("app", fetch), fetch.count) == (None, None, 1)
+    clock.time += 60
+    assert (forms.answer_if_any("app", fetch), forms.answer_if_any("app", fetch), fetch.count) == (PARAMETERS, PARAMETERS, 2)
