@@ -62,3 +62,8 @@ def test_a_face_has_no_way_past_the_safeguards(path: Path) -> None:
         "duck.dify.gateway.S",
     )
     assert [name for name in names if name.startswith(forbidden)] == []
+
+
+def test_no_module_is_too_long_to_be_read_at_once() -> None:
+    lengths = {str(path.relative_to(DUCK)): len(path.read_text("utf-8").splitlines()) for path in DUCK.rglob("*.py")}
+    assert {name: length for name, length in lengths.items() if length > 300} == {}

@@ -13,6 +13,14 @@ MEGABYTE = 1024 * 1024
 _SIZES = {"image": "image_file_size_limit", "video": "video_file_size_limit", "audio": "audio_file_size_limit"}
 
 
+class InputError(Exception):
+    """The value for a variable is wrong. `text` says what is wrong with it."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variable:
     """One input that an app takes.

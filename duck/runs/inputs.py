@@ -4,14 +4,13 @@ Dify drops inputs that it does not know, and words its refusals for developers: 
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from duck.runs import fields, files, parsing
+from duck.runs import attachments, fields, parsing
 from duck.runs.fields import Files, Texts
 from duck.runs.files import File
-from duck.runs.forms import MEGABYTE, Form, Variable
+from duck.runs.forms import Form, InputError, Variable
 from duck.runs.parsing import ParseError
 from duck.texts import Fault, Text
 
@@ -22,15 +21,6 @@ BOOLEANS = {
 
 
 _TEXTS = {"text-input", "paragraph"}
-_NO_IDS = Text('must be a link, {"type", "transfer_method": "remote_url", "url"}, or be sent as a multipart part')
-
-
-class InputError(Exception):
-    """What is wrong with one input; `text` says it."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self.text = text
 
 
 def check(form: Form, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
@@ -89,8 +79,8 @@ def unchecked(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
             faults.append(fault(name, _given_often(value)))
         elif isinstance(value, Texts | Files):
             inputs[name] = value[0] if len(value) == 1 else list(value)
-        elif any(map(_is_upload, value if isinstance(value, list) else [value])):
-            faults.append(fault(name, _NO_IDS))
+        elif any(map(attachments.names_upload, value if isinstance(value, list) else [value])):
+            faults.append(fault(name, attachments.NO_IDS))
         else:
             inputs[name] = value
     return inputs, faults
@@ -98,11 +88,6 @@ def unchecked(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
 
 def _given_often(value: Sequence[str]) -> Text:
     return Text("given {count} times", count=len(value))
-
-
-def _is_upload(value: Any) -> bool:
-    """Whether it names a file that somebody has uploaded. Ids must not be guessed: Dify takes all callers for one user."""
-    return isinstance(value, Mapping) and value.get("transfer_method") in ("local_file", "tool_file")
 
 
 def _known(form: Form, name: str) -> Variable:
@@ -125,11 +110,11 @@ def _value(variable: Variable, value: Any, form: Form) -> Any:
         case Files() if not variable.takes_files and all(file.is_blob for file in value):
             return _value(variable, Texts(map(_text_in, value)), form)
         case Files():
-            return _sent(variable, value, form)
+            return attachments.sent(variable, value, form)
         case Texts():
             if variable.control == "file-list":
                 links = [text for text in value if text]
-                return _several(variable, links, form) if links or not variable.required else None
+                return attachments.several(variable, links, form) if links or not variable.required else None
             if len(value) > 1:
                 raise InputError(_given_often(value))
             return _from_text(variable, value[0], form)
@@ -174,10 +159,10 @@ def _from_json(variable: Variable, value: Any, form: Form) -> Any:
         case "json_object":
             return _object(value)
         case "file":
-            return _linked(variable, value, form)
+            return attachments.linked(variable, value, form)
         case "file-list" if isinstance(value, list):
             given = [file for file in value if file != {}]  # which Dify takes for none
-            return _several(variable, given, form) if given or not value else None
+            return attachments.several(variable, given, form) if given or not value else None
         case "file-list":
             raise InputError(Text("must be a list of files"))
     return value
@@ -237,109 +222,3 @@ def _parsed(text: str) -> Any:
         return parsing.json(text)
     except ParseError as error:
         raise InputError(Text("must be a JSON object: {fault}", fault=error.text)) from error
-
-
-def _several(variable: Variable, values: Sequence[Any], form: Form) -> list[Any]:
-    _count(variable, len(values))
-    return [_linked(variable, value, form) for value in values]
-
-
-def _count(variable: Variable, count: int) -> None:
-    limit = variable.max_length if variable.control == "file-list" else 1
-    if limit and count > limit:
-        message = "takes one file, {count} were given" if limit == 1 else "takes at most {limit} files, {count} were given"
-        raise InputError(Text(message, limit=limit, count=count))
-
-
-def _linked(variable: Variable, value: Any, form: Form) -> Any:
-    """A file that is given as a link, by its URL alone or as Dify has it; or one that stands there as a `data:` URL."""
-    url, kind = value, None
-    if isinstance(value, Mapping):
-        if value.get("transfer_method") != "remote_url":
-            raise InputError(_NO_IDS)
-        url, kind = value.get("url") or value.get("remote_url"), value.get("type")
-    name = files.name_in(url) if isinstance(url, str) else None
-    if name is None and isinstance(url, str) and (file := _pasted(url)):
-        return _uploaded(variable, [file], form)[0]
-    if name is None:
-        raise InputError(Text("must be a file: a link (http or https), a data: URL, or a multipart part"))
-    if variable.file_methods and "remote_url" not in variable.file_methods:
-        raise InputError(Text("takes no links: send the file as a multipart part"))
-    if kind is None:
-        return files.link(url, _kind_of_link(variable, name))
-    if not isinstance(kind, str):
-        raise InputError(Text("the type of a file must be a text"))
-    if files.extension_of(name) not in variable.file_extensions if kind == "custom" else _refuses(variable, kind):
-        raise _refusal(variable, name)
-    return value
-
-
-def _pasted(text: str) -> File | None:
-    try:
-        return File.pasted(text)
-    except ValueError as error:
-        raise InputError(Text("is a data: URL that cannot be read: {reason}", reason=error.args[0])) from error
-
-
-def _refuses(variable: Variable, kind: str) -> bool:
-    return bool(variable.file_types) and kind not in variable.file_types
-
-
-def _kind_of_link(variable: Variable, name: str) -> str:
-    """The kind that a link is most likely of: what it ends with may tell, else what the variable takes."""
-    likely, kinds = files.kind_of(name), [kind for kind in variable.file_types if kind != "custom"]
-    if likely in kinds or not variable.file_types:
-        return likely
-    if _takes_ending(variable, name):
-        return "custom"
-    if likely != "custom" or not kinds:
-        raise _refusal(variable, name)
-    return kinds[0]  # there is nothing to tell by
-
-
-def _sent(variable: Variable, sent: Sequence[File], form: Form) -> Any:
-    """Files that came with the request: one, or a list."""
-    if not variable.takes_files:
-        names = ", ".join(form.file_names)
-        raise InputError(
-            Text("takes no file; files go to {names}", names=names)
-            if names
-            else Text("takes no file; this app takes none at all")
-        )
-    checked = _uploaded(variable, sent, form)
-    _count(variable, len(checked))
-    return checked if variable.control == "file-list" else checked[0]
-
-
-def _uploaded(variable: Variable, sent: Iterable[File], form: Form) -> list[File]:
-    if variable.file_methods and "local_file" not in variable.file_methods:
-        raise InputError(Text("takes links only"))
-    return [_admitted(variable, file, form) for file in sent]
-
-
-def _admitted(variable: Variable, file: File, form: Form) -> File:
-    if not file.content:
-        raise InputError(Text("{name} is empty", name=file.name))
-    if file.kind == "custom" or _refuses(variable, file.kind):
-        if variable.file_types and not _takes_ending(variable, file.name):
-            raise _refusal(variable, file.name)
-        file = replace(file, link_kind="custom")
-    limit = form.sizes.get(file.kind)
-    if limit is not None and len(file.content) > limit:
-        size, most = f"{len(file.content) / MEGABYTE:.1f}", f"{limit / MEGABYTE:g}"
-        raise InputError(Text("{name} has {size} MB, at most {most} are allowed", name=file.name, size=size, most=most))
-    return file
-
-
-def _takes_ending(variable: Variable, name: str) -> bool:
-    return "custom" in variable.file_types and files.extension_of(name) in variable.file_extensions
-
-
-def _refusal(variable: Variable, name: str) -> InputError:
-    """A file that the variable does not take, by its kind or by what its name ends with."""
-    takes = [kind for kind in variable.file_types if kind != "custom"]
-    takes += [f".{ending}" for ending in variable.file_extensions if "custom" in variable.file_types]
-    name = name or Text("the link")
-    if not takes:
-        return InputError(Text("takes no files; {name} was given", name=name))
-    return InputError(Text("takes files of these kinds: {kinds}; {name} is none of them", kinds=", ".join(takes), name=name))
