@@ -33,7 +33,7 @@ def request(data: bytes | str, content_type: str | None = JSON) -> Request:
 
 def run(given_: Request, kind: Kind = "workflow", form: Form | None = None) -> Run:
     with given_:  # closes what was uploaded
-        made, faults = check(run_request.parse(given_, kind, APP), form, {})
+        made, faults = check(run_request.parse(given_, kind, APP)[0], form, {})
     if faults:
         raise invalid_fields(faults)
     return made
@@ -585,18 +585,18 @@ def test_a_name_that_is_a_text_and_a_file_is_refused() -> None:
 @pytest.mark.parametrize("given_", [post({}), form(("days", "")), query_string()], ids=["JSON", "form", "query string"])
 def test_presets_are_defaults(given_: Request) -> None:
     presets = {"city": "Oslo", "days": "3", "tone": "", "gone": "x", "doc": {"any": "thing"}, "pics": []}
-    made, faults = check(run_request.parse(given_, "workflow", APP), READ, presets)
+    made, faults = check(run_request.parse(given_, "workflow", APP)[0], READ, presets)
     assert (made.inputs, faults) == ({"city": "Oslo", **({} if "days" in given_.form else {"days": 3})}, [])
 
 
 def test_what_the_caller_gives_wins_over_a_preset() -> None:
-    asked = run_request.parse(post({"inputs": {"city": "Bergen"}}), "workflow", APP)
+    asked, _ = run_request.parse(post({"inputs": {"city": "Bergen"}}), "workflow", APP)
     assert check(asked, READ, {"city": "Oslo"})[0].inputs == {"city": "Bergen"}
     assert check(asked, None, {"city": "Oslo", "days": 3, "doc": {}})[0].inputs == {"city": "Bergen", "days": 3}
 
 
 def test_a_fault_in_a_preset_is_the_owners() -> None:
-    asked = run_request.parse(post({"inputs": {"city": "Oslo"}}), "workflow", APP)
+    asked, _ = run_request.parse(post({"inputs": {"city": "Oslo"}}), "workflow", APP)
     assert said(check(asked, READ, {"tone": "rude"})[1]) == ["inputs.tone: one of formal, casual (this is the owner's preset)"]
 
 

@@ -21,9 +21,6 @@ from duck.texts import Fault, Text
 MAX_BODY = 10 * 1024 * 1024  # the daemon cuts bodies here without a word: one of this length is one that was cut
 MAX_FIELDS = 1000  # of one request, inputs included; apps have a few dozen inputs
 SMALL = 64 * 1024  # bytes of a body that is read in a few milliseconds
-# What only a page's form says: which button has been pressed that says something by itself, and which boxes may be ticked; a
-# browser does not send those that are not.
-SUGGESTION, UNTICKED = "duck.say", "duck.off"
 EMPTY_BODY = b"0\r\n\r\n"  # what a POST without a body arrives as: the daemon sends a chunked one that the SDK does not decode
 CHARSET = "_charset_"  # the field in which a browser tells a form's, https://html.spec.whatwg.org/#attr-fe-name-charset
 
@@ -34,21 +31,21 @@ _BYTES = {f"{high}{low}".encode(): bytes.fromhex(high + low) for high in hexdigi
 _PIECE = 8 * 1024  # bytes that are searched for escapes at a time: a millisecond
 
 
-def read(request: Request, known: AbstractSet[str]) -> dict[str, Any]:
+def read(request: Request, known: AbstractSet[str], own: AbstractSet[str] = frozenset()) -> dict[str, Any]:
     """The fields of a request: of its body, or for a GET of its query string.
 
-    What a form or a query string says besides the `known` fields, and the files that came with it, are in it under `inputs`:
-    `Texts`, objects of texts, and `Files`.
+    All fields of a form or a query string but the `known` ones, and all files that came with it, are under `inputs`: `Texts`,
+    objects of texts, and `Files`. The face's `own` fields of a form may be repeated and are `Texts`, too.
 
     Raises `DuckError`: 400 for what cannot be read, 413 for a body that the daemon has cut, 415 for another type.
     """
     if request.method in {"GET", "HEAD"}:
-        found = _named([(name, value) for name, value in query(request) if name != "format"], known)
+        found = _named([(name, value) for name, value in query(request) if name != "format"], known, own)
     else:
-        if stray := [name for name, _ in query(request) if fields.path(name)[0] in {*known, "inputs"}]:
+        if stray := [name for name, _ in query(request) if fields.path(name)[0] in {*known, *own, "inputs"}]:
             raise invalid_fields([Fault(name, IN_THE_BODY) for name in stray])
         body = request.get_data()
-        found = offload(len(body), lambda: _body_fields(request, body, known), small=SMALL)
+        found = offload(len(body), lambda: _body_fields(request, body, known, own), small=SMALL)
     inputs = found.get("inputs")
     if len(found) + (len(inputs) if isinstance(inputs, dict) else 0) > MAX_FIELDS:
         raise _too_many()
@@ -81,7 +78,7 @@ def _too_many() -> DuckError:
     return invalid(Text("More than {count} fields.", count=MAX_FIELDS))
 
 
-def _body_fields(request: Request, body: bytes, known: AbstractSet[str]) -> dict[str, Any]:
+def _body_fields(request: Request, body: bytes, known: AbstractSet[str], own: AbstractSet[str]) -> dict[str, Any]:
     if len(body) >= MAX_BODY:
         raise DuckError(413, "file_too_large", Text("The body is too large: Dify passes on less than 10 MiB, files included."))
     if body in {b"", EMPTY_BODY}:
@@ -92,9 +89,9 @@ def _body_fields(request: Request, body: bytes, known: AbstractSet[str]) -> dict
     if request.is_json:
         return _json_object(body, charsets.codec(declared))
     if request.mimetype == "application/x-www-form-urlencoded":
-        return _form_fields(body, declared, known)
+        return _form_fields(body, declared, known, own)
     if request.mimetype == "multipart/form-data":
-        return _multipart_fields(body, request.mimetype_params.get("boundary", ""), known)
+        return _multipart_fields(body, request.mimetype_params.get("boundary", ""), known, own)
     message = "The content type is {type}. Send application/json, application/x-www-form-urlencoded or multipart/form-data."
     if _looks_like_json(body):
         message = (
@@ -207,7 +204,7 @@ def _text(raw: bytes, codec: str, name: str, fault: Text | None = None) -> str:
         raise (invalid_field(name, fault) if name else invalid(Text("the name of a field: {fault}", fault=fault))) from error
 
 
-def _form_fields(body: bytes, declared: str | None, known: AbstractSet[str]) -> dict[str, Any]:
+def _form_fields(body: bytes, declared: str | None, known: AbstractSet[str], own: AbstractSet[str]) -> dict[str, Any]:
     first = body.lstrip(b" \t\r\n")
     if first.startswith(b"'") and _looks_like_json(first):
         raise _about_body(_SINGLE_QUOTES)
@@ -220,13 +217,13 @@ def _form_fields(body: bytes, declared: str | None, known: AbstractSet[str]) -> 
             )
         )
     told = next((value.decode("latin-1") for name, value in pairs if name == CHARSET.encode()), None)
-    return _named(_decoded(pairs, charsets.codec(declared or told)), known)
+    return _named(_decoded(pairs, charsets.codec(declared or told)), known, own)
 
 
 # Multipart
 
 
-def _multipart_fields(body: bytes, boundary: str, known: AbstractSet[str]) -> dict[str, Any]:
+def _multipart_fields(body: bytes, boundary: str, known: AbstractSet[str], own: AbstractSet[str]) -> dict[str, Any]:
     parts = multipart.parts(body, boundary)
     told = next((part.content.decode("latin-1") for part in parts if part.name == CHARSET.encode()), None)
     pairs: list[tuple[str, str]] = []
@@ -239,7 +236,7 @@ def _multipart_fields(body: bytes, boundary: str, known: AbstractSet[str]) -> di
             pairs.append((name, _text_of(part, codec, name)))
         elif part.filename or part.content:  # a browser sends an empty one where none was chosen
             sent.setdefault(name, []).append(File.received(charsets.file_name(part.filename), part.mimetype, part.content))
-    return _named(pairs, known, sent)
+    return _named(pairs, known, own, sent)
 
 
 def _text_of(part: Part, codec: str, name: str) -> str:
@@ -258,15 +255,18 @@ def _text_of(part: Part, codec: str, name: str) -> str:
 
 
 def _named(
-    pairs: Iterable[tuple[str, str]], known: AbstractSet[str], sent: Mapping[str, Collection[File]] | None = None
+    pairs: Iterable[tuple[str, str]],
+    known: AbstractSet[str],
+    own: AbstractSet[str],
+    sent: Mapping[str, Collection[File]] | None = None,
 ) -> dict[str, Any]:
     """The fields of a form or a query string, and the files `sent` along; see `fields`."""
     lines = [(name.replace("\0", ""), value.replace("\r\n", "\n").replace("\0", "")) for name, value in pairs]
-    says = next((value for name, value in lines if name == SUGGESTION), None)
-    unticked = {value: Texts(("false",)) for name, value in lines if name == UNTICKED}
-    own = {SUGGESTION, UNTICKED, CHARSET}
-    found, plain, prefixed = fields.split(((name, value) for name, value in lines if name not in own), known)
-    request: dict[str, Any] = {**found} if says is None else {**found, "query": says}
+    found, plain, prefixed = fields.split(((name, value) for name, value in lines if name not in {*own, CHARSET}), known)
+    request: dict[str, Any] = {**found}
+    for name, value in lines:
+        if name in own:
+            request[name] = Texts((*request.get(name, ()), value))
     uploads: dict[str, Files] = {}
     for name, received in (sent or {}).items():
         first, *keys = fields.path(name)
@@ -283,5 +283,5 @@ def _named(
             raise invalid_field("inputs", error.text) from error
     if together == []:  # as PHP writes an empty object
         together = {}
-    inputs = {**unticked, **plain, **prefixed, **uploads, **together} if isinstance(together, dict) else together
+    inputs = {**plain, **prefixed, **uploads, **together} if isinstance(together, dict) else together
     return {**request, "inputs": inputs}

@@ -45,15 +45,14 @@ class RunRequest:
     """A request for a run, before it has been held against the app's form.
 
     Of the `run` inputs are still values as JSON has them, `Texts` and `Files`. `others` are the fields of a JSON body that are
-    none of a request, `in_url` those in the URL of a POST; `files` is what is under that name. `turns` is what a page has kept of
-    the conversation. `faults` are what is wrong already.
+    none of a request, `in_url` those in the URL of a POST; `files` is what is under that name. `faults` are
+    what is wrong already.
     """
 
     run: Run
     others: frozenset[str] = frozenset()
     in_url: frozenset[str] = frozenset()
     files: Any = None
-    turns: str = ""
     faults: tuple[Fault, ...] = ()
 
 

@@ -7,35 +7,37 @@ from werkzeug import Request
 
 from duck.callers.settings import canonical
 from duck.errors import invalid_fields
+from duck.faces.page import fields as page_fields
+from duck.faces.page.view import Turn
 from duck.runs import bodies
 from duck.runs import inputs as checks
 from duck.runs.run import Kind, Mode, Run, RunRequest
 from duck.texts import Fault, Text
 
 _FIELDS = {"chat": {"query", "conversation_id", "strict_conversation"}, "workflow": set[str](), "completion": set[str]()}
-_TURNS = "duck.turns"
-_SHARED_FIELDS = {"inputs", "response_mode", "user", "files", _TURNS}
+_SHARED_FIELDS = {"inputs", "response_mode", "user", "files"}
 
 
-def parse(request: Request, kind: Kind, app_id: str) -> RunRequest:
-    """Parses a request: its body, or for a GET its query string.
+def parse(request: Request, kind: Kind, app_id: str) -> tuple[RunRequest, tuple[Turn, ...]]:
+    """Parses a request, its body or for a GET its query string: the run, and the conversation that a page has kept.
 
     Raises `DuckError`: 400 for what cannot be read, 413 for a body that the daemon has cut, 415 for another type.
     """
-    fields = bodies.read(request, _FIELDS[kind] | _SHARED_FIELDS)
+    fields = bodies.read(request, _FIELDS[kind] | _SHARED_FIELDS, page_fields.NAMES)
+    turns = page_fields.take(fields)
     faults: list[Fault] = []
     inputs = _inputs(fields.get("inputs"), faults)
     mode = _mode(_text(fields, "response_mode", faults), faults)
     user = _text(fields, "user", faults)
     chat = _chat_fields(fields, faults) if kind == "chat" else {}
-    return RunRequest(
+    wanted = RunRequest(
         run=Run(kind=kind, app_id=app_id, inputs=inputs, mode=mode, user=user, **chat),
         others=frozenset(fields) - _FIELDS[kind] - _SHARED_FIELDS,
         in_url=frozenset(bodies.names_in_url(request)) if request.method == "POST" else frozenset(),
         files=None if fields.get("files") in (None, [], "", {}, [{}]) else fields["files"],
-        turns=_text(fields, _TURNS, faults) if request.method == "POST" else "",  # a link could make them up
         faults=tuple(faults),
     )
+    return wanted, turns if request.method == "POST" else ()  # a link could make up a conversation
 
 
 def parse_stop(request: Request) -> tuple[str, str]:

@@ -66,14 +66,15 @@ def serve(
     if request.method == "HEAD":
         return Response(headers=answers.headers(exchange))
     if negotiation.only_looks(request, exchange.caller, asked, runs_at_once=bool(default_format)):
-        return answers.form(exchange, name, run_request.parse(request, kind, entry.app_id), dify)
+        wanted, _ = run_request.parse(request, kind, entry.app_id)
+        return answers.form(exchange, name, wanted, dify)
     if "prefetch" in request.headers.get("Sec-Purpose", ""):
         raise DuckError(403, "forbidden", Text("A prefetch does not run an app."))
     exchange.refuse_other_sites()  # before anything of theirs is read
-    wanted = run_request.parse(request, kind, entry.app_id)
+    wanted, turns = run_request.parse(request, kind, entry.app_id)
     entry.style = style = negotiation.format_of_run(asked, request, wanted.run.mode, default_format)
     if style == "html":
-        return answers.run(exchange, name, wanted, dify)
+        return answers.run(exchange, name, wanted, turns, dify)
     call = invocation.prepare(exchange, wanted, dify)
     if style != "json":
         return call.stream(STREAMS[style](), STREAMS[style].headers)

@@ -12,7 +12,7 @@ from duck.dify.gateway import Gateway
 from duck.errors import DuckError
 from duck.exchange import Exchange
 from duck.faces import page
-from duck.faces.page.view import View, read_turns, repeated
+from duck.faces.page.view import Turn, View, repeated
 from duck.faces.page.words import ENGLISH, WORDS
 from duck.runs.run import RunRequest
 
@@ -27,11 +27,11 @@ def form(exchange: Exchange, name: str, wanted: RunRequest, dify: Gateway) -> Re
     return _page(exchange, page.form_page(replace(view, form=exchange.form)))
 
 
-def run(exchange: Exchange, name: str, wanted: RunRequest, dify: Gateway) -> Response:
-    """A run as a page that grows."""
+def run(exchange: Exchange, name: str, wanted: RunRequest, turns: tuple[Turn, ...], dify: Gateway) -> Response:
+    """A run as a page that grows, after the `turns` of the conversation that the page has kept."""
     if exchange.request.method == "GET":  # a link could lead a person into another's conversation
         wanted = replace(wanted, run=replace(wanted.run, conversation_id=""))
-    exchange.context = _view(exchange, name, wanted, invocation.gateway_for(exchange, dify, wanted.run.user))
+    exchange.context = _view(exchange, name, wanted, invocation.gateway_for(exchange, dify, wanted.run.user), turns)
     call = invocation.prepare(exchange, wanted, dify)
     return call.stream(page.Html(replace(exchange.context, form=exchange.form)), headers(exchange))
 
@@ -72,7 +72,7 @@ def _page(exchange: Exchange, body: bytes, status: int = 200) -> Response:
     return Response(body, status, headers(exchange))
 
 
-def _view(exchange: Exchange, name: str, wanted: RunRequest, dify: Gateway) -> View:
+def _view(exchange: Exchange, name: str, wanted: RunRequest, dify: Gateway, turns: tuple[Turn, ...] = ()) -> View:
     """The app's page, still without the app's form and the request's faults."""
     request, address, app = exchange.request, exchange.public_url, invocation.describe(dify)
     return View(
@@ -86,7 +86,7 @@ def _view(exchange: Exchange, name: str, wanted: RunRequest, dify: Gateway) -> V
         action=f"../workflow/{quote(name, safe='')}" if exchange.entry.route == ORIGINAL else "?",
         **repeated(wanted.run.query, wanted.run.inputs),
         conversation_id=wanted.run.conversation_id if request.method == "POST" else "",  # as above
-        turns=read_turns(wanted.turns),
+        turns=turns,
         origin=address and address.partition("/e/")[0],
         part=_wants_part(request),
     )
