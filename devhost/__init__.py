@@ -17,13 +17,25 @@ It is meant to be as unkind as the real thing. It knows nothing of the plugin bu
     dify.py      the backwards calls; run.py: one of them, in a thread; inputs.py: an app's inputs; files.py: uploads, downloads
     service.py   Dify's Service API, for those who have an app's own key; users.py: the end users of apps
     apps.py      scripted apps; demo/: those of `python -m devhost`
-    command.py   how the commands are called
+    serve.py     the command `python -m devhost`; command.py: how the commands are called
     trace.py     messages in words; page.py: the page at `/`
     debug.py     runs a plugin to be debugged; debugged.py: what its process runs; package.py: packs one
 """
 
-from devhost.apps import App, Call, Failure, Pause, say
-from devhost.declaration import StartError
-from devhost.host import Devhost
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from devhost.apps import App, Call, Failure, Pause, say
+    from devhost.declaration import StartError
+    from devhost.host import Devhost
 
 __all__ = ["App", "Call", "Devhost", "Failure", "Pause", "StartError", "say"]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a name when it is first used, so that a command that imports this package soon hears signals."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = {"Devhost": "devhost.host", "StartError": "devhost.declaration"}.get(name, "devhost.apps")
+    return getattr(import_module(module), name)

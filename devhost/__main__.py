@@ -1,124 +1,17 @@
-"""Serves a plugin on loopback, with the demo apps behind it."""
+"""`python -m devhost`: hears signals first, and then imports and starts what serves."""
 
-import argparse
-import logging
-import re
+import os
 import signal
 import sys
-from collections.abc import Mapping
-from pathlib import Path
-from types import FrameType
-from typing import Any
-
-from devhost import demo
-from devhost.command import add_python, parser_of
-from devhost.declaration import StartError, read_mapping
-from devhost.host import Devhost
-from devhost.limits import Limits
-from devhost.remote import PORT
-from devhost.settings import BAD_SETTINGS
-from devhost.trace import describe
-
-EXIT_CANNOT_START = 2
-MAX_PORT = 65_535
 
 
 def main() -> int:
-    """Runs until Ctrl-C or SIGTERM; gives the exit status."""
-    options = _options()
-    logging.basicConfig(format="%(name)s: %(message)s", level=logging.INFO, stream=sys.stderr)
-    logging.getLogger("watchfiles").setLevel(logging.WARNING)
+    """Serves until Ctrl-C or SIGTERM; gives the exit status."""
     for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT, too: a shell starts its background jobs with it ignored
-        signal.signal(number, _interrupt)
-    try:
-        with _devhost(options) as host:
-            is_demo = not (options.settings or options.apps)
-            if is_demo:
-                host.settings |= demo.own_keys(host.api_url)
-            print("\n".join(_welcome(host, demo_settings=is_demo)), flush=True)
-            host.wait()
-    except StartError as error:
-        print(f"devhost: {error}", file=sys.stderr)
-        if not options.settings and str(error).startswith(BAD_SETTINGS):
-            print("Write the settings of this plugin's endpoint into a YAML file, and name it: --settings FILE", file=sys.stderr)
-        return EXIT_CANNOT_START
-    except KeyboardInterrupt:
-        pass
-    return 0
+        signal.signal(number, lambda *_: os._exit(0))  # nothing has been started yet
+    from devhost import serve  # noqa: PLC0415 - it takes a second, in which a signal must not be lost
 
-
-def _options() -> argparse.Namespace:
-    parser = parser_of("devhost", __doc__)
-    parser.add_argument("--port", type=_port, default=8000, help="on 127.0.0.1 (default: 8000; 0: a free one)")
-    parser.add_argument("--hook", type=_hook, default="duck", help="the hook id in the URL (default: duck)")
-    for name, default, what in (
-        ("--race-ms", Limits().race_s * 1000, "a stream that ends within this after its first chunk is cut to it"),
-        ("--absolute-timeout", Limits().absolute_s, "seconds after which a streaming run of an app is cut"),
-        ("--execution-timeout", Limits().execution_s, "seconds from its first chunk after which an answer is cut"),
-    ):
-        parser.add_argument(name, type=float, default=default, metavar="N", help=f"{what} (default: %(default)g)")
-    how = parser.add_mutually_exclusive_group()
-    how.add_argument("--remote", action="store_true", help="wait for a plugin that is debugged to connect")
-    how.add_argument("--serverless", action="store_true", help="run the plugin as serverless functions")
-    add_python(parser)
-    parser.add_argument("--debug-port", type=_port, default=PORT, metavar="N", help=f"for --remote (default: {PORT})")
-    parser.add_argument("--debug-key", default="devhost", metavar="KEY", help="for --remote (default: devhost)")
-    parser.add_argument("--trace", action="store_true", help="show every message between daemon and plugin")
-    settings, apps = "the endpoint's settings, JSON or YAML", "a Python file with APPS, by alias"
-    parser.add_argument("--settings", type=Path, metavar="FILE", help=f"{settings} (default: the demo's)")
-    parser.add_argument("--apps", type=Path, metavar="FILE", help=f"{apps} (default: the demo's)")
-    return parser.parse_args()
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or int(text) > MAX_PORT:
-        raise argparse.ArgumentTypeError(f"a number up to {MAX_PORT} is needed")
-    return int(text)
-
-
-def _hook(text: str) -> str:
-    if not re.fullmatch(r"[\w-]+", text, re.ASCII):
-        raise argparse.ArgumentTypeError("letters and digits are needed")
-    return text
-
-
-def _devhost(options: argparse.Namespace) -> Devhost:
-    named = demo.load(options.apps) if options.apps else None
-    return Devhost(
-        options.folder,
-        demo.apps() if named is None else {demo.app_id(name): app for name, app in named.items()},
-        read_mapping(options.settings, "a file of settings") if options.settings else demo.settings(named),
-        hook=options.hook,
-        port=options.port,
-        runs="remote" if options.remote else "serverless" if options.serverless else "local",
-        python=options.python,
-        debug_port=options.debug_port,
-        debug_key=options.debug_key,
-        limits=Limits(race_s=options.race_ms / 1000, absolute_s=options.absolute_timeout, execution_s=options.execution_timeout),
-        reload=True,
-        trace=_trace if options.trace else None,
-        app_keys={} if options.apps else demo.app_keys(),
-    )
-
-
-def _trace(message: Mapping[str, Any]) -> None:
-    if line := describe(message):
-        print(line, file=sys.stderr, flush=True)
-
-
-def _welcome(host: Devhost, *, demo_settings: bool) -> list[str]:
-    """What to try. Only Duck's routes are known here."""
-    url, declaration = host.url, host.runtime.declaration
-    name = declaration.manifest.name if declaration else "The plugin that connects"
-    lines = ["", f"{name} is served at {url}/", f"Routes, settings and apps: {url.partition('/e/')[0]}/", ""]
-    if host.runs == "remote":
-        lines += [f"REMOTE_INSTALL_URL=127.0.0.1:{host.debug_port}", f"REMOTE_INSTALL_KEY={host.debug_key}", ""]
-    known = name == "duck" or host.runs == "remote"
-    return [*lines, *demo.hints(url), "Ctrl-C stops it."] if known and demo_settings else lines
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+    return serve.main()
 
 
 if __name__ == "__main__":

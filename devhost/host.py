@@ -5,16 +5,15 @@ import logging
 import os
 import socket
 import sys
+import threading
 from concurrent.futures import Future
-from contextlib import ExitStack
+from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
 import uvicorn
-from anyio.abc import TaskStatus
-from anyio.from_thread import start_blocking_portal
 from watchfiles import PythonFilter, awatch
 
 from devhost.apps import App, Call
@@ -52,7 +51,7 @@ class Devhost:
     Once it runs, `url` is the endpoint's, without a slash at its end, and `runtime` tells of the plugin.
 
     Entering raises `StartError` when the plugin cannot be started (with what it wrote to stderr), when its manifest or
-    the settings are not valid, or when the port is taken.
+    the settings are not valid, or when the port is taken; and `CancelledError` when `stop` is called meanwhile.
     """
 
     folder: str | Path
@@ -73,9 +72,12 @@ class Devhost:
     calls: list[Call] = field(default_factory=list, init=False)
     url: str = field(default="", init=False)
     runtime: Runtime = field(init=False)
+    _thread: threading.Thread = field(init=False)
+    _loop: asyncio.AbstractEventLoop | None = field(default=None, init=False)
+    _is_stopped: bool = field(default=False, init=False)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event, init=False)
-    _serving: Future[None] = field(default_factory=Future, init=False)
-    _running: ExitStack = field(default_factory=ExitStack, init=False)
+    _started: Future[None] = field(default_factory=Future, init=False)
+    _ended: Future[None] = field(default_factory=Future, init=False)
 
     @property
     def api_url(self) -> str:
@@ -84,19 +86,32 @@ class Devhost:
 
     def wait(self) -> None:
         """Waits until it has stopped."""
-        self._serving.result()
+        self._ended.result()
+
+    def stop(self) -> None:
+        """Makes it stop, and does not wait for that. May be called from any thread, from a signal handler, and repeatedly."""
+        self._is_stopped = True
+        if self._loop:
+            with suppress(RuntimeError):  # the event loop is closed
+                self._loop.call_soon_threadsafe(self._stopping.set)
 
     def __enter__(self) -> Self:
-        with ExitStack() as stack:  # undone where the start fails; a Ctrl-C, too, must not leave a process behind
-            listener = stack.enter_context(self._listen())
-            portal = stack.enter_context(start_blocking_portal(name="devhost"))
-            self._serving, _ = portal.start_task(self._serve, listener)
-            stack.callback(portal.call, self._stopping.set)
-            self._running = stack.pop_all()
+        self._thread = threading.Thread(target=self._run, args=(self._listen(),), name="devhost", daemon=True)
+        try:
+            self._thread.start()
+            self._started.result()
+        except BaseException:  # a Ctrl-C, too, must not leave a process behind
+            self._stop_and_wait()
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        self._running.close()
+        self._stop_and_wait()
+
+    def _stop_and_wait(self) -> None:
+        self.stop()
+        if self._thread.is_alive():
+            self._thread.join()
 
     def _listen(self) -> socket.socket:
         try:
@@ -114,7 +129,30 @@ class Devhost:
         what = self.python, Path(self.folder), self.settings, self.limits, self.trace
         return LocalRuntime(*what) if self.runs == "local" else ServerlessRuntime(*what, self.files.base_url)
 
-    async def _serve(self, listener: socket.socket, *, task_status: TaskStatus[None]) -> None:
+    def _run(self, listener: socket.socket) -> None:
+        """The thread: runs the event loop, and hands what it raises to the thread that waits."""
+        try:
+            with listener:
+                asyncio.run(self._serve_until_stopped(listener))
+        except asyncio.CancelledError:
+            pass
+        except Exception as error:  # noqa: BLE001 - it is raised again by `result`
+            (self._ended if self._started.done() else self._started).set_exception(error)
+        self._started.cancel()  # unless it is done
+        if not self._ended.done():
+            self._ended.set_result(None)
+
+    async def _serve_until_stopped(self, listener: socket.socket) -> None:
+        self._loop = asyncio.get_running_loop()
+        if self._is_stopped:
+            return
+        serving, stopping = asyncio.create_task(self._serve(listener)), asyncio.create_task(self._stopping.wait())
+        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not self._started.done():
+            serving.cancel()  # once: a start that is cancelled still has to end its processes
+        await serving
+
+    async def _serve(self, listener: socket.socket) -> None:
         self.runtime = self._runtime()
         async with self.runtime:
             if isinstance(self.runtime, RemoteRuntime):
@@ -126,7 +164,7 @@ class Devhost:
             server = uvicorn.Server(_config(daemon))
             ticking = asyncio.create_task(clock.run())
             serving = asyncio.create_task(server.serve(sockets=[listener]))
-            task_status.started()
+            self._started.set_result(None)
             if self.reload and self.runs != "remote":
                 async for changes in awatch(self.folder, watch_filter=SOURCES, stop_event=self._stopping):
                     names = ", ".join(sorted({Path(path).name for _, path in changes}))

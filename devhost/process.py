@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self, cast
 
-from anyio import CancelScope
-
 from devhost.declaration import StartError
 from devhost.plugin import plugin_logger
 
@@ -90,13 +88,12 @@ class Process:
 
         Closing its stdin would not do: the SDK reads on at the end of it, at full speed.
         """
-        with CancelScope(shield=True):  # a start that is cancelled waits for this, too
-            self.signal(signal.SIGTERM)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(STOP_GRACE_S):
-                    await self._process.wait()
-            self.signal(signal.SIGKILL)
-            await self.wait()
+        self.signal(signal.SIGTERM)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STOP_GRACE_S):
+                await self._process.wait()
+        self.signal(signal.SIGKILL)
+        await self.wait()
 
     def failure(self, why: str) -> StartError:
         """Why it did not start, in its own words, and what to do about it where that is known."""
