@@ -6,7 +6,6 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from duck import limits
 from duck.texts import Fault, Text
 
 log = logging.getLogger("duck")
@@ -24,7 +23,7 @@ LABELS = {
     "service_api_url": "Service API URL",
     "app_keys": "App keys",
 }
-MEGABYTE = 1024 * 1024
+_MEGABYTE = 1024 * 1024
 
 
 def setting(name: str) -> Text:
@@ -66,14 +65,19 @@ class DuckError(Exception):
         self.right_kind = right_kind
         self.faults = tuple(faults)
 
-    def again(self) -> "DuckError":
-        """The same, to be raised once more: an error that is raised holds all that was at work then."""
+    @property
+    def field(self) -> str:
+        """The field of the request that is at fault, the first of several; "" if the failure is not about a field."""
+        return next((fault.field for fault in self.faults if fault.field), "")
+
+    def again(self, event: Mapping[str, Any] | None = None) -> "DuckError":
+        """A copy to be raised once more, with another `event` if one is given: a raised error keeps all frames alive."""
         return DuckError(
             self.status,
             self.code,
             self.message,
             headers=self.headers,
-            event=self.event,
+            event=event or self.event,
             private=self.private,
             for_guests=self.for_guests,
             right_kind=self.right_kind,
@@ -107,8 +111,6 @@ _GUEST_MESSAGES = {
 
 NO_APP = Text("No such app here. Check its id or alias, and that it has been published in Dify.")
 
-INTERRUPTED = Text("Dify's answer broke off before its end. What came so far may be incomplete; try again.")
-
 SLOW = Text(
     "Dify ends a streamed run after 240 seconds, and one that stays silent after 250. With response_mode blocking and format "
     "json a workflow or chat may take 20 minutes. Agents can only stream; called by their own keys they may take 590 seconds."
@@ -135,88 +137,14 @@ def invalid_fields(faults: Sequence[Fault]) -> DuckError:
     return DuckError(400, "invalid_param", message, faults=faults)
 
 
-def no_default() -> DuckError:
-    """The default app, where none has been chosen."""
-    return DuckError(404, "app_not_found", Text("No app is chosen in the setting {setting}.", setting=setting("default_app")))
-
-
-def app_not_found() -> DuckError:
-    """No such app, or none that may be reached: the two are told apart for nobody."""
-    return DuckError(404, "app_not_found", NO_APP)
-
-
-def interrupted() -> DuckError:
-    """A stream without an end: Dify, its daemon or the connection between them gave up."""
-    return DuckError(502, "stream_interrupted", INTERRUPTED)
-
-
-def silent(*, blocking: bool) -> DuckError:
-    """A run of which nothing was heard for too long."""
-    return DuckError(504, "timeout", NO_ANSWER if blocking else SLOW)
-
-
-def too_long() -> DuckError:
-    """A response that has been open for as long as the daemon lets it."""
-    message = Text(
-        "This took longer than {seconds} seconds, for which Dify keeps a streamed answer open. The run itself may go on in Dify. "
-        "With response_mode blocking and format json an answer may take 20 minutes.",
-        seconds=f"{limits.LIFE_S:.0f}",
-    )
-    return DuckError(504, "timeout", message)
-
-
-def too_slow(run_s: float) -> DuckError:
-    """A run that takes longer than the `run_s` seconds that the plugin may work on one."""
-    message = Text(
-        "This took longer than {seconds} seconds, the most that Dify gives a plugin that it runs as a function. The run itself "
-        "may go on in Dify.",
-        seconds=f"{run_s:.0f}",
-    )
-    return DuckError(504, "timeout", message)
-
-
 def too_large(size: int, limit: int) -> DuckError:
     """A run that is larger than what Dify takes in one piece; both in bytes."""
     message = Text(
         "This run is too large: together its question and its inputs have {size} MB, and Dify takes at most {limit} MB.",
-        size=f"{size / MEGABYTE:.1f}",
-        limit=f"{limit / MEGABYTE:.0f}",
+        size=f"{size / _MEGABYTE:.1f}",
+        limit=f"{limit / _MEGABYTE:.0f}",
     )
     return DuckError(413, "file_too_large", message)
-
-
-def service_silent() -> DuckError:
-    """An app's own API that stopped talking."""
-    return DuckError(504, "timeout", Text("Dify said nothing for too long, not even that it is still at work. Try again."))
-
-
-def service_unreachable() -> DuckError:
-    """An app's own API that cannot be reached."""
-    message = Text(
-        "Dify's Service API cannot be reached. {setting} must be an address that Dify's plugins can reach.",
-        setting=setting("service_api_url"),
-    )
-    return DuckError(502, "app_unavailable", message, private=True)
-
-
-def no_service() -> DuckError:
-    """Something that is not an app's own API."""
-    message = Text(
-        "The response did not come from Dify's Service API. {setting} must be like https://api.dify.ai/v1.",
-        setting=setting("service_api_url"),
-    )
-    return DuckError(502, "app_unavailable", message, private=True)
-
-
-def cannot_stop() -> DuckError:
-    """A run of an app that is reached through a plugin's session."""
-    message = Text("Runs of this app can be stopped once its own key is in the setting {setting}.", setting=setting("app_keys"))
-    return DuckError(400, "stop_unavailable", message, for_guests=Text("Runs of this app cannot be stopped."))
-
-
-def no_conversation() -> DuckError:
-    """A conversation that there is not, or not for this user."""
-    return invalid_field("conversation_id", Text("this app has no such conversation. Leave it out to start one."))
 
 
 def wrong_route(asked: str, actual: str) -> DuckError:

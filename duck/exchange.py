@@ -86,6 +86,17 @@ class Exchange:
             name = self.request.path.rpartition("/")[2]
             self.cors = access.cors(self.request, owner, public=access.is_public(name, owner))
 
+    def no_route(self, values: Mapping[str, Any], message: str) -> DuckError:
+        """The error for a request that no route takes: 405 for a wrong method, else 404 with this message."""
+        self.allow_origin(values)
+        methods = routes.METHODS.get(self.entry.route)
+        if not methods:
+            return DuckError(404, "not_found", message)
+        read = ["GET", "HEAD"] if "GET" in methods else []
+        allow = ", ".join([*read, "OPTIONS", *(method for method in methods if method != "GET")])
+        message = Text("This route takes {methods}.", methods=allow)
+        return DuckError(405, "method_not_allowed", message, headers={"Allow": allow})
+
     def refuse_other_sites(self) -> None:
         """Refuses what a page of another site asks for with no key of its own. Raises `DuckError` 403."""
         access.refuse_other_sites(self.request, self.owner, self.caller)

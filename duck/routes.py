@@ -1,6 +1,10 @@
-"""Which routes there are: told once, by the group that `manifest.yaml` names. Its hidden rows answer for all other paths."""
+"""Which routes there are, read from the group that `manifest.yaml` names.
 
-from collections.abc import Mapping
+The SDK matches path and method together, so it cannot tell a wrong method from a wrong path. Rows whose endpoint is called
+`unknown`, or `…_unknown` for the paths of one face, answer what no other row does; they are no routes.
+"""
+
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import yaml
@@ -8,19 +12,20 @@ from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.routing import Map, Rule
 
 _ROOT = Path(__file__).parents[1]
-NOWHERE = "/?"  # how the log calls a path that no route has
+NOWHERE = "/?"  # in the log, for a path that no route has
 
 
-def _rows() -> list[tuple[str, str]]:
-    """The patterns and methods of the rows that are not hidden."""
+def _rows() -> Iterator[tuple[str, str]]:
     manifest = yaml.safe_load((_ROOT / "manifest.yaml").read_text("utf-8"))
     [group] = manifest["plugins"]["endpoints"]
-    rows = yaml.safe_load((_ROOT / group).read_text("utf-8"))["endpoints"]
-    return [(row["path"], row["method"]) for row in rows if not row.get("hidden")]
+    for row in yaml.safe_load((_ROOT / group).read_text("utf-8"))["endpoints"]:
+        source = Path(row["extra"]["python"]["source"])
+        if row["method"] != "OPTIONS" and not source.stem.endswith("unknown"):
+            yield row["path"], row["method"]
 
 
-_ROWS = _rows()
-# The methods of each route. The SDK cannot tell: it matches paths and methods together.
+_ROWS = [*_rows()]
+# The methods of each route, by its pattern.
 METHODS: Mapping[str, tuple[str, ...]] = {
     pattern: tuple(sorted(method for other, method in _ROWS if other == pattern)) for pattern, _ in _ROWS
 }
@@ -28,7 +33,7 @@ _MAP = Map([Rule(pattern, endpoint=pattern) for pattern in METHODS], strict_slas
 
 
 def pattern_of(path: str) -> str:
-    """The pattern of the route that a path is for, `NOWHERE` if there is none."""
+    """The pattern of the route that a path belongs to, `NOWHERE` if there is none."""
     try:
         pattern, _ = _MAP.match(path, method="GET")
     except (NotFound, MethodNotAllowed):

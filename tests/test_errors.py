@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from duck import errors
-from duck.dify import failures
+from duck.dify import failure_texts, failures
 from duck.errors import DuckError
 from tests.support import blocking_sample, http_error
 
@@ -150,7 +150,7 @@ def test_what_dify_says_of_inputs_is_the_callers_to_put_right(text: str, kind: s
 def test_an_agents_refusal_to_block_can_be_told_from_every_other_failure() -> None:
     refusal = blocking_sample("agent-chat")["exception_message"]
 
-    assert translated(refusal)[1] == failures.BLOCKING_REFUSED
+    assert translated(refusal)[1] == failure_texts.BLOCKING_REFUSED
 
 
 @pytest.mark.parametrize(

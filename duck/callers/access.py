@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from werkzeug import Request
 
 from duck.callers.settings import DEFAULT, Settings, canonical
-from duck.errors import DuckError, app_not_found, no_default, setting
+from duck.errors import NO_APP, DuckError, setting
 from duck.texts import Text
 
 # Response headers that scripts may read.
@@ -60,9 +60,10 @@ def resolve(name: str, settings: Settings, caller: Caller) -> str:
     if caller.guest and app_id not in settings.public:
         raise unauthorized(settings)
     if not app_id and name == DEFAULT:
-        raise no_default()
+        message = Text("No app is chosen in the setting {setting}.", setting=setting("default_app"))
+        raise DuckError(404, "app_not_found", message)
     if not app_id or (settings.reachable is not None and app_id not in settings.reachable):
-        raise app_not_found()
+        raise DuckError(404, "app_not_found", NO_APP)  # an app that is not there and one that is not reachable look alike
     return app_id
 
 

@@ -8,7 +8,6 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from duck import errors
 from duck.dify import failures
 from duck.runs.run import Kind
 from duck.streams.format import Event
@@ -201,7 +200,7 @@ def _fold_workflow(seen: Sequence[Event]) -> dict[str, Any]:
     paused = _last(seen, "workflow_paused")
     end = _last(seen, "workflow_finished") or paused
     if end is None:
-        raise errors.interrupted()
+        raise failures.interrupted()
     data = {**data_of(_last(seen, "workflow_started") or {}), **data_of(end)}
     result = {name: data.get(name) for name in _WORKFLOW_RESULT}
     if end is paused:
@@ -213,7 +212,7 @@ def _fold_workflow(seen: Sequence[Event]) -> dict[str, Any]:
 
 def _fold_message(seen: Sequence[Event], kind: Kind) -> dict[str, Any]:
     if not any(map(ends, seen)):
-        raise errors.interrupted()
+        raise failures.interrupted()
     end = _last(seen, "message_end") or {}
     paused = _last(seen, "workflow_paused") or {}
     ids = next((event for event in reversed(seen) if "message_id" in event), {})

@@ -1,109 +1,27 @@
 """What each of Dify's failures means to a caller.
 
 All that a plugin learns of a failure is a text (SDK 0.10 raises a plain `Exception`), or an `error` event in a stream; the
-Service API answers with the same words. All of them end up in the tables below, and in nothing else. Pure.
+Service API answers with the same words. The texts are in `failure_texts`. Pure.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from duck import errors
+from duck.dify import failure_texts
 from duck.errors import DuckError
 from duck.texts import Text
 
 if TYPE_CHECKING:
+    from duck.dify.failure_texts import Row
     from duck.runs.run import Kind
 
 MODEL_RETRY_S = 30  # models count requests by the minute; half of one is the mean time to wait
-BLOCKING_REFUSED = "blocking_refused"
-UPLOAD_REFUSED = "ToolFile "  # how Dify begins to say that an app's user may not read what was uploaded for it
-
-OWN_TEXT = "{text}"  # in a row: what the caller reads is Dify's own text, or that part of it which the pattern calls `text`
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """One of Dify's texts: `pattern` finds it, `message` is what the caller reads."""
-
-    pattern: re.Pattern[str]
-    status: int
-    code: str
-    message: str = OWN_TEXT
-
-
-def _row(pattern: str, status: int, code: str, message: str = OWN_TEXT) -> _Row:
-    return _Row(re.compile(pattern, re.DOTALL), status, code, message)
-
-
-# What the daemon and the SDK say by themselves.
-_DAEMON = (
-    _row(
-        r"^permission denied, ",
-        502,
-        "app_unavailable",
-        Text("Dify does not let this plugin run apps: its manifest lacks the permission."),
-    ),
-    _row(r"^fetch app failed: data is nil", 404, "app_not_found", errors.NO_APP),
-    _row(r"use of closed network connection|read on closed response body", 504, "timeout", errors.SLOW),
-    _row(r"^invocation exited without response after \d{4} ", 504, "timeout", errors.NO_ANSWER),  # seconds: it was a blocking run
-    _row(r"^invocation exited without response after ", 504, "timeout", errors.SLOW),
-    _row(r"^read app failed: request failed: (?P<text>.+)", 502, "completion_request_error"),
-    _row(r"^(read app failed: |No response)", 502, "stream_interrupted", errors.INTERRUPTED),
-    _row(
-        r"^invoke app failed: ",
-        502,
-        "app_unavailable",
-        Text("Dify's plugin daemon could not reach Dify. Try again in a moment."),
-    ),
-)
-
-_NOT_PUBLISHED = Text("This app has not been published in Dify.")
-
-# What Dify answers.
-_DIFY = (
-    _row(r"^app not found$", 404, "app_not_found", errors.NO_APP),
-    _row(
-        r"^unexpected app type$",
-        404,
-        "app_not_found",
-        Text("This app has not been published in Dify, or is of a type that plugins cannot run."),
-    ),
-    _row(
-        r"^Agent Chat App does not support blocking mode$",
-        502,
-        BLOCKING_REFUSED,
-        Text("Agents cannot answer in blocking mode."),
-    ),
-    _row(r"^(\(type '[^']+'\) )?\S+ (is required in|in) input form\b", 400, "invalid_param"),
-    _row(r"^Invalid input type for \[", 400, "invalid_param"),
-    _row(r"^invalid payload: ", 400, "invalid_param"),
-    _row(
-        r"^(Detected file type does not match|File validation failed for file: |Invalid upload file)",
-        400,
-        "invalid_param",
-    ),
-    _row(rf"^{UPLOAD_REFUSED}\S+ not found", 400, "invalid_param"),
-    _row(r"^Workflow not published$", 404, "app_not_found", _NOT_PUBLISHED),  # by the app's own key
-    # A model's limit, in a chatflow and in every blocking run by its words alone; or the app's own number of runs at a time.
-    _row(r"\bRate Limit Error\b|\bstatus code:? 429\b|\bError code: 429\b|\b429 Too Many Requests\b", 429, "rate_limit_error"),
-    _row(r"^Too many requests\. Please try again later\.", 429, "rate_limit_error"),
-    _row(r"^Model .+ (credentials is not initialized|not exist)", 502, "provider_not_initialize"),
-    _row(r"^Provider .+ does not exist", 502, "provider_not_initialize"),
-    _row(
-        r"\bvalidation errors? for VariableEntity\b",
-        502,
-        "app_unavailable",
-        Text("This Dify is too old for one of the app's inputs: it knows none of type JSON. A newer Dify runs the app."),
-    ),
-    _row(r"^Model provider \S+ quota exceeded", 502, "provider_quota_exceeded"),
-    _row(r"^Dify Hosted OpenAI .+ currently not support", 502, "model_currently_not_support"),
-)
 
 _NO_REASON = Text("Dify failed, and gave no reason. Try again.")
 _ANSWER = re.compile(r"^\w+ app failed: request failed with status code: (\d+) and respond with: (.*)$", re.DOTALL)
@@ -136,7 +54,7 @@ def from_text(text: str, *, kind: str, conversation_id: str = "", fields: Mappin
     """
     status, body = _answered(text)
     if not body:
-        daemon = None if status else _first(_DAEMON, text)
+        daemon = None if status else _first(failure_texts.DAEMON, text)
         return daemon or DuckError(502, "completion_request_error", _NO_REASON)
     if status == 500 and kind == "completion":
         return DuckError(502, "completion_unavailable", _NO_COMPLETION, for_guests=errors.guest_message(""))
@@ -170,8 +88,7 @@ def from_event(event: Mapping[str, Any], *, kind: str, conversation_id: str = ""
     """Translates one of Dify's `error` events: {event, code, status, message, …}."""
     status = event.get("status")
     error = _from_dify(status if isinstance(status, int) else 500, event, kind, conversation_id)
-    error.event = event
-    return error
+    return error.again(event=event)
 
 
 def from_service(
@@ -193,14 +110,14 @@ def from_service(
         message_ = Text("Dify refuses the app's own key. Put a valid one into {setting}.", setting=errors.setting("app_keys"))
         return DuckError(502, "app_unavailable", message_, private=True)
     if code == "app_unavailable" and not kind:
-        return DuckError(404, "app_not_found", _NOT_PUBLISHED)
+        return DuckError(404, "app_not_found", failure_texts.NOT_PUBLISHED)
     if status == 404 and conversation_id:
-        return errors.no_conversation()
+        return no_conversation()
     if status == 404 or not answer:
-        return errors.no_service()
+        return no_service()
     if message and status in {413, 415}:
         return DuckError(status, code, message)
-    if message and status == 400 and code in _REQUESTS_FAULTS and not _first(_DIFY, message):
+    if message and status == 400 and code in _REQUESTS_FAULTS and not _first(failure_texts.DIFY, message):
         return DuckError(400, code, message[: errors.MAX_QUOTED])
     return _from_dify(status, answer, kind, conversation_id, fields)
 
@@ -215,14 +132,14 @@ def _from_dify(
         return errors.invalid_field("query", Text("required")) if kind == "chat" else errors.wrong_route(kind, "chat")
     if unfetched := _UNFETCHED.search(message):
         return _no_such_link(unfetched[1], fields or {})
-    if error := _first(_DIFY, message):
+    if error := _first(failure_texts.DIFY, message):
         return error
     if status == 429 or code == "rate_limit_error":
         return _limited(message or Text("The model takes no more requests for now."))
     if not message and status != 400:
         return DuckError(502, "completion_request_error", _NO_REASON)
     if not message and conversation_id:
-        return errors.no_conversation()
+        return no_conversation()
     if not message:
         return DuckError(502, "app_unavailable", _NOT_READY)
     return DuckError(502, "completion_request_error" if code in _SAYS_NOTHING else code, message, private=True)
@@ -237,11 +154,11 @@ _NO_COMPLETION = Text(
 _NOT_READY = Text("This app is not ready to run. Choose a model for it in Dify and publish it.")
 
 
-def _first(rows: tuple[_Row, ...], text: str) -> DuckError | None:
+def _first(rows: tuple[Row, ...], text: str) -> DuckError | None:
     for row in rows:
         if found := row.pattern.search(text):
             own = found.groupdict().get("text") or text
-            if row.message != OWN_TEXT:
+            if row.message != failure_texts.OWN_TEXT:
                 return DuckError(row.status, row.code, row.message)
             return _limited(own) if row.status == 429 else DuckError(row.status, row.code, own, private=row.status != 400)
     return None
@@ -291,3 +208,22 @@ def upload_failed(text: str) -> DuckError:
         message,
         for_guests=Text("Files cannot be taken for now. A link to the file may be sent instead."),
     )
+
+
+def interrupted() -> DuckError:
+    """A stream without an end: Dify, its daemon or the connection between them gave up."""
+    return DuckError(502, "stream_interrupted", failure_texts.INTERRUPTED)
+
+
+def no_conversation() -> DuckError:
+    """A conversation that there is not, or not for this user."""
+    return errors.invalid_field("conversation_id", Text("this app has no such conversation. Leave it out to start one."))
+
+
+def no_service() -> DuckError:
+    """Something that is not an app's own API."""
+    message = Text(
+        "The response did not come from Dify's Service API. {setting} must be like https://api.dify.ai/v1.",
+        setting=errors.setting("service_api_url"),
+    )
+    return DuckError(502, "app_unavailable", message, private=True)

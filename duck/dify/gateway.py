@@ -12,10 +12,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from duck import errors, limits
-from duck.dify import events, failures
+from duck.dify import events, failure_texts, failures
 from duck.dify.memory import Memory
 from duck.errors import DuckError
 from duck.streams import json
+from duck.texts import Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Hashable, Mapping
@@ -81,7 +82,7 @@ class Gateway(ABC):
             except DuckError as error:
                 if refused := _by_url(run, error):
                     return self._checked_answer(refused)
-                if error.code != failures.BLOCKING_REFUSED:
+                if error.code != failure_texts.BLOCKING_REFUSED:
                     raise
                 self.memory.agents.add(run.app_id)
         return events.fold(self.stream(run), run.kind)
@@ -103,7 +104,7 @@ class Gateway(ABC):
 
     def stop(self, task_id: str) -> None:  # noqa: ARG002 - who can, needs it
         """Ends a run of the app's. Raises `DuckError`."""
-        raise errors.cannot_stop()
+        raise _cannot_stop()
 
     @abstractmethod
     def upload(self, file: File) -> Upload:
@@ -147,7 +148,7 @@ class Gateway(ABC):
         if failure := course.failure():
             yield self._marked(failure)
         elif not course.has_end:
-            raise errors.interrupted()
+            raise failures.interrupted()
 
     def _checked_answer(self, run: Run) -> Mapping[str, Any]:
         answer = self._answer(run)
@@ -173,7 +174,7 @@ class Gateway(ABC):
         came = str(answer.get("conversation_id") or run.conversation_id)
         self.has_restarted = bool(run.conversation_id) and came.lower() != run.conversation_id
         if self.has_restarted and run.strict:
-            raise errors.no_conversation()
+            raise failures.no_conversation()
 
     def _marked(self, event: Event) -> Event:
         return {**event, events.RESTARTED: True} if self.has_restarted and "conversation_id" in event else event
@@ -198,6 +199,14 @@ def what_was_asked(run: Run) -> dict[str, Any]:
 
 def _by_url(run: Run, error: DuckError) -> Run | None:
     """The run once more, with links in place of uploads, where Dify does not let the app read these."""
-    if run.inputs_by_url is None or not error.message.startswith(failures.UPLOAD_REFUSED):
+    if run.inputs_by_url is None or not error.message.startswith(failure_texts.UPLOAD_REFUSED):
         return None
     return replace(run, inputs=run.inputs_by_url, inputs_by_url=None)
+
+
+def _cannot_stop() -> DuckError:
+    """A run of an app that is reached through a plugin's session."""
+    message = Text(
+        "Runs of this app can be stopped once its own key is in the setting {setting}.", setting=errors.setting("app_keys")
+    )
+    return DuckError(400, "stop_unavailable", message, for_guests=Text("Runs of this app cannot be stopped."))

@@ -21,6 +21,7 @@ from duck.errors import DuckError
 from duck.runs import parsing
 from duck.runs.files import File, Upload
 from duck.runs.run import Kind, Mode, Run
+from duck.texts import Text
 
 log = logging.getLogger("duck")
 
@@ -61,7 +62,7 @@ class ServiceGateway(Gateway):
     def stop(self, task_id: str) -> None:
         """See `Gateway`. Dify says yes to any run of this user's: also to one that is over, or never was."""
         if (kind := kind_in(self.memory.infos.answer(self._key(""), self._info))) is None:
-            raise errors.no_service()
+            raise failures.no_service()
         path = f"{_STOPS[kind]}/{quote(task_id, safe='')}/stop"
         with self._asked("POST", path, limits.PARAMETERS_SILENCE_S, json={"user": self._user}) as response:
             _object(response)
@@ -70,7 +71,7 @@ class ServiceGateway(Gateway):
         body = self._body(run, "streaming")
         with self._asked("POST", _RUNS[run.kind], limits.SERVICE_SILENCE_S, run, json=body) as response:
             if not response.headers.get("content-type", "").startswith("text/event-stream"):
-                raise errors.no_service()
+                raise failures.no_service()
             yield from _data(response.iter_bytes())
 
     def _answer(self, run: Run) -> Mapping[str, Any]:
@@ -147,10 +148,10 @@ def _failure(error: Exception) -> DuckError:
     log.warning("Dify's Service API: %s", type(error).__name__)  # its text, and those of its causes, name the address
     match error:
         case httpx.ReadTimeout():
-            return errors.service_silent()
+            return _silent()
         case httpx.ReadError() | httpx.RemoteProtocolError() | httpx.DecodingError():
-            return errors.interrupted()
-    return errors.service_unreachable()
+            return failures.interrupted()
+    return _unreachable()
 
 
 def _data(blocks: Iterable[bytes]) -> Iterator[Any]:
@@ -164,7 +165,7 @@ def _object(response: httpx.Response) -> dict[str, Any]:
     """A whole answer. Raises `DuckError` for one that is no object: something else answers there."""
     value = _json(response.read())
     if not isinstance(value, dict):
-        raise errors.no_service()
+        raise failures.no_service()
     return value
 
 
@@ -174,3 +175,17 @@ def _json(text: bytes) -> Any:
         return from_json(text)
     except ValueError:
         return None
+
+
+def _silent() -> DuckError:
+    """An app's own API that stopped talking."""
+    return DuckError(504, "timeout", Text("Dify said nothing for too long, not even that it is still at work. Try again."))
+
+
+def _unreachable() -> DuckError:
+    """An app's own API that cannot be reached."""
+    message = Text(
+        "Dify's Service API cannot be reached. {setting} must be an address that Dify's plugins can reach.",
+        setting=errors.setting("service_api_url"),
+    )
+    return DuckError(502, "app_unavailable", message, private=True)

@@ -18,6 +18,7 @@ from duck.journal import Entry
 from duck.streams.format import Event, StreamFormat
 from duck.streams.reader import End, Inbox
 from duck.streams.slots import Slots
+from duck.texts import Text
 
 
 def collect(inbox: Inbox, slots: Slots, clock: Clock = CLOCK) -> list[Event]:
@@ -104,7 +105,7 @@ class Pump:
         if self.slots.pump_gathers:
             self.clock.sleep(self.slots.gather_s)
         if self.clock.now() >= over_at:
-            return self._last(errors.too_long()), True
+            return self._last(_too_long()), True
         try:
             item = _get(self.inbox, self.clock, min(due_at, over_at) - self.clock.now())
         except Empty:
@@ -152,10 +153,10 @@ def _get(inbox: Inbox, clock: Clock, patience_s: float = math.inf) -> Event | En
             return inbox.get(max(0.0, min(patient_until, over_at, inbox.heard + terms.silence_s) - now))
         except Empty:
             if clock.now() >= inbox.heard + terms.silence_s:
-                return End(errors.silent(blocking=terms.blocking))
+                return End(_silent(blocking=terms.blocking))
             if clock.now() >= patient_until:
                 raise
-    return End(errors.too_slow(terms.run_s))
+    return End(_too_slow(terms.run_s))
 
 
 def _paced(bodies: Iterator[bytes], slots: Slots, clock: Clock) -> Generator[bytes]:
@@ -175,3 +176,28 @@ def _paced(bodies: Iterator[bytes], slots: Slots, clock: Clock) -> Generator[byt
     if began is not None:
         life_s = min(limits.MAX_MIN_LIFE_S, limits.MIN_LIFE_S + len(slots) * limits.MIN_LIFE_PER_RUN_S)
         clock.sleep(max(0.0, began + life_s - clock.now()))
+
+
+def _silent(*, blocking: bool) -> DuckError:
+    """A run of which nothing was heard for too long."""
+    return DuckError(504, "timeout", errors.NO_ANSWER if blocking else errors.SLOW)
+
+
+def _too_long() -> DuckError:
+    """A response that has been open for as long as the daemon lets it."""
+    message = Text(
+        "This took longer than {seconds} seconds, for which Dify keeps a streamed answer open. The run itself may go on in Dify. "
+        "With response_mode blocking and format json an answer may take 20 minutes.",
+        seconds=f"{limits.LIFE_S:.0f}",
+    )
+    return DuckError(504, "timeout", message)
+
+
+def _too_slow(run_s: float) -> DuckError:
+    """A run that takes longer than the `run_s` seconds that the plugin may work on one."""
+    message = Text(
+        "This took longer than {seconds} seconds, the most that Dify gives a plugin that it runs as a function. The run itself "
+        "may go on in Dify.",
+        seconds=f"{run_s:.0f}",
+    )
+    return DuckError(504, "timeout", message)

@@ -31,10 +31,11 @@ SETTINGS = {
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devhost]:
     """Duck with the example's face, made as the example says."""
     folder = copy_duck(tmp_path_factory.mktemp("parrot"))
-    shutil.copytree(EXAMPLE, folder / "duck/faces/parrot", ignore=shutil.ignore_patterns("ask.py", "row.yaml", "__pycache__"))
-    shutil.copy(EXAMPLE / "ask.py", folder / "endpoints/ask.py")
+    shutil.copytree(EXAMPLE, folder / "duck/faces/parrot", ignore=shutil.ignore_patterns("ask*.py", "rows.yaml", "__pycache__"))
+    for endpoint in EXAMPLE.glob("ask*.py"):
+        shutil.copy(endpoint, folder / "endpoints")
     group = folder / "group/duck.yaml"
-    group.write_text(group.read_text().replace("endpoints:\n", f"endpoints:\n{(EXAMPLE / 'row.yaml').read_text()}"))
+    group.write_text(group.read_text().replace("endpoints:\n", f"endpoints:\n{(EXAMPLE / 'rows.yaml').read_text()}"))
     apps = {
         DEFAULT: App(mode="chat", script=say("In {city}: {query}", pace=0), form=FORM),
         PRIVATE: App(mode="chat", script=say("Private: {query}", pace=0)),
@@ -66,7 +67,7 @@ def ask(host: Devhost, app: str, *, key: str | None = KEY, headers: Any = None, 
 def told(response: httpx.Response) -> tuple[int, str]:
     """The status and the error, in the face's own shape and no other."""
     document = response.json()
-    assert document.keys() == {"error"}
+    assert document.keys() == {"error", "field"}
     return response.status_code, document["error"]
 
 
@@ -99,6 +100,17 @@ def test_what_does_not_fit_is_told(host: Devhost) -> None:
     assert told(ask(host, "default", inputs={"town": "x"})) == (400, "inputs.town: no such input; this app takes city")
     assert told(ask(host, "default", inputs={"city": "x" * 11}))[0] == 400
     assert told(ask(host, "default", text=" ")) == (400, "text: required")
+
+
+def test_the_field_at_fault_is_named(host: Devhost) -> None:
+    assert ask(host, "default", inputs={"town": "x"}).json()["field"] == "inputs.town"
+    assert ask(host, PRIVATE, key=None).json()["field"] == ""
+
+
+def test_unknown_paths_and_methods_are_answered_by_the_face(host: Devhost) -> None:
+    wrong = httpx.get(f"{host.url}/ask/default", headers=AUTHORIZED)
+    assert (told(wrong), wrong.headers["Allow"]) == ((405, "This route takes OPTIONS, POST."), "OPTIONS, POST")
+    assert told(httpx.post(f"{host.url}/ask/default/more", headers=AUTHORIZED))[0] == 404
 
 
 def test_guests_share_a_rate(host: Devhost) -> None:

@@ -50,7 +50,13 @@ def document(value: Any, status: int = 200) -> Response:
 
 def write_error(_: Exchange, error: DuckError) -> Response:
     """Whatever goes wrong, from the first header on."""
-    return document({"error": error.message}, error.status)
+    return document({"error": error.message, "field": error.field}, error.status)
+
+
+@answering(errors=write_error)
+def unknown(exchange: Exchange, values: Mapping[str, Any]) -> Response:
+    """Answers to any other path and method below Parrot's."""
+    raise exchange.no_route(values, Text("No such route. Parrot is asked at POST /ask/<app_id>."))
 
 
 @answering(errors=write_error)

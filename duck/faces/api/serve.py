@@ -144,21 +144,10 @@ def preflight(exchange: Exchange, values: Mapping[str, Any]) -> Response:
 
 @answering(errors=write_error)
 def unknown(exchange: Exchange, values: Mapping[str, Any]) -> Response:
-    """404 for a path that no route has, 405 for a method that its route has not."""
-    exchange.allow_origin(values)
-    methods = routes.METHODS.get(exchange.entry.route)
-    if not methods:
-        known = ", ".join(f"/{kind}/<app_id>" for kind in KINDS)
-        raise DuckError(
-            404,
-            "not_found",
-            Text("No such route. Apps are run at {routes}, without a slash at the end; GET / lists them.", routes=known),
-        )
-    allow = ", ".join(
-        [*(["GET", "HEAD"] if "GET" in methods else []), "OPTIONS", *(method for method in methods if method != "GET")]
-    )
-    message = Text("This route takes {methods}.", methods=allow)
-    raise DuckError(405, "method_not_allowed", message, headers={"Allow": allow})
+    """The answer to a path that no route has, or a method that its route does not have."""
+    known = ", ".join(f"/{kind}/<app_id>" for kind in KINDS)
+    message = Text("No such route. Apps are run at {routes}, without a slash at the end; GET / lists them.", routes=known)
+    raise exchange.no_route(values, message)
 
 
 def _not_resumed(exchange: Exchange) -> Response:
