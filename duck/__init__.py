@@ -1,31 +1,34 @@
-"""Duck's core: what happens between an HTTP request and a Dify app.
+"""Duck's core: from an HTTP request to a Dify app and back.
 
-A request goes one way through it, and nothing imports what stands above it:
+Imports go downwards only, from each line of this map to those below it; `sdk` is apart.
 
-    faces/     the protocols that callers speak
-        api/       Duck's own: what each route does (`serve`), what a request asks for, and in which format it is answered
-        page/      what browsers get
-    exchange   one request, from the first header to the last byte; the one place where errors become HTTP
-    invocation the one way to an app, with all that keeps everybody safe
-    state      what a process keeps from one request to the next
-    routes     which routes there are, by `group/duck.yaml`
-    callers/   what the owner has set (`settings`), who may call which app (`access`), and how often (`rates`)
-    dify/      all that knows Dify
-        gateway    what both ways to apps have in common; `session`: by the plugin; `service`: by their own keys
-        cache      what Dify has told of apps, for a minute; `end_users`: which of its users there are
-        events     reading what Dify streams, and folding it into one answer
-        failures   what each of Dify's errors means
-        guests     what of all this is shown to callers without a key
-    runs/      from a request to a run that fits the app's form: `bodies` reads it and `parsing` its JSON, `forms` and `inputs`
-               hold it against the form, `files` are what came along
-    streams/   from events, as they come, to the chunks of a body that loses nothing on its way
-        reader     reads events in a thread that can be given up; `slots`: how many runs there may be at a time
-        pump       from events to chunks
-        sse, ndjson, json   how they are written
-    errors     `DuckError`, and those that more than one place raises
-    limits     the numbers that keep clear of the platform, with their reasons
-    journal    a line in the log for each request
-    sdk/       work on Dify's SDK itself, without which Duck would still run
+    faces/        the protocols that callers speak; each is a package
+        api/          Duck's own: `serve` handles the routes, `run_request` parses requests, `negotiation` picks one of the
+                      `formats`, of which `text` is one
+        page/         what browsers get: `answers` to requests, `fields` of its forms, a `view` of the app, the `live` answer in
+                      `markdown`, in the `words` of four languages
+    invocation    from a checked request to a run; the faces' only way to Dify
+    exchange      one HTTP request and its answer; the one place where errors become responses
+    state         what a process keeps from one request to the next
+    routes        the table of routes, read from `group/`
+    callers/      who calls: the owner's `settings`, `access` by keys and origins, `rates`
+    dify/         all that knows Dify
+        gateway       what both gateways share: `session` runs apps through the plugin, `service` by their own keys
+        memory        what is remembered of apps: a `cache` of forms, the `end_users` that exist
+        events        Dify's events, folded into one answer or unfolded from it; `parser` turns them into `parts` for faces
+        guests        what guests see of all this
+        failures      what Dify's errors mean, by the `failure_texts`
+    runs/         from a request to a `run` that fits the app's form
+        bodies        the fields of a request, from JSON (`parsing`), forms (`fields`) or `multipart` bodies in any of `charsets`
+        inputs        inputs checked against the form (`forms`); `attachments` are inputs that are `files`
+    streams/      from events to the chunks of a response
+        pump          writes events as they come, in a format (`format`: `sse`, `ndjson`; `json` encodes)
+        reader        reads events in a thread that can be given up, by the `terms` of the run
+        slots         how many runs there may be at a time
+    journal       one line in the log for each request
+    errors        `DuckError`
+    texts, limits, clock, offload   translatable sentences; numbers; time; long computations
+    sdk/          `start` for `main.py`, `patches` and a faster `transport`; delete it, and Duck still runs, on the SDK as it is
 """
 
 __version__ = "0.1.0"

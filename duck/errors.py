@@ -1,4 +1,4 @@
-"""Duck's one error, and those that more than one place raises. Pure, but for the log."""
+"""`DuckError`, and those of its kinds that are raised in more than one place. Pure, but for the log."""
 
 import logging
 import traceback
@@ -10,9 +10,9 @@ from duck.texts import Fault, Text
 
 log = logging.getLogger("duck")
 
-TRACE_CHARACTERS = 8_000  # the daemon kills a plugin that logs a line of 5 MiB; the end of a traceback is what one needs
-MAX_QUOTED = 4_000  # characters of a message about a request: a whole form's faults, but no megabytes of invented names
-# The settings that messages speak of, as the console calls them (group/duck.yaml).
+TRACE_CHARACTERS = 8_000  # from the end of a traceback: the daemon kills a plugin that logs a line of 5 MiB
+MAX_QUOTED = 4_000  # characters of a message about a request: enough for all faults of a form
+# The labels of settings that messages mention, as in group/duck.yaml.
 LABELS = {
     "api_key": "API key",
     "default_app": "Default app",
@@ -27,18 +27,17 @@ _MEGABYTE = 1024 * 1024
 
 
 def setting(name: str) -> Text:
-    """A setting as messages call it: as the console does, and by its name."""
+    """A setting as messages mention it: by its label in the console and its name."""
     return Text(f"{LABELS[name]} ({{name}})", name=name)
 
 
 class DuckError(Exception):
-    """A failure that the caller is told of.
+    """A failure that is reported to the caller.
 
     `status` is the HTTP status, `code` one of Dify's error codes or Duck's own, `message` a sentence that says what to do next
-    and holds no key, path or stack. `headers` go out with the response. `event` is the `error` event of Dify's that was the
-    failure, if it was one. A `private` message is for holders of a key: it is Dify's own, about what guests need not know;
-    `for_guests` is what guests read instead of one about the owner's settings. `right_kind` is the kind of an app that was called
-    as one of another. `faults` are what is wrong with single fields of the request.
+    and has no key, path or stack trace in it. `headers` are added to the response. `event` is Dify's `error` event, if the
+    failure was one. Guests do not read a `private` message, which is Dify's own, but a general one, or `for_guests` if that is
+    given. `right_kind` is the kind of an app that was called as another kind. `faults` are about single fields of the request.
     """
 
     def __init__(
@@ -85,21 +84,21 @@ class DuckError(Exception):
         )
 
     def for_guest(self) -> "DuckError":
-        """The same, as guests see it."""
+        """The error as guests see it."""
         message = guest_message(self.code) if self.private else self.for_guests
         return DuckError(self.status, self.code, message, headers=self.headers) if message else self
 
     def as_dict(self) -> dict[str, Any]:
-        """The error as a document, in the shape of Dify's own API."""
+        """The error as a document of Dify's API."""
         return {"code": self.code, "message": self.message, "status": self.status}
 
     def as_event(self) -> Mapping[str, Any]:
-        """The error as an event of a stream: Dify's own as it came, else one in its shape."""
+        """The error as an event of a stream: Dify's own event unchanged, else one of the same shape."""
         return self.event or {"event": "error", **self.as_dict()}
 
 
 def guest_message(code: str) -> str:
-    """The sentence that guests read about a failure that Dify has named by this code."""
+    """The sentence that guests read about a failure with this code."""
     return _GUEST_MESSAGES.get(code, Text("This app could not answer. If this keeps happening, tell whoever runs it."))
 
 
@@ -130,7 +129,7 @@ def invalid_field(field: str, message: str) -> DuckError:
 
 
 def invalid_fields(faults: Sequence[Fault]) -> DuckError:
-    """Fields of the request are at fault. The message may quote names from it, however long."""
+    """Fields of the request are at fault. The message is cut, because it may quote long names from the request."""
     message = "; ".join(map(str, faults)) if len(faults) > 1 or faults[0].field else faults[0].text
     if len(message) > MAX_QUOTED:
         message = message[:MAX_QUOTED] + " …"
@@ -138,7 +137,7 @@ def invalid_fields(faults: Sequence[Fault]) -> DuckError:
 
 
 def too_large(size: int, limit: int) -> DuckError:
-    """A run that is larger than what Dify takes in one piece; both in bytes."""
+    """A run of `size` bytes, of which Dify takes `limit` at most."""
     message = Text(
         "This run is too large: together its question and its inputs have {size} MB, and Dify takes at most {limit} MB.",
         size=f"{size / _MEGABYTE:.1f}",
@@ -154,7 +153,10 @@ def wrong_route(asked: str, actual: str) -> DuckError:
 
 
 def defect(error: BaseException) -> DuckError:
-    """A fault in Duck itself: the log gets the traceback (as text: the SDK's formatter drops any other), the caller an id."""
+    """A fault in Duck itself. The caller gets an id, under which the log has the traceback.
+
+    The traceback is part of the message, because the SDK's formatter drops `exc_info`.
+    """
     reference = uuid.uuid4().hex[:12]
     trace = "".join(traceback.format_exception(error))
     log.error("internal error %s\n%s", reference, trace[-TRACE_CHARACTERS:])

@@ -1,7 +1,7 @@
 """One HTTP request, from its first header to its answer: settings, caller, app, and the line in the log.
 
-The one place where errors become HTTP, by the writer of the face that answers. Nothing may be raised from here: the SDK would
-answer a `ValueError` with 404, and put any other text into the caller's hands.
+This is the one place where errors become HTTP responses, written by the face that answers. Nothing may be raised from here: the
+SDK answers a `ValueError` with 404, and sends the text of any other exception to the caller.
 """
 
 import contextlib
@@ -15,7 +15,8 @@ from werkzeug import Request, Response
 
 from duck import errors, limits, routes
 from duck import state as states
-from duck.callers import access, settings
+from duck.callers import access
+from duck.callers import settings as settings_
 from duck.callers.access import Caller
 from duck.callers.settings import Settings
 from duck.errors import DuckError
@@ -30,7 +31,7 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Vary": "Accept, Accept-Language, Authorization, X-API-Key, Origin, Sec-Fetch-Site, Sec-Fetch-Dest",
 }
-# The headers that are parsed here, as a request's environ calls them.
+# The headers that Duck parses, by their names in WSGI's environ.
 _PARSED = [
     "CONTENT_TYPE",
     *(f"HTTP_{name}" for name in ("ACCEPT", "ACCEPT_LANGUAGE", "AUTHORIZATION", "X_API_KEY", "ORIGIN", "HOST", "DIFY_HOOK_URL")),
@@ -40,51 +41,51 @@ _PARSED = [
 
 @dataclass(slots=True)
 class Exchange:
-    """One request and its caller, who counts as a guest until a right key has been found.
+    """One request and its caller, who is a guest until a valid key has been found.
 
-    `settings` are None while they have not been read, `form` is the app's, as far as it is known; `context` is what a face keeps
-    for the error that it may have to write.
+    `parsed` are the endpoint's settings, None until `admit` has read them. `form` is the app's, None while it is not known.
+    `context` is whatever a face needs for an error that it may have to write.
     """
 
     request: Request
     entry: Entry
     state: State
     caller: Caller = access.GUEST
-    settings: Settings | None = None
+    parsed: Settings | None = None
     cors: Mapping[str, str] = field(default_factory=dict)
     form: Form | None = None
     context: Any = None
     _counted: bool = False
 
     @property
-    def owner(self) -> Settings:
-        """The settings, which have been read."""
-        assert self.settings is not None, "admit() comes first"  # noqa: S101 - a defect, not a fault of the request
-        return self.settings
+    def settings(self) -> Settings:
+        """The endpoint's settings, once `admit` has read them."""
+        assert self.parsed is not None, "admit() comes first"  # noqa: S101 - a defect, not a fault of the request
+        return self.parsed
 
     def admit(self, values: Mapping[str, Any], name: str | None = None) -> Settings:
-        """Reads the settings, and finds out who calls; for a route with an app, whether they may have it.
+        """Reads the settings and identifies the caller. For a route with an app, `name` is what the route calls it.
 
-        Raises `DuckError`: 500 for settings that cannot be read, 401, 404.
+        Raises `DuckError`: 500 for invalid settings, 401 for a caller without access, 404 for an app that cannot be reached.
         """
-        owner = self.settings = settings.parse(values)
-        self.cors = access.cors(self.request, owner, public=name is not None and access.is_public(name, owner))
+        settings = self.parsed = settings_.parse(values)
+        self.cors = access.cors(self.request, settings, public=name is not None and access.is_public(name, settings))
         try:
-            self.caller = access.identify(self.request, owner)
+            self.caller = access.identify(self.request, settings)
         except DuckError:
             self.state.wrong_keys.slow_down(self.request.headers.get("Dify-Hook-Id", ""), self.state.clock)
             raise
         self.entry.by = "guest" if self.caller.guest else "key"
         if name is not None:
-            self.entry.app_id = access.resolve(name, owner, self.caller)
-        return owner
+            self.entry.app_id = access.resolve(name, settings, self.caller)
+        return settings
 
     def allow_origin(self, values: Mapping[str, Any]) -> None:
-        """Lets pages of other origins read the answer, where the settings say so; settings that cannot be read say nothing."""
+        """Lets pages of other origins read the answer, if the settings allow it. Invalid settings allow nothing."""
         with contextlib.suppress(DuckError):
-            owner = settings.parse(values)
+            settings = settings_.parse(values)
             name = self.request.path.rpartition("/")[2]
-            self.cors = access.cors(self.request, owner, public=access.is_public(name, owner))
+            self.cors = access.cors(self.request, settings, public=access.is_public(name, settings))
 
     def no_route(self, values: Mapping[str, Any], message: str) -> DuckError:
         """The error for a request that no route takes: 405 for a wrong method, else 404 with this message."""
@@ -98,21 +99,21 @@ class Exchange:
         return DuckError(405, "method_not_allowed", message, headers={"Allow": allow})
 
     def refuse_other_sites(self) -> None:
-        """Refuses what a page of another site asks for with no key of its own. Raises `DuckError` 403."""
-        access.refuse_other_sites(self.request, self.owner, self.caller)
+        """Refuses a request that another site's page makes without a key of its own. Raises `DuckError` 403."""
+        access.refuse_other_sites(self.request, self.settings, self.caller)
 
     def count(self, endpoint_id: str) -> None:
-        """Counts a guest's request against the guests' rate, once, before it costs Dify anything: also one that is refused later.
+        """Counts a guest's request against the guests' rate, once, before it costs Dify anything.
 
-        Raises `DuckError` 429 where the rate is used up.
+        Raises `DuckError` 429 when the rate is used up.
         """
         if self.caller.guest and not self._counted:
-            self.state.rates.take(endpoint_id, self.owner.public_rate, self.state.clock.now())
+            self.state.rates.take(endpoint_id, self.settings.public_rate, self.state.clock.now())
             self._counted = True
 
     @property
     def public_url(self) -> str | None:
-        """The endpoint's own address as callers know it. Without a proxy in front a caller can invent it: for display only."""
+        """The endpoint's address as callers know it. For display only: without a proxy in front, callers can make it up."""
         hook, url = self.request.headers.get("Dify-Hook-Id", ""), self.request.headers.get("Dify-Hook-Url", "")
         base, found, _ = url.partition(f"/e/{hook}")
         return f"{base}{found}/" if hook and found and base.startswith(("https://", "http://")) else None
@@ -123,12 +124,15 @@ type WriteError = Callable[[Exchange, DuckError], Response]
 
 
 def answering[**P](errors: WriteError) -> Callable[[Handler[P]], Callable[Concatenate[Request, P], Response]]:
-    """Makes a handler answer a request: what it raises becomes a response by `errors`; all get their headers and a log line."""
+    """Turns a handler into a function from request to response.
+
+    `errors` writes the response to whatever the handler raises. Every response gets the common headers and a line in the log.
+    """
 
     def decorate(handle: Handler[P]) -> Callable[Concatenate[Request, P], Response]:
         @functools.wraps(handle)
         def answer(request: Request, /, *args: P.args, **kwargs: P.kwargs) -> Response:
-            # Each holds the other: so a large body would stay in memory until garbage is collected, which is rare.
+            # Request and environ refer to each other, so a large body would stay in memory until the next garbage collection.
             request.environ.pop("werkzeug.request", None)
             entry = Entry(method=request.method, route=routes.pattern_of(request.path))
             exchange = Exchange(request, entry, states.current())
@@ -145,14 +149,14 @@ def _answered(exchange: Exchange, handle: Callable[[], Response], write: WriteEr
     try:
         _refuse_long_headers(exchange.request)
         return handle()
-    except DuckError as error:  # kept by no name: it holds all that was at work, a large body among it
+    except DuckError as error:  # must not be kept: its traceback refers to all frames, and so to a large body
         return _failed(exchange, error, write)
     except Exception as error:  # noqa: BLE001 - see the module's docstring
         return _failed(exchange, errors.defect(error), write)
 
 
 def _sent(exchange: Exchange, response: Response) -> Response:
-    """The response with its line in the log; a large body goes out in pieces, since the daemon takes no large one."""
+    """The response, with its line in the log. A large body is cut into pieces, because the daemon cannot take it in one."""
     exchange.entry.status = response.status_code
     if not isinstance(response.response, GeneratorType):
         body = pump.in_pieces(response.get_data(), exchange.state.slots, exchange.state.clock)
@@ -173,7 +177,7 @@ def _failed(exchange: Exchange, failure: DuckError, write: WriteError) -> Respon
 
 
 def _refuse_long_headers(request: Request) -> None:
-    """Raises `DuckError` 400 for headers that would take long to parse, and takes them away from whatever parses them later."""
+    """Raises `DuckError` 400 for headers that would take long to parse, and removes them so that nothing parses them later."""
     long = [name for name in _PARSED if len(request.environ.get(name, "")) > limits.MAX_HEADER]
     for name in long:
         del request.environ[name]

@@ -1,6 +1,6 @@
-"""The one way to an app: all that keeps callers, owners and Dify safe from each other happens here, in one order.
+"""From a checked request to a run of an app. Faces reach Dify through this module only, so none can skip a safeguard.
 
-What comes out is a run that is ready to start; of what it gives, guests get what is theirs, and it holds a place while it lasts.
+`prepare` makes all checks in one order. The run that it returns takes a slot while it lasts, and guests get a filtered answer.
 """
 
 import functools
@@ -12,7 +12,8 @@ from typing import Any
 from werkzeug import Response
 
 from duck import errors, limits
-from duck.callers import access, settings
+from duck.callers import access
+from duck.callers.settings import DEFAULT
 from duck.dify import events, guests, service
 from duck.dify.gateway import Gateway
 from duck.dify.service import ServiceGateway
@@ -24,7 +25,7 @@ from duck.streams.pump import Pump
 from duck.streams.reader import Reader
 from duck.streams.terms import Terms
 
-NOT_BUFFERED = {"X-Accel-Buffering": "no"}  # nginx would hold a stream back
+NOT_BUFFERED = {"X-Accel-Buffering": "no"}  # else nginx would buffer a stream
 _AT_ONCE = 4  # requests for what apps are called
 
 
@@ -37,21 +38,24 @@ class Invocation:
     dify: Gateway
 
     def answer(self) -> Mapping[str, Any]:
-        """The run's answer in one piece, in the shape of Dify's blocking mode. Raises `DuckError`."""
+        """The run's answer in one piece, as Dify's blocking mode gives it. Raises `DuckError`."""
         if self.run.mode == "streaming":
             return events.fold(self._collected(self._events(), blocking=False), self.run.kind)
-        [answer] = self._collected(self._asking(), blocking=True)
+        [answer] = self._collected(self._answering(), blocking=True)
         return guests.answer(answer) if self.exchange.caller.guest else answer
 
     def stream(self, writer: StreamFormat, headers: Mapping[str, str]) -> Response:
-        """The run as it comes, or a blocking one as the end of a stream. Raises `DuckError` for what fails at once."""
+        """A response that streams the run. A blocking run is streamed as its last events, after keep-alives.
+
+        Raises `DuckError` for a run that fails before its first event.
+        """
         state, reader = self.exchange.state, self._reader(self._events(), blocking=self.run.mode == "blocking")
         body = Pump(reader, writer, self.exchange.entry, state.slots, state.clock).body()
         return Response(body, headers={**headers, **NOT_BUFFERED, **self.restarted})
 
     @property
     def restarted(self) -> Mapping[str, str]:
-        """Says that the answer is in another conversation than that which was asked for, as far as that is known by now."""
+        """The header that tells that Dify has begun another conversation than the requested one, if it is known by now."""
         return {"Conversation-Restarted": "true"} if self.dify.has_restarted else {}
 
     def _events(self) -> Generator[Event | None]:
@@ -59,10 +63,9 @@ class Invocation:
         return guests.events(source) if self.exchange.caller.guest else source
 
     def _closing_events(self) -> Generator[Event]:
-        """A blocking run as the end of a stream, so that keep-alives can go out while it works."""
         yield from events.unfold(self.dify.answer(self.run), self.run.kind)
 
-    def _asking(self) -> Generator[Mapping[str, Any]]:
+    def _answering(self) -> Generator[Mapping[str, Any]]:
         yield self.dify.answer(self.run)
 
     def _collected(self, source: Generator[Event | None], *, blocking: bool) -> list[Event]:
@@ -80,9 +83,9 @@ class Invocation:
 
 
 def prepare(exchange: Exchange, wanted: RunRequest, dify: Gateway) -> Invocation:
-    """The run that is asked for, by the app's own key or else by the plugin's session, `dify`.
+    """Checks a request for a run and uploads its files. The app is reached by its own key if it has one, else by `dify`.
 
-    Raises `DuckError`: 403 for a page of another site, 400 that lists all that does not fit the app's form, 429 for guests.
+    Raises `DuckError`: 403 for a page of another site, 400 with all that does not fit the app's form, 429 for too many guests.
     """
     exchange.refuse_other_sites()
     dify = gateway_for(exchange, dify, wanted.run.user)
@@ -94,9 +97,12 @@ def prepare(exchange: Exchange, wanted: RunRequest, dify: Gateway) -> Invocation
 
 
 def gateway_for(exchange: Exchange, dify: Gateway, user: str = "") -> Gateway:
-    """The way to the app: by its own key, for the caller's `user`, where the owner has given one; else the plugin's session."""
+    """The gateway to the app: the Service API, if the settings have the app's own key, else `dify`, the plugin's session.
+
+    `user` is the end user that the caller has named; guests are all one user.
+    """
     exchange.entry.dify, dify.memory = dify, exchange.state.memory
-    settings = exchange.owner
+    settings = exchange.settings
     key = settings.app_keys.get(exchange.entry.app_id)
     if not key:
         return dify
@@ -118,13 +124,13 @@ class App:
 
 
 def describe(dify: Gateway) -> App:
-    """What the app is called, and what its way can do."""
+    """The app's name, and what its gateway can do."""
     names = _names(dify.info())
     return App(title=names["name"], description=names["description"], takes_files=dify.takes_files, can_stop=dify.can_stop)
 
 
-def form(exchange: Exchange, dify: Gateway) -> Mapping[str, Any]:
-    """The app's form, as Dify tells it; for guests what is theirs. Raises `DuckError`."""
+def parameters(exchange: Exchange, dify: Gateway) -> Mapping[str, Any]:
+    """The app's form as Dify's `GET /parameters` gives it, for guests filtered. Raises `DuckError`."""
     dify = gateway_for(exchange, dify)
     before = functools.partial(exchange.count, dify.endpoint_id)
     whole = dify.parameters(exchange.entry.app_id, before=before)
@@ -132,20 +138,20 @@ def form(exchange: Exchange, dify: Gateway) -> Mapping[str, Any]:
 
 
 def stop(exchange: Exchange, dify: Gateway, task_id: str, user: str) -> None:
-    """Ends a run of the app. Raises `DuckError`."""
+    """Stops a run of the app. Raises `DuckError`."""
     exchange.count(dify.endpoint_id)
     gateway_for(exchange, dify, user).stop(task_id)
 
 
-def look(exchange: Exchange, kind: Kind, dify: Gateway) -> None:
-    """Finds out the app's form, for who only looks at it. Raises `DuckError` 400 for an app known to be of another kind."""
+def fetch_form(exchange: Exchange, kind: Kind, dify: Gateway) -> None:
+    """Fetches the app's form to show it. Raises `DuckError` 400 for an app that is known to be of another kind."""
     exchange.form, _ = dify.form(exchange.entry.app_id)
     _check_kind(dify, kind)
 
 
 def infos(exchange: Exchange, app_ids: Collection[str]) -> Mapping[str, Mapping[str, Any]]:
-    """Name, description and kind of those of the apps that have keys of their own, by the app's id."""
-    settings = exchange.owner
+    """Name, description and kind of the apps that have keys of their own, by the app's id."""
+    settings = exchange.settings
     keys = {app_id: key for app_id, key in settings.app_keys.items() if app_id in app_ids}
     if not keys:
         return {}
@@ -169,9 +175,12 @@ def seen_kind(exchange: Exchange, app_id: str) -> Kind | None:
 
 
 def _checked(wanted: RunRequest, exchange: Exchange, dify: Gateway) -> Run:
-    """The run that is asked for, if it fits the app's form. Raises `DuckError` 400 that lists all that does not."""
-    owner, guest = exchange.owner, exchange.caller.guest
-    presets = owner.presets if wanted.run.app_id == owner.names.get(settings.DEFAULT) else {}
+    """The requested run, checked against the app's form. Raises `DuckError` 400 with all faults.
+
+    A cached form may be out of date, so it is fetched anew before anything is refused by it.
+    """
+    settings, guest = exchange.settings, exchange.caller.guest
+    presets = settings.presets if wanted.run.app_id == settings.names.get(DEFAULT) else {}
     count = functools.partial(exchange.count, dify.endpoint_id)
     exchange.form, is_new = dify.form(wanted.run.app_id, before=count)
     run, faults = check(wanted, exchange.form, presets, guest=guest, takes_files=dify.takes_files)
@@ -185,6 +194,6 @@ def _checked(wanted: RunRequest, exchange: Exchange, dify: Gateway) -> Run:
 
 
 def _check_kind(dify: Gateway, kind: Kind) -> None:
-    """Raises `DuckError` 400 for an app that is known to be of another kind: what else is wrong follows from that."""
+    """Raises `DuckError` 400 for an app that is known to be of another kind, which explains all other faults."""
     if other := service.other_kind(dify.info(), kind):
         raise errors.wrong_route(kind, other)

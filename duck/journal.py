@@ -1,4 +1,4 @@
-"""What the log says of a request: one line, once it has been answered. Nothing of what was asked and answered, and no key."""
+"""One line in the log for each request, written when its answer has ended. It has no content of the request or answer, no key."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("duck")
 
-MAX_WORD = 64  # characters of what others have chosen: an app's id, a code of Dify's
+MAX_WORD = 64  # characters of a value that callers or Dify have chosen: an app's id, an error code
 
 
 class Counting(Protocol):
-    """What counts what came among the events and was none."""
+    """A gateway, which counts what Dify sent among the events that is no event."""
 
     skipped: int
 
 
 def word(value: object) -> str:
-    """What others have chosen, such that it can neither begin a line of the log nor pass for another word of one."""
+    """A value that callers or Dify have chosen, made safe for the log: it cannot begin a line or look like a second value."""
     return "".join(
         character if character.isprintable() and not character.isspace() else "?" for character in str(value)[:MAX_WORD]
     )
@@ -31,17 +31,17 @@ def word(value: object) -> str:
 
 @dataclass(slots=True, kw_only=True)
 class Entry:
-    """One request's line in the making. What stays empty is left out of it.
+    """The line of one request, while it is collected. Empty values are left out.
 
-    `route` is the pattern of the route, not what was called; `by` is `guest` or `key`. `events` are Dify's, which came through
-    `dify`. `ended` is the code of the error that the answer ended with.
+    `route` is the pattern of the route, not the path; `by` is `guest` or `key`; `events` counts Dify's events. `ended` is the
+    code of the error that ended the answer, `abandoned` if the client hung up, else `complete`.
     """
 
     method: str
     route: str
     app_id: str = ""
     kind: str = ""
-    style: str = ""
+    format: str = ""
     by: str = ""
     status: int = 0
     events: int = 0
@@ -52,7 +52,7 @@ class Entry:
     _first: float | None = field(default=None, init=False)
 
     def follow(self, body: Generator[bytes]) -> Generator[bytes]:
-        """The body as it is, and at its end the line."""
+        """Passes the body on and writes the line at its end."""
         try:
             for chunk in body:
                 self._count(chunk)
@@ -65,7 +65,7 @@ class Entry:
             self._write()
 
     def whole(self, body: bytes) -> None:
-        """The line of an answer in one piece."""
+        """Writes the line of an answer that has one piece."""
         self._count(body)
         self._write()
 
@@ -78,7 +78,7 @@ class Entry:
         words = {
             "app": self.app_id,
             "kind": self.kind,
-            "format": self.style,
+            "format": self.format,
             "by": self.by,
             "first": f"{self._first or 0:.3f}s",
             "total": f"{time.monotonic() - self._began:.3f}s",

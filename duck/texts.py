@@ -1,4 +1,4 @@
-"""Sentences that callers read: in English, and such that a page can say them in other languages. Pure."""
+"""Sentences that callers read: in English, with what a page needs to translate them. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,9 +6,9 @@ from typing import Self
 
 
 class Text(str):
-    """A sentence in English, with the `template` and the `values` that it was made of.
+    """A sentence in English, with the `template` and the `values` that it was made from.
 
-    The template is what translations are found by; without values it is the sentence itself, braces and all.
+    Translations are looked up by the template. Without values the template is the sentence, and its braces are not replaced.
     """
 
     __slots__ = ("template", "values")
@@ -17,7 +17,7 @@ class Text(str):
     values: Mapping[str, object]
 
     def __new__(cls, template: str, /, **values: object) -> Self:
-        """Fills the values in, as `str.format` does."""
+        """Fills in the values, as `str.format` does."""
         text = super().__new__(cls, template.format(**values) if values else template)
         text.template, text.values = template, values
         return text
@@ -25,11 +25,11 @@ class Text(str):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong with one field of a request; `field` is "" for what is wrong with the whole."""
+    """What is wrong with one field of a request, or with the whole of it if `field` is ""."""
 
     field: str
     text: str
 
     def __str__(self) -> str:
-        """As one sentence, for callers who read a list of them."""
+        """The fault as one sentence."""
         return f"{self.field}: {self.text}" if self.field else self.text

@@ -1,9 +1,12 @@
 """Nothing imports what stands above it."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
+
+import duck
 
 DUCK = Path(__file__).parents[1] / "duck"
 # From the top down; what stands on one line may know each other.
@@ -67,3 +70,8 @@ def test_a_face_has_no_way_past_the_safeguards(path: Path) -> None:
 def test_no_module_is_too_long_to_be_read_at_once() -> None:
     lengths = {str(path.relative_to(DUCK)): len(path.read_text("utf-8").splitlines()) for path in DUCK.rglob("*.py")}
     assert {name: length for name, length in lengths.items() if length > 300} == {}
+
+
+def test_the_map_names_every_module() -> None:
+    names = {path.stem for path in DUCK.rglob("*.py")} - {"__init__"}
+    assert {name for name in names if not re.search(rf"\b{name}\b", str(duck.__doc__))} == set()

@@ -191,8 +191,8 @@ def check_size(call: Mapping[str, Any], limit: int) -> None:
         raise errors.too_large(size, limit)
 
 
-def what_was_asked(run: Run) -> dict[str, Any]:
-    """What of a run the words of its failure depend on."""
+def failure_context(run: Run) -> dict[str, Any]:
+    """What of a run its failure is told by: arguments of `failures`."""
     fields = {**{f"inputs.{name}": value for name, value in run.inputs.items()}, "files": run.files}
     return {"kind": run.kind, "conversation_id": run.conversation_id, "fields": fields}
 

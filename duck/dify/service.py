@@ -50,8 +50,8 @@ class ServiceGateway(Gateway):
     def upload(self, file: File) -> Upload:
         """See `Gateway`."""
         part = {"file": (file.name, file.content, file.mimetype)}
-        asked = self._asked("POST", "/files/upload", limits.SERVICE_UPLOAD_S, files=part, data={"user": self._user})
-        with self.memory.end_users.request(self._user_of(""), limits.SERVICE_UPLOAD_S), asked as response:
+        request = self._request("POST", "/files/upload", limits.SERVICE_UPLOAD_S, files=part, data={"user": self._user})
+        with self.memory.end_users.request(self._user_of(""), limits.SERVICE_UPLOAD_S), request as response:
             stored = _object(response)
         return Upload(by_id={"type": file.kind, "transfer_method": "local_file", "upload_file_id": stored.get("id")}, by_url=None)
 
@@ -64,27 +64,27 @@ class ServiceGateway(Gateway):
         if (kind := kind_in(self.memory.infos.answer(self._key(""), self._info))) is None:
             raise failures.no_service()
         path = f"{_STOPS[kind]}/{quote(task_id, safe='')}/stop"
-        with self._asked("POST", path, limits.PARAMETERS_SILENCE_S, json={"user": self._user}) as response:
+        with self._request("POST", path, limits.PARAMETERS_SILENCE_S, json={"user": self._user}) as response:
             _object(response)
 
     def _events(self, run: Run) -> Generator[Any]:
         body = self._body(run, "streaming")
-        with self._asked("POST", _RUNS[run.kind], limits.SERVICE_SILENCE_S, run, json=body) as response:
+        with self._request("POST", _RUNS[run.kind], limits.SERVICE_SILENCE_S, run, json=body) as response:
             if not response.headers.get("content-type", "").startswith("text/event-stream"):
                 raise failures.no_service()
             yield from _data(response.iter_bytes())
 
     def _answer(self, run: Run) -> Mapping[str, Any]:
-        with self._asked("POST", _RUNS[run.kind], limits.BLOCKING_SILENCE_S, run, json=self._body(run, "blocking")) as response:
+        with self._request("POST", _RUNS[run.kind], limits.BLOCKING_SILENCE_S, run, json=self._body(run, "blocking")) as response:
             return _object(response)
 
     def _fetch(self, app_id: str) -> Mapping[str, Any]:
         del app_id  # the key is of one app
-        with self._asked("GET", "/parameters", limits.PARAMETERS_SILENCE_S) as response:
+        with self._request("GET", "/parameters", limits.PARAMETERS_SILENCE_S) as response:
             return _object(response)
 
     def _info(self) -> Mapping[str, Any]:
-        with self._asked("GET", "/info", limits.PARAMETERS_SILENCE_S) as response:
+        with self._request("GET", "/info", limits.PARAMETERS_SILENCE_S) as response:
             return _object(response)
 
     def _key(self, app_id: str) -> tuple[str, ...]:
@@ -101,7 +101,7 @@ class ServiceGateway(Gateway):
         return body
 
     @contextlib.contextmanager
-    def _asked(
+    def _request(
         self, method: str, path: str, patience_s: float, run: Run | None = None, **content: Any
     ) -> Iterator[httpx.Response]:
         """Dify's answer, once it is known to be no error. Raises `DuckError`, also for what goes wrong while it is read."""
@@ -129,7 +129,7 @@ class ServiceGateway(Gateway):
         is_refused = answer.get("code") in {f"not_{kind}_app", "app_unavailable"}  # for /completion-messages it is the latter
         if run and is_refused and (other := other_kind(self.info(), kind)):
             return errors.wrong_route(kind, other)
-        return failures.from_service(response.status_code, answer, **(gateway.what_was_asked(run) if run else {}))
+        return failures.from_service(response.status_code, answer, **(gateway.failure_context(run) if run else {}))
 
 
 def kind_in(info: Mapping[str, Any]) -> Kind | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from duck import errors, journal, limits
 from duck.dify import failures
-from duck.dify.gateway import Gateway, check_size, what_was_asked
+from duck.dify.gateway import Gateway, check_size, failure_context
 from duck.runs import files
 from duck.runs import inputs as checks
 from duck.runs.files import Upload
@@ -139,7 +139,7 @@ class ObjectsOnly:
 
 def _translated(error: Exception, run: Run | None = None) -> DuckError:
     """All that the SDK raises is a text."""
-    about = what_was_asked(run) if run else {"kind": ""}
+    about = failure_context(run) if run else {"kind": ""}
     found = failures.from_text(str(error), **about)
     if found.status >= 500:  # what the caller reads may leave out what the owner needs; a model's own words may quote the request
         log.warning("Dify failed: %d %s", found.status, journal.word(found.code))

@@ -57,7 +57,7 @@ class RunRequest:
 
 
 def check(
-    asked: RunRequest, form: Form | None, presets: Mapping[str, Any], *, guest: bool = False, takes_files: bool = False
+    wanted: RunRequest, form: Form | None, presets: Mapping[str, Any], *, guest: bool = False, takes_files: bool = False
 ) -> tuple[Run, list[Fault]]:
     """Holds a request against the app's form: the run that it makes, and all that is wrong with it.
 
@@ -65,22 +65,22 @@ def check(
     is a way for files besides the inputs. A `guest` learns nothing of inputs that are hidden. Files of the run are still to be
     uploaded.
     """
-    given = {**_presets(presets, form), **asked.run.inputs}
+    given = {**_presets(presets, form), **wanted.run.inputs}
     inputs, faults = checks.unchecked(given) if form is None else checks.check(form, given)
-    preset = {f"inputs.{name}" for name in given.keys() - asked.run.inputs.keys()}
+    preset = {f"inputs.{name}" for name in given.keys() - wanted.run.inputs.keys()}
     faults = [_as_set(fault) if fault.field in preset else fault for fault in faults]
     if form:
         hidden = {f"inputs.{variable.name}": variable for variable in form.variables if variable.hidden} if guest else {}
-        faults = [_for_guest(fault, form, hidden[fault.field], asked) if fault.field in hidden else fault for fault in faults]
-        faults += [Fault(name, Text("put it under inputs")) for name in sorted(asked.others) if _names_input(name, form, guest)]
-        faults += [Fault(name, bodies.IN_THE_BODY) for name in sorted(asked.in_url) if _names_input(name, form, guest)]
+        faults = [_for_guest(fault, form, hidden[fault.field], wanted) if fault.field in hidden else fault for fault in faults]
+        faults += [Fault(name, Text("put it under inputs")) for name in sorted(wanted.others) if _names_input(name, form, guest)]
+        faults += [Fault(name, bodies.IN_THE_BODY) for name in sorted(wanted.in_url) if _names_input(name, form, guest)]
     files: list[Any] = []
-    if asked.files is not None and takes_files and asked.run.kind != "workflow":
-        files, more = checks.check_files(form, asked.files)
+    if wanted.files is not None and takes_files and wanted.run.kind != "workflow":
+        files, more = checks.check_files(form, wanted.files)
         faults += more
-    elif asked.files is not None:
+    elif wanted.files is not None:
         faults.append(Fault("files", _where_files_go(form)))
-    return replace(asked.run, inputs=inputs, files=tuple(files)), [*asked.faults, *faults]
+    return replace(wanted.run, inputs=inputs, files=tuple(files)), [*wanted.faults, *faults]
 
 
 def upload(run: Run, send: Callable[[File], Upload]) -> Run:
@@ -101,7 +101,7 @@ def upload(run: Run, send: Callable[[File], Upload]) -> Run:
         upload_ = uploads[id(value)]
         return (upload_.by_url if by_url else None) or upload_.by_id
 
-    by_id, by_url = ({name: replaced(value, by_url=way) for name, value in run.inputs.items()} for way in (False, True))
+    by_id, by_url = ({name: replaced(value, by_url=by_url) for name, value in run.inputs.items()} for by_url in (False, True))
     return replace(run, inputs=by_id, inputs_by_url=by_url, files=tuple(replaced([*run.files], by_url=False)))
 
 
@@ -119,9 +119,9 @@ def _as_set(fault: Fault) -> Fault:
     return Fault(fault.field, Text("{fault} (this is the owner's preset)", fault=fault.text))
 
 
-def _for_guest(fault: Fault, form: Form, variable: Variable, asked: RunRequest) -> Fault:
+def _for_guest(fault: Fault, form: Form, variable: Variable, wanted: RunRequest) -> Fault:
     """What is wrong with an input that is hidden, for one who is not to know of it, but may have guessed its name."""
-    if variable.name in asked.run.inputs:
+    if variable.name in wanted.run.inputs:
         return Fault(fault.field, checks.no_such_input(form, variable.name))
     return Fault("", Text("This app is not set up for runs without a key: an input that callers cannot see is missing or wrong."))
 

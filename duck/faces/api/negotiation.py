@@ -1,4 +1,4 @@
-"""Which format a request asks for, and whether a GET is to run anything at all."""
+"""Which format a request asks for, and whether a GET runs the app."""
 
 import contextlib
 
@@ -16,30 +16,30 @@ from duck.texts import Text
 _FORMATS = {mimetype: name for name, mimetypes in MIMETYPES.items() for mimetype in mimetypes}
 
 
-def asked_format(request: Request) -> str | None:
-    """The format that the caller asks for, None for one that takes anything. Raises `DuckError` 400 or 406."""
-    asked = bodies.query_value(request, "format")
-    if asked is not None:
-        if asked not in MIMETYPES:
+def requested_format(request: Request) -> str | None:
+    """The format that the caller asks for, None for a caller that accepts anything. Raises `DuckError` 400 or 406."""
+    requested = bodies.query_value(request, "format")
+    if requested is not None:
+        if requested not in MIMETYPES:
             raise errors.invalid_field("format", Text("must be one of {formats}", formats=", ".join(MIMETYPES)))
-        return asked
+        return requested
     return _accepted(request)
 
 
-def format_of_run(asked: str | None, request: Request, mode: Mode | None, default: str | None) -> str:
-    """The format for a run: what was `asked`, or else the route's `default`.
+def format_of_run(requested: str | None, request: Request, mode: Mode | None, default: str | None) -> str:
+    """The format for a run: what was `requested`, or else the route's `default`.
 
-    Who asks for `streaming` wants no document, unless `Accept` rates it higher than any stream of events, or the URL names it.
+    A request for `streaming` gets a document only if `Accept` prefers JSON to any stream of events, or the URL names it.
     """
-    if mode == "streaming" and asked == "json" and bodies.query_value(request, "format") is None:
-        return _accepted_stream(request) or asked
-    return asked or default or ("ndjson" if mode == "streaming" else "json")
+    if mode == "streaming" and requested == "json" and bodies.query_value(request, "format") is None:
+        return _accepted_stream(request) or requested
+    return requested or default or ("ndjson" if mode == "streaming" else "json")
 
 
 def takes_page(request: Request) -> bool:
-    """Whether an answer that is none of the app's own is to be a page. Where `?format=` means nothing, `Accept` tells."""
+    """Whether an error, or another answer that is not the app's, should be a page. An invalid `?format=` is ignored."""
     try:
-        return asked_format(request) == "html"
+        return requested_format(request) == "html"
     except DuckError:
         with contextlib.suppress(DuckError):
             return _accepted(request) == "html"
@@ -58,7 +58,7 @@ def _accepted(request: Request) -> str | None:
 
 
 def _accepted_stream(request: Request) -> str | None:
-    """The stream of events that `Accept` rates at least as high as JSON: rather one that it names than one that it allows."""
+    """The stream of events that `Accept` rates at least as high as JSON; of several the one that it names."""
     accept = _without_parameters(request)
     named = {accepted for accepted, _ in accept}
     wanted = [
@@ -71,17 +71,17 @@ def _accepted_stream(request: Request) -> str | None:
 
 
 def _without_parameters(request: Request) -> MIMEAccept:
-    """`application/json; charset=utf-8` means JSON, but Werkzeug finds it equal to nothing that lacks the parameter."""
+    """`Accept` without the parameters of its types: Werkzeug matches `application/json; charset=utf-8` with no other JSON."""
     return MIMEAccept([(accepted.partition(";")[0].strip().lower(), q) for accepted, q in request.accept_mimetypes])
 
 
-def only_looks(request: Request, caller: Caller, asked: str | None, *, runs_at_once: bool) -> bool:
-    """Whether a GET gets the app's page, and runs nothing: crawlers, link previews, images and other sites' links do not mean it.
+def only_looks(request: Request, caller: Caller, requested: str | None, *, runs_at_once: bool) -> bool:
+    """Whether a GET shows the app's page and runs nothing, as for crawlers, link previews, images and links of other sites.
 
-    `asked` is the format that is asked for. A route that `runs_at_once` runs in a browser, too.
+    `requested` is the format that is asked for. On a route that `runs_at_once` a browser's GET runs the app.
     """
     if request.method != "GET":
         return False
-    if asked in {None, "html"} and not asks_from_here(request, caller):
+    if requested in {None, "html"} and not asks_from_here(request, caller):
         return True
-    return asked == "html" and not runs_at_once and bodies.query_value(request, "format") is None
+    return requested == "html" and not runs_at_once and bodies.query_value(request, "format") is None

@@ -1,4 +1,4 @@
-"""Duck's own API: what each of its routes does. A browser that asks for a page gets one."""
+"""The handlers of Duck's own API, one for each endpoint. A browser that asks for HTML gets the page."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,22 +22,22 @@ from duck.streams.sse import Sse
 from duck.texts import Text
 
 KINDS = [kind for kind in get_args(Kind) if f"/{kind}/<app_id>" in routes.METHODS]
-SIGN_IN = "sign-in"  # in the query string of the index
+SIGN_IN = "sign-in"  # in the query string of the index: the guest wants to be asked for a password
 _ICON = Path(__file__).parents[3] / "_assets" / "icon.svg"
 
 
 def document(value: Any, status: int = 200) -> Response:
-    """An answer in one piece."""
+    """A response with a JSON document."""
     return Response(json.document(value), status, content_type=json.CONTENT_TYPE)
 
 
 def write_error(exchange: Exchange, error: DuckError) -> Response:
-    """An error before the first chunk: a page where HTML is asked for, else JSON."""
+    """An error before the first chunk: a page if HTML is requested, else JSON."""
     as_page = negotiation.takes_page(exchange.request)
     response = answers.error(exchange, error) if as_page else document(error.as_dict(), error.status)
     if error.status == 401:
         bearer = 'Bearer realm="Duck"'
-        # One header, and Basic first in it: Chromium ignores a Basic challenge behind another.
+        # One header with Basic first: Chromium ignores a Basic challenge after another one.
         response.headers["WWW-Authenticate"] = f'Basic realm="Duck", charset="UTF-8", {bearer}' if as_page else bearer
     return response
 
@@ -54,30 +54,30 @@ def serve(
 ) -> Response:
     """Runs the app that the route calls `name`, as `kind`; `values` are the endpoint's settings.
 
-    `default_format` is for callers that accept anything; None: json, or ndjson for those who ask for streaming. With one a
-    browser's GET runs the app, too; without one it gets the app's page.
+    `default_format` is for callers that accept anything. Without it they get json, or ndjson if they ask for streaming, and a
+    browser's GET gets the app's page; with it, a browser's GET runs the app.
     """
     request, entry = exchange.request, exchange.entry
     entry.kind = kind
     exchange.admit(values, name)
     if "Last-Event-ID" in request.headers and request.method in {"GET", "POST"}:
         return _not_resumed(exchange)
-    asked = negotiation.asked_format(request)
+    requested = negotiation.requested_format(request)
     if request.method == "HEAD":
         return Response(headers=answers.headers(exchange))
-    if negotiation.only_looks(request, exchange.caller, asked, runs_at_once=bool(default_format)):
+    if negotiation.only_looks(request, exchange.caller, requested, runs_at_once=bool(default_format)):
         wanted, _ = run_request.parse(request, kind, entry.app_id)
         return answers.form(exchange, name, wanted, dify)
     if "prefetch" in request.headers.get("Sec-Purpose", ""):
         raise DuckError(403, "forbidden", Text("A prefetch does not run an app."))
-    exchange.refuse_other_sites()  # before anything of theirs is read
+    exchange.refuse_other_sites()  # before the body is read
     wanted, turns = run_request.parse(request, kind, entry.app_id)
-    entry.style = style = negotiation.format_of_run(asked, request, wanted.run.mode, default_format)
-    if style == "html":
+    entry.format = format_name = negotiation.format_of_run(requested, request, wanted.run.mode, default_format)
+    if format_name == "html":
         return answers.run(exchange, name, wanted, turns, dify)
     call = invocation.prepare(exchange, wanted, dify)
-    if style != "json":
-        return call.stream(STREAMS[style](), STREAMS[style].headers)
+    if format_name != "json":
+        return call.stream(STREAMS[format_name](), STREAMS[format_name].headers)
     response = document(call.answer())
     response.headers.update(call.restarted)
     return response
@@ -89,12 +89,12 @@ def parameters(exchange: Exchange, name: str, values: Mapping[str, Any], dify: G
     exchange.admit(values, name)
     if exchange.request.method == "HEAD":
         return Response(content_type=json.CONTENT_TYPE)
-    return document(invocation.form(exchange, dify))
+    return document(invocation.parameters(exchange, dify))
 
 
 @answering(errors=write_error)
 def stop(exchange: Exchange, name: str, values: Mapping[str, Any], dify: Gateway) -> Response:
-    """Ends a run of the app that the route calls `name`."""
+    """Stops a run of the app that the route calls `name`."""
     exchange.admit(values, name)
     exchange.refuse_other_sites()
     task_id, user = run_request.parse_stop(exchange.request)
@@ -104,25 +104,27 @@ def stop(exchange: Exchange, name: str, values: Mapping[str, Any], dify: Gateway
 
 @answering(errors=write_error)
 def index(exchange: Exchange, values: Mapping[str, Any]) -> Response:
-    """What this endpoint offers, for those who may use it: guests get to know of public apps alone.
+    """The list of apps that the caller may use, for guests the public ones.
 
-    A guest who wants to sign in is asked for a password here, since a browser sends it along to all that is below.
+    A guest signs in here, because a browser sends the password along to all paths below.
     """
-    owner, is_guest = exchange.admit(values), exchange.caller.guest
-    seen = owner.public if is_guest else owner.public | set(owner.names.values()) | (owner.reachable or frozenset())
-    if is_guest and (not seen or bodies.query_value(exchange.request, SIGN_IN) is not None):
-        raise access.unauthorized(owner)
-    names = {name: app_id for name, app_id in owner.names.items() if app_id in seen}
-    apps = [*names.items(), *((app_id, app_id) for app_id in sorted(seen - set(names.values())))]
-    told = invocation.infos(exchange, seen)
+    settings, is_guest = exchange.admit(values), exchange.caller.guest
+    visible = (
+        settings.public if is_guest else settings.public | set(settings.names.values()) | (settings.reachable or frozenset())
+    )
+    if is_guest and (not visible or bodies.query_value(exchange.request, SIGN_IN) is not None):
+        raise access.unauthorized(settings)
+    names = {name: app_id for name, app_id in settings.names.items() if app_id in visible}
+    apps = [*names.items(), *((app_id, app_id) for app_id in sorted(visible - set(names.values())))]
+    infos = invocation.infos(exchange, visible)
     offer: dict[str, Any] = {
         "name": "duck",
         "version": duck.__version__,
         "url": exchange.public_url,
-        "apps": [{"alias": name, "public": app_id in owner.public, **told.get(app_id, {})} for name, app_id in apps],
+        "apps": [{"alias": name, "public": app_id in settings.public, **infos.get(app_id, {})} for name, app_id in apps],
         "formats": list(MIMETYPES),
     }
-    if negotiation.asked_format(exchange.request) != "html":
+    if negotiation.requested_format(exchange.request) != "html":
         return document(offer)
     kinds = [{"kind": invocation.seen_kind(exchange, app_id)} for _, app_id in apps]
     shown = [{**kind, **app} for kind, app in zip(kinds, offer["apps"], strict=True)]
@@ -131,13 +133,13 @@ def index(exchange: Exchange, values: Mapping[str, Any]) -> Response:
 
 @answering(errors=write_error)
 def favicon(_: Exchange) -> Response:
-    """Duck's own picture, for everybody."""
+    """Duck's icon."""
     return Response(_ICON.read_bytes(), content_type="image/svg+xml")
 
 
 @answering(errors=write_error)
 def preflight(exchange: Exchange, values: Mapping[str, Any]) -> Response:
-    """The answer to a CORS preflight: always 204; whether the page may go on, its headers tell."""
+    """The answer to a CORS preflight: always 204. Its headers tell whether the page may send the request."""
     exchange.allow_origin(values)
     return Response(status=204)
 
@@ -145,15 +147,16 @@ def preflight(exchange: Exchange, values: Mapping[str, Any]) -> Response:
 @answering(errors=write_error)
 def unknown(exchange: Exchange, values: Mapping[str, Any]) -> Response:
     """The answer to a path that no route has, or a method that its route does not have."""
-    known = ", ".join(f"/{kind}/<app_id>" for kind in KINDS)
-    message = Text("No such route. Apps are run at {routes}, without a slash at the end; GET / lists them.", routes=known)
+    patterns = ", ".join(f"/{kind}/<app_id>" for kind in KINDS)
+    message = Text("No such route. Apps are run at {routes}, without a slash at the end; GET / lists them.", routes=patterns)
     raise exchange.no_route(values, message)
 
 
 def _not_resumed(exchange: Exchange) -> Response:
-    """The answer to who reads a stream that has ended or broken off once more, and would run and pay for the app again.
+    """The answer to a client that reconnects to a stream, which would run the app and cost the owner again.
 
-    To a GET it ends an `EventSource`'s calling. Libraries that read a POST's take that for a failure, after which they try again.
+    204 makes an `EventSource` stop reconnecting. Libraries that stream a POST take 204 for a failure and retry, so these get an
+    error event.
     """
     exchange.entry.ended = _NOT_RESUMABLE.code
     if exchange.request.method == "GET":

@@ -21,9 +21,9 @@ ORIGINAL = "/duck/<app_id>"  # the route that runs in a browser at once, and who
 
 def form(exchange: Exchange, name: str, wanted: RunRequest, dify: Gateway) -> Response:
     """The page of the app that the route calls `name`, from which a person runs it."""
-    way = invocation.gateway_for(exchange, dify)
-    exchange.context = view = _view(exchange, name, wanted, way)
-    invocation.look(exchange, wanted.run.kind, way)
+    gateway = invocation.gateway_for(exchange, dify)
+    exchange.context = view = _view(exchange, name, wanted, gateway)
+    invocation.fetch_form(exchange, wanted.run.kind, gateway)
     return _page(exchange, page.form_page(replace(view, form=exchange.form)))
 
 
@@ -43,7 +43,7 @@ def index(exchange: Exchange, document: Mapping[str, Any], kinds: Sequence[str],
 
 def error(exchange: Exchange, failure: DuckError) -> Response:
     """An error before the first chunk."""
-    depth, settings = exchange.request.path.count("/") - 1, exchange.settings
+    depth, settings = exchange.request.path.count("/") - 1, exchange.parsed
     has_list = settings is not None and (settings.public or not exchange.caller.guest)
     home = ("../" * depth or "./") if failure.code == "not_found" else "../" * depth if has_list else ""
     view: View | None = exchange.context
@@ -60,7 +60,7 @@ def error(exchange: Exchange, failure: DuckError) -> Response:
 
 def headers(exchange: Exchange) -> Mapping[str, str]:
     """The headers of a page."""
-    return page.headers(exchange.settings.origins if exchange.settings else ())
+    return page.headers(exchange.parsed.origins if exchange.parsed else ())
 
 
 def language(request: Request) -> str:
