@@ -1,6 +1,8 @@
 """What a plugin declares, checked as Dify checks it. Reads files, and does nothing else."""
 
+import re
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -8,7 +10,7 @@ from typing import Any, Self
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from devhost.schema import ASSETS, Group, Holds, Manifest, Permission, Route, Setting
+from devhost.schema import ASSETS, NAME, Group, Holds, Manifest, Permission, Route, Setting
 
 # In Dify's words.
 NO_PERMISSION = "permission denied, you need to enable endpoint access in plugin manifest"
@@ -95,6 +97,15 @@ def _group(content: object, folder: Path, holds: Holds, where: Path | str) -> tu
         else:
             routes.append(_check(Route, row, holds, f"{where}: endpoints.{number}"))
     return tuple(group.settings), tuple(routes)
+
+
+def plugin_name(folder: Path) -> str | None:
+    """The name of the plugin in the folder; None if its manifest has no valid name."""
+    with suppress(StartError):
+        name = read_mapping(folder / "manifest.yaml", "a plugin manifest").get("name")
+        if isinstance(name, str) and re.fullmatch(NAME, name):
+            return name
+    return None
 
 
 def read_mapping(path: Path, what: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from watchfiles import PythonFilter, awatch
 from devhost.apps import App, Call
 from devhost.clock import Clock
 from devhost.daemon import Daemon
-from devhost.declaration import StartError
+from devhost.declaration import StartError, plugin_name
 from devhost.dify import Dify
 from devhost.files import Files
 from devhost.limits import Limits
@@ -30,6 +30,7 @@ from devhost.serverless import ServerlessRuntime
 from devhost.service import BASE, Service
 
 LOOPBACK = "127.0.0.1"
+UNNAMED = "plugin"  # the hook id where the folder has no manifest: `remote` needs none
 HEADER_LIMIT = 1_048_576  # bytes of request line and headers that Go's server takes
 SOURCES = PythonFilter(
     extra_extensions=[".yaml", ".yml", ".html", ".css", ".js", ".svg", ".toml", ".txt"]
@@ -42,23 +43,23 @@ logger = logging.getLogger("devhost")
 class Devhost:
     """Runs a plugin and serves it on loopback, as a context manager.
 
-    `folder` holds the plugin; `apps` maps app ids (UUIDs in lower case) to scripted apps; `settings` is what the plugin gets as
-    its settings, and both may be changed while it runs; `hook` is the hook id in the URL; `port` 0 takes a free one. `runs` tells
-    how: `local` as a process, `serverless` as several that are called by HTTP, `remote` as one that somebody else starts and that
-    connects to `debug_port` with `debug_key`, whatever is in the folder. `python` runs it. `limits` are the daemon's. With
-    `reload` a change in the folder starts the plugin anew. `trace` gets each message in either direction. `files` are Dify's.
-    `app_keys` open Dify's Service API at `api_url`, each for the app with this id. `calls` holds every run that was asked for.
-    Once it runs, `url` is the endpoint's, without a slash at its end, and `runtime` tells of the plugin.
+    `folder` holds the plugin. `apps` maps app ids (UUIDs in lower case) to scripted apps, and `settings` are the endpoint's
+    settings; both may be changed while it runs. `hook` is the hook id in the URL, by default the plugin's name. `port` 0 takes
+    a free port. `runs` is `local` (one process), `serverless` (several processes, called by HTTP) or `remote`: somebody else
+    starts the plugin, and it connects to `debug_port` with `debug_key`, whatever is in the folder. `python` runs the plugin.
+    With `reload` a change in the folder restarts the plugin. `trace` is called with each message in either direction. `files`
+    are Dify's files. `app_keys` maps keys of Dify's Service API, which is served at `api_url`, to app ids. `calls` collects
+    all runs of apps. Once it runs, `url` is the endpoint's address, without a slash at its end, and `runtime` has the plugin.
 
-    Entering raises `StartError` when the plugin cannot be started (with what it wrote to stderr), when its manifest or
-    the settings are not valid, or when the port is taken; and `CancelledError` when `stop` is called meanwhile.
+    Entering raises `StartError` if the plugin cannot be started (with what it wrote to stderr), if its manifest or the
+    settings are not valid, or if the port is taken; and `CancelledError` if `stop` is called meanwhile.
     """
 
     folder: str | Path
     apps: dict[str, App] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     _: KW_ONLY
-    hook: str = "duck"
+    hook: str = ""
     port: int = 0
     runs: Literal["local", "remote", "serverless"] = "local"
     python: str | Path = sys.executable
@@ -78,6 +79,9 @@ class Devhost:
     _stopping: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _started: Future[None] = field(default_factory=Future, init=False)
     _ended: Future[None] = field(default_factory=Future, init=False)
+
+    def __post_init__(self) -> None:
+        self.hook = self.hook or plugin_name(Path(self.folder)) or UNNAMED
 
     @property
     def api_url(self) -> str:

@@ -19,6 +19,7 @@ SCOPES: Mapping[str, Iterable[str]] = {
     "app-selector": ("all", "chat", "workflow", "completion"),
     "model-selector": (*MODEL_SCOPES, "document", "tool-call"),  # with the last two no value can be saved
 }
+NAME = "[a-z0-9_-]{1,128}"
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)
 
@@ -145,7 +146,7 @@ class Manifest(_Model):
     version: Version
     type: Literal["plugin"]
     author: Annotated[str, Field(pattern="^[a-z0-9_-]{1,64}$"), AfterValidator(_no_uuid)]
-    name: str = Field(pattern="^[a-z0-9_-]{1,128}$")
+    name: str = Field(pattern=f"^{NAME}$")
     label: Text = Field(validation_alias=AliasPath("label", "en_US"))
     description: Text = Field(validation_alias=AliasPath("description", "en_US"))
     icon: Icon

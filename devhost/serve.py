@@ -53,7 +53,7 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = parser_of("devhost", __doc__)
     parser.add_argument("--port", type=_port, default=8000, help="on 127.0.0.1 (default: 8000; 0: a free one)")
-    parser.add_argument("--hook", type=_hook, default="duck", help="the hook id in the URL (default: duck)")
+    parser.add_argument("--hook", type=_hook, help="the hook id in the URL (default: the plugin's name)")
     for name, default, what in (
         ("--race-ms", Limits().race_s * 1000, "a stream that ends within this after its first chunk is cut to it"),
         ("--absolute-timeout", Limits().absolute_s, "seconds after which a streaming run of an app is cut"),
@@ -91,7 +91,7 @@ def _devhost(options: argparse.Namespace) -> Devhost:
         options.folder,
         demo.apps() if named is None else {demo.app_id(name): app for name, app in named.items()},
         read_mapping(options.settings, "a file of settings") if options.settings else demo.settings(named),
-        hook=options.hook,
+        hook=options.hook or "",
         port=options.port,
         runs="remote" if options.remote else "serverless" if options.serverless else "local",
         python=options.python,

@@ -32,13 +32,19 @@ def devhost(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
 
 
+def test_the_hook_is_the_plugins_name_unless_another_is_given(witness: Path, tmp_path: Path) -> None:
+    assert [Devhost(folder).hook for folder in (witness, tmp_path)] == ["witness", "plugin"]
+    (tmp_path / "manifest.yaml").write_text("name: a/b")
+    assert [Devhost(tmp_path).hook, Devhost(witness, hook="other").hook] == ["plugin", "other"]
+
+
 def test_leaving_the_context_leaves_no_process_and_no_listener(witness: Path) -> None:
     with Devhost(witness) as host:
         pid, port = host.runtime.pid, host.port
         assert pid is not None
         assert is_running(pid)
         with socket.create_connection(("127.0.0.1", port)) as client:
-            client.sendall(b"GET /e/duck/stream?n=1&linger=20 HTTP/1.1\r\nHost: h\r\n\r\n")
+            client.sendall(f"GET /e/{host.hook}/stream?n=1&linger=20 HTTP/1.1\r\nHost: h\r\n\r\n".encode())
             assert client.recv(1)  # a stream is under way
             host.__exit__(None, None, None)
             assert not is_running(pid)

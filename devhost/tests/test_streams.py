@@ -67,7 +67,7 @@ def test_a_line_of_more_than_5_mib_kills_the_plugin_and_a_replacement_answers(wi
         host.settings["text"] = "x" * 2_700_000
         pid = host.runtime.pid
         with socket.create_connection(("127.0.0.1", host.port), timeout=DEADLINE_S) as hanging:
-            hanging.sendall(b"GET /e/duck/echo HTTP/1.1\r\nHost: h\r\n\r\n")
+            hanging.sendall(f"GET /e/{host.hook}/echo HTTP/1.1\r\nHost: h\r\n\r\n".encode())
             host.settings["text"] = wait_for_replacement(host, pid)
             assert get(host, "/list").text == "a\nb\nc\n"
             assert (host.runtime.starts, host.runtime.pid != pid) == (2, True)
