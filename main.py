@@ -1,4 +1,4 @@
-"""What Dify starts."""
+"""The module that Dify starts."""
 
 from duck.sdk.start import start
 

@@ -9,7 +9,7 @@ from duck.faces.api import serve
 
 
 class Favicon(Endpoint):
-    """Gives browsers the picture for their tabs."""
+    """Serves the icon that browsers show in their tabs."""
 
     def _invoke(self, r: Request, values: Mapping, settings: Mapping) -> Response:
         return serve.favicon(r)

@@ -9,7 +9,7 @@ from duck.faces.api import serve
 
 
 class Index(Endpoint):
-    """Says what this endpoint offers."""
+    """Lists the apps that the caller may use."""
 
     def _invoke(self, r: Request, values: Mapping, settings: Mapping) -> Response:
         return serve.index(r, settings)

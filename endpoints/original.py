@@ -10,7 +10,7 @@ from duck.faces.api import serve
 
 
 class Original(Endpoint):
-    """Runs a workflow with the query string as its inputs and streams HTML, unless asked for another format."""
+    """Runs a workflow with the query string as its inputs and streams HTML, unless another format is requested."""
 
     def _invoke(self, r: Request, values: Mapping, settings: Mapping) -> Response:
         dify = SessionGateway(self.session, self.session.app.workflow.invoke)

@@ -10,7 +10,7 @@ from duck.faces.api import serve
 
 
 class Parameters(Endpoint):
-    """Gives an app's form, in the shape of Dify's own `GET /parameters`."""
+    """Returns an app's form, as Dify's own `GET /parameters` does."""
 
     def _invoke(self, r: Request, values: Mapping, settings: Mapping) -> Response:
         dify = SessionGateway(self.session)

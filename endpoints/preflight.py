@@ -9,7 +9,7 @@ from duck.faces.api import serve
 
 
 class Preflight(Endpoint):
-    """Answers a browser that asks before it calls from another origin."""
+    """Answers the CORS preflight of a browser."""
 
     def _invoke(self, r: Request, values: Mapping, settings: Mapping) -> Response:
         return serve.preflight(r, settings)

@@ -10,7 +10,7 @@ from duck.faces.api import serve
 
 
 class Stop(Endpoint):
-    """Ends a run."""
+    """Stops a run."""
 
     def _invoke(self, r: Request, values: Mapping, settings: Mapping) -> Response:
         dify = SessionGateway(self.session)

@@ -1,4 +1,4 @@
-"""Every path and method that nothing else answers."""
+"""Every path and method without an endpoint of its own."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ from duck.faces.api import serve
 
 
 class Unknown(Endpoint):
-    """Says that there is no such route, or which methods it has."""
+    """Answers 404, or 405 with the methods that the route takes."""
 
     def _invoke(self, r: Request, values: Mapping, settings: Mapping) -> Response:
         return serve.unknown(r, settings)

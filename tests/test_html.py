@@ -13,7 +13,7 @@ import pytest
 from duck import errors
 from duck.errors import DuckError
 from duck.faces.page import Html, error_page, form_page, headers, landing_page, markdown
-from duck.faces.page.view import MAX_COUNT, MAX_QUESTION, MAX_TURNS, View, read_turns, repeated
+from duck.faces.page.view import MAX_QUESTION, MAX_TURNS, MAX_TURNS_SIZE, View, read_turns, repeated
 from duck.faces.page.words import WORDS
 from duck.runs import forms
 from duck.runs.fields import Texts
@@ -443,7 +443,7 @@ def test_as_many_turns_are_kept_as_there_is_room_for() -> None:
     assert kept[-1] == ("new", "y")
     assert kept[:-1] == turns[-len(kept) + 1 :]
     assert 20 < len(kept) < 30
-    assert len(View(turns=turns).turns_with(("new", "y"))) <= MAX_TURNS
+    assert len(View(turns=turns).turns_with(("new", "y"))) <= MAX_TURNS_SIZE
     assert View().turns_with(("", "")) == "[]"
 
 
@@ -532,10 +532,10 @@ def test_all_turns_of_a_page_together_take_no_longer_than_one() -> None:
 
 def test_a_page_with_more_turns_than_it_could_have_kept_has_none() -> None:
     assert read_turns('[["",""]]') == (("", ""),)
-    assert read_turns(f"[{','.join(['["",""]'] * (MAX_COUNT + 1))}]") == ()
-    assert read_turns(f'[["", "{"x" * MAX_TURNS}"]]') == ()
-    turns = (("a", "b"),) * (2 * MAX_COUNT)
-    assert len(read_turns(View(turns=turns).turns_with(("new", "y")))) == MAX_COUNT
+    assert read_turns(f"[{','.join(['["",""]'] * (MAX_TURNS + 1))}]") == ()
+    assert read_turns(f'[["", "{"x" * MAX_TURNS_SIZE}"]]') == ()
+    turns = (("a", "b"),) * (2 * MAX_TURNS)
+    assert len(read_turns(View(turns=turns).turns_with(("new", "y")))) == MAX_TURNS
 
 
 # The form

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from duck.errors import LABELS, invalid_field, setting
-from duck.faces.page.words import ENGLISH, MESSAGES, WORDS, say
+from duck.faces.page.words import ENGLISH, MESSAGES, WORDS, translate
 from duck.texts import Fault, Text
 
 ROOT = Path(__file__).parents[1]
@@ -48,7 +48,9 @@ def test_every_sentence_is_there_in_every_language(language: str) -> None:
 def test_settings_are_called_as_the_console_calls_them(language: str, code: str) -> None:
     labels = {row["name"]: row["label"] for row in GROUP["settings"]}
     assert {name: label["en_US"] for name, label in labels.items()} == dict(LABELS)
-    assert {name: say(setting(name), language) for name in LABELS} == {name: f"{labels[name][code]} ({name})" for name in LABELS}
+    assert {name: translate(setting(name), language) for name in LABELS} == {
+        name: f"{labels[name][code]} ({name})" for name in LABELS
+    }
 
 
 @pytest.mark.parametrize(
@@ -67,8 +69,8 @@ def test_settings_are_called_as_the_console_calls_them(language: str, code: str)
     ],
 )
 def test_a_sentence_is_said_in_chinese(text: Any, said: str) -> None:
-    assert say(text, "zh") == said
-    assert say(text, ENGLISH) == text
+    assert translate(text, "zh") == said
+    assert translate(text, ENGLISH) == text
 
 
 def test_a_text_is_the_sentence_in_english() -> None:

@@ -1,4 +1,4 @@
-"""What browsers are answered: an app's page, its answer as it grows, the list of apps, and errors."""
+"""The responses to browsers: an app's page, its answer as it grows, the list of apps, and errors."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,11 +16,11 @@ from duck.faces.page.view import Turn, View, repeated
 from duck.faces.page.words import ENGLISH, WORDS
 from duck.runs.run import RunRequest
 
-ORIGINAL = "/duck/<app_id>"  # the route that runs in a browser at once, and whose form goes elsewhere
+ORIGINAL = "/duck/<app_id>"  # a browser's GET runs the app; its page's form is sent to another route
 
 
 def form(exchange: Exchange, name: str, wanted: RunRequest, dify: Gateway) -> Response:
-    """The page of the app that the route calls `name`, from which a person runs it."""
+    """The page of the app that the route calls `name`, with the form that runs it."""
     gateway = invocation.gateway_for(exchange, dify)
     exchange.context = view = _view(exchange, name, wanted, gateway)
     invocation.fetch_form(exchange, wanted.run.kind, gateway)
@@ -28,8 +28,8 @@ def form(exchange: Exchange, name: str, wanted: RunRequest, dify: Gateway) -> Re
 
 
 def run(exchange: Exchange, name: str, wanted: RunRequest, turns: tuple[Turn, ...], dify: Gateway) -> Response:
-    """A run as a page that grows, after the `turns` of the conversation that the page has kept."""
-    if exchange.request.method == "GET":  # a link could lead a person into another's conversation
+    """A run as a page that grows. `turns` are the earlier ones of the conversation, as the page's form has sent them."""
+    if exchange.request.method == "GET":  # else a link could lead people into somebody else's conversation
         wanted = replace(wanted, run=replace(wanted.run, conversation_id=""))
     exchange.context = _view(exchange, name, wanted, invocation.gateway_for(exchange, dify, wanted.run.user), turns)
     call = invocation.prepare(exchange, wanted, dify)
@@ -37,12 +37,12 @@ def run(exchange: Exchange, name: str, wanted: RunRequest, turns: tuple[Turn, ..
 
 
 def index(exchange: Exchange, document: Mapping[str, Any], kinds: Sequence[str], sign_in: str) -> Response:
-    """The list of apps; `document` is what programs get, and `sign_in` is where a guest can become more."""
+    """The list of apps. `document` is what programs get, `sign_in` the address where a guest can sign in, "" for none."""
     return _page(exchange, page.landing_page(document, language=language(exchange.request), kinds=kinds, sign_in=sign_in))
 
 
 def error(exchange: Exchange, failure: DuckError) -> Response:
-    """An error before the first chunk."""
+    """The page for an error before the first chunk."""
     depth, settings = exchange.request.path.count("/") - 1, exchange.parsed
     has_list = settings is not None and (settings.public or not exchange.caller.guest)
     home = ("../" * depth or "./") if failure.code == "not_found" else "../" * depth if has_list else ""
@@ -64,7 +64,7 @@ def headers(exchange: Exchange) -> Mapping[str, str]:
 
 
 def language(request: Request) -> str:
-    """The language of the page's own words that the caller likes best."""
+    """The language of the page's own words, by the request's `Accept-Language`."""
     return request.accept_languages.best_match(WORDS, ENGLISH) or ENGLISH
 
 
@@ -73,7 +73,7 @@ def _page(exchange: Exchange, body: bytes, status: int = 200) -> Response:
 
 
 def _view(exchange: Exchange, name: str, wanted: RunRequest, dify: Gateway, turns: tuple[Turn, ...] = ()) -> View:
-    """The app's page, still without the app's form and the request's faults."""
+    """The content of the app's page, without the app's form and the request's faults."""
     request, address, app = exchange.request, exchange.public_url, invocation.describe(dify)
     return View(
         language=language(request),
@@ -85,7 +85,7 @@ def _view(exchange: Exchange, name: str, wanted: RunRequest, dify: Gateway, turn
         can_stop=app.can_stop,
         action=f"../workflow/{quote(name, safe='')}" if exchange.entry.route == ORIGINAL else "?",
         **repeated(wanted.run.query, wanted.run.inputs),
-        conversation_id=wanted.run.conversation_id if request.method == "POST" else "",  # as above
+        conversation_id=wanted.run.conversation_id if request.method == "POST" else "",  # see `run`
         turns=turns,
         origin=address and address.partition("/e/")[0],
         part=_wants_part(request),
@@ -93,5 +93,5 @@ def _view(exchange: Exchange, name: str, wanted: RunRequest, dify: Gateway, turn
 
 
 def _wants_part(request: Request) -> bool:
-    """Whether the page's script asks, for what it is to add to the page."""
+    """Whether the page's script sent the request: it needs only what it adds to the page."""
     return "X-Duck-Part" in request.headers

@@ -1,18 +1,18 @@
-// Stays on the page: sends the form, and lets what comes back grow where it belongs. Without it the browser does the same with a new page.
+// Sends the form without leaving the page, and adds the answer to the page while it arrives. Without this script the browser loads a new page.
 "use strict";
 const words = document.body.dataset;
 
-// What is written into a document that is not shown keeps its templates: the page's own parser would have made shadow trees of them.
+// A parser makes shadow trees only of templates in the page itself. The answer is written into a hidden document, so this is done here.
 function mend(part) {
   for (const template of part.querySelectorAll("template")) {
-    if (!template.nextSibling) continue; // it may not be whole yet
+    if (!template.nextSibling) continue; // it may not be complete yet
     template.parentNode.attachShadow({mode: "open"}).append(template.content);
     template.remove();
   }
 }
 
 function copyable(root) {
-  if (!navigator.clipboard) return; // over plain http there is none
+  if (!navigator.clipboard) return; // over plain HTTP there is none
   for (const pre of root.querySelectorAll("pre:not(:has(.copy)):has(> code)")) {
     const button = Object.assign(document.createElement("button"), {type: "button", className: "copy", textContent: words.copy});
     button.onclick = async () => {
@@ -30,21 +30,21 @@ function say(part, text) {
   part.append(alert);
 }
 
-// Whether Dify has ended the run, too: only apps with a key of their own can be told to.
+// Whether Dify has stopped the run. Dify stops runs only of apps whose own key Duck has.
 function halt(url, task) {
   return fetch(url, {method: "POST", body: new URLSearchParams({task_id: task})}).then((answer) => answer.ok, () => false);
 }
 
-// The next question belongs to the conversation that this one has begun.
+// Makes the next question part of the conversation that this one has begun.
 function carry(form, conversation) {
   const field = form.querySelector("[name=conversation_id]") ?? document.createElement("input");
   form.append(Object.assign(field, {type: "hidden", name: "conversation_id", value: conversation}));
 }
 
-// The form that came with the answer takes the place of the one before, with what has been typed into that meanwhile.
+// Replaces the form by the one that came with the answer, and keeps what has been typed meanwhile.
 function replace(form, next) {
   const typed = form.querySelector("[name=query]"), box = next?.querySelector("[name=query]");
-  if (!next || !form.isConnected || (typed && !box)) return; // it may not be whole yet
+  if (!next || !form.isConnected || (typed && !box)) return; // it may not be complete yet
   if (typed?.value) {
     box.value = typed.value;
     box.setSelectionRange(typed.selectionStart, typed.selectionEnd);
@@ -52,7 +52,7 @@ function replace(form, next) {
   form.remove();
 }
 
-// What is shown until the server has something to say: it waits for the app's first word, so that it can tell whether there is one.
+// What is shown until the server answers. It waits for the app's first event, so that its status can tell whether there is one.
 function waiting(question) {
   const article = document.createElement("article"), status = document.createElement("p");
   if (question) article.append(Object.assign(document.createElement("h2"), {textContent: question, dir: "auto"}));
@@ -124,7 +124,7 @@ document.addEventListener("keydown", (event) => {
   if (!form.stop) form.requestSubmit(form.querySelector(".go"));
 });
 
-// Behind some proxies the server does not know by which port it is reached.
+// Behind some proxies the server does not know its public port.
 for (const code of document.querySelectorAll("code[data-url]")) {
   code.textContent = code.textContent.replaceAll(code.dataset.url, location.href.split(/[?#]/)[0]);
 }

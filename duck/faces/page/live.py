@@ -1,7 +1,7 @@
-"""A run as fragments of a page that is already there, and grows. Pure.
+"""A run as fragments of HTML, which are added to a page while it is shown. Pure.
 
-The page's frame holds slots (declarative shadow DOM). What comes later fills them: a child for `final` takes the place of the
-raw text, one for `done` that of what is going on. So nothing that was sent has to be changed, and no script is needed.
+The page's frame has slots (declarative shadow DOM), and the fragments fill them: one for `final` replaces the raw text, one for
+`done` replaces the status. So nothing that was sent has to be changed, and no script is needed.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,19 +11,19 @@ from markupsafe import Markup, escape
 from duck.dify import parser, parts
 from duck.dify.parts import Part
 from duck.faces.page import markdown
-from duck.faces.page.words import WORDS, say
+from duck.faces.page.words import WORDS, translate
 from duck.streams import json
 from duck.streams.format import Event
 
-MAX_EXCERPT = 300  # characters of a document that a source shows
-_DONE = {"succeeded": "✓", "partial-succeeded": "✓", "failed": "✗", "exception": "✗", "stopped": "✗", "retry": "↻"}
+MAX_EXCERPT = 300  # characters that are shown of a source's document
+_SIGNS = {"succeeded": "✓", "partial-succeeded": "✓", "failed": "✗", "exception": "✗", "stopped": "✗", "retry": "↻"}
 
 
 class Live:
     """Turns the events of one run into fragments.
 
-    `language` is that of the page's own words, `origin` is where pictures may come from. `begun` has the run's ids once they are
-    known, and `failed` tells that the run has ended badly.
+    `language` is that of the page's own words. Pictures on `origin` are shown. `begun` has the run's ids once they are known, and
+    `failed` tells whether the run has failed.
     """
 
     def __init__(self, language: str, *, origin: str | None) -> None:
@@ -35,10 +35,10 @@ class Live:
         self._parser = parser.Parser()
         self._budget = markdown.Budget()
         self._has_text = False
-        self._has_outputs = False  # which are shown in place of the text
+        self._has_outputs = False  # they are shown in place of the text
         self._is_open = self._is_done = False
-        self._running: dict[str, str] = {}  # titles of steps by their ids
-        self._inner: dict[str, list[str]] = {}  # steps that are over, by the iteration or loop that they are in and that is not
+        self._running: dict[str, str] = {}  # titles of running steps, by the steps' ids
+        self._inner: dict[str, list[str]] = {}  # ended steps of each running iteration or loop, by its node id
         self._reasoning: list[str] = []
         self._usage: parts.Usage | None = None
 
@@ -53,75 +53,76 @@ class Live:
 
     def end(self) -> str:
         """What the end of the stream adds."""
-        return self._block("".join([*self._left_over(), *self._done(self._words["ended"])]))
+        return self._block("".join([*self._remaining_steps(), *self._done(self._words["ended"])]))
 
     def _fragment(self, part: Part) -> str:
         match part:
             case parts.Text():
-                return self._more(part.delta, is_first=not self._has_text)
+                return self._text(part.delta, is_first=not self._has_text)
             case parts.Replaced():
                 self._has_text = False
-                return self._block("<x-reset></x-reset>") + self._more(part.text, is_first=True)
+                return self._block("<x-reset></x-reset>") + self._text(part.text, is_first=True)
             case parts.Step() | parts.Tool() | parts.Log() | parts.Reasoning():
                 return self._block("".join(self._progress(part)))
             case parts.Begun():
                 self.begun = part
-                return self._block(self._remark(self._words["restarted"])) if part.is_restarted else ""
+                return self._block(self._alert(self._words["restarted"])) if part.is_restarted else ""
         return self._block("".join(self._result(part)))
 
-    def _remark(self, text: str) -> str:
-        return str(Markup('<p slot="alert" class="note">{}</p>').format(text))  # a text, as below
+    def _alert(self, text: str) -> str:
+        return str(Markup('<p slot="alert" class="note">{}</p>').format(text))  # a plain string: see `done`
 
-    def _more(self, text: str, *, is_first: bool) -> str:
+    def _text(self, text: str, *, is_first: bool) -> str:
         if not text:
             return ""
         start = "" if self._is_open else '<x-t slot="text">'
         if is_first and not self._running:
-            start = f'{self._block(self._now())}<x-t slot="text">'
+            start = f'{self._block(self._status())}<x-t slot="text">'
         self._is_open = self._has_text = True
         return start + str(escape(text))
 
     def _block(self, markup: str) -> str:
+        """The markup, after the end of the element for text if that is open."""
         if not markup:
             return ""
         end, self._is_open = "</x-t>" if self._is_open else "", False
         return end + markup
 
-    # What the app does on its way to the answer
+    # The progress of the run
 
     def _progress(self, part: parts.Step | parts.Tool | parts.Log | parts.Reasoning) -> Iterator[str]:
         match part:
             case parts.Step(state="running"):
                 round_ = self._words["round"].format(count=part.round)
-                yield self._starts(part.id, f"{part.title} ({round_})" if part.round else part.title)
+                yield self._start_step(part.id, f"{part.title} ({round_})" if part.round else part.title)
             case parts.Step():
-                yield from self._ends(part)
+                yield from self._ended_step(part)
             case parts.Tool(output=None):
-                yield self._starts(part.id, part.name)
+                yield self._start_step(part.id, part.name)
             case parts.Tool():
                 text = "\n\n".join(filter(None, (part.thought, part.input, part.output)))
-                yield self._note(self._words["tool"].format(name=part.name), text)
-                yield self._stops(part.id)
+                yield self._details(self._words["tool"].format(name=part.name), text)
+                yield self._end_step(part.id)
             case parts.Log(state="success" | "error"):
-                yield self._note(part.label, part.error or (json.pretty(part.data) if part.data else ""))
+                yield self._details(part.label, part.error or (json.pretty(part.data) if part.data else ""))
             case parts.Reasoning():
-                yield from self._reasons(part)
+                yield from self._add_reasoning(part)
 
-    def _starts(self, id_: str, title: str) -> str:
+    def _start_step(self, id_: str, title: str) -> str:
         self._running[id_] = title
-        return self._now()
+        return self._status()
 
-    def _stops(self, id_: str) -> str:
+    def _end_step(self, id_: str) -> str:
         self._running.pop(id_, None)
-        return self._now()
+        return self._status()
 
-    def _now(self) -> str:
+    def _status(self) -> str:
         titles = ", ".join(filter(None, self._running.values()))
         text = self._words["running"].format(steps=titles) if titles else self._words["live"]
-        return str(Markup('<x-now slot="now">{}</x-now>').format(text))  # a text, as below
+        return str(Markup('<x-now slot="now">{}</x-now>').format(text))  # a plain string: see `done`
 
-    def _ends(self, step: parts.Step) -> Iterator[str]:
-        """Dify tells of a step within an iteration or a loop before it is through with that; here it stands below it."""
+    def _ended_step(self, step: parts.Step) -> Iterator[str]:
+        """Dify ends a step before the iteration or loop around it. The page lists the step below that."""
         row = self._step(step)
         if step.parent_id:
             self._inner.setdefault(step.parent_id, []).append(row)
@@ -129,16 +130,16 @@ class Live:
             yield row
             yield from self._inner.pop(step.node_id, [])
         if step.state != "retry":
-            yield self._stops(step.id)
+            yield self._end_step(step.id)
 
-    def _left_over(self) -> Iterator[str]:
-        """Steps whose iteration or loop has not come to its end."""
+    def _remaining_steps(self) -> Iterator[str]:
+        """The ended steps of iterations and loops that have not ended."""
         for rows in self._inner.values():
             yield from rows
         self._inner.clear()
 
     def _step(self, step: parts.Step) -> str:
-        sign = _DONE.get(step.state, "·")
+        sign = _SIGNS.get(step.state, "·")
         state = "bad" if sign == "✗" else "again" if sign == "↻" else "good"
         notes = [self._words["retry"].format(count=step.retry)] if sign == "↻" else []
         notes += filter(None, [step.error])
@@ -150,20 +151,20 @@ class Live:
             Markup(" <small>{} s</small>").format(seconds) if seconds else "",
             Markup("").join(Markup('<em dir="auto">{}</em>').format(note) for note in notes),
         )
-        return str(row)  # a text, as below
+        return str(row)  # a plain string: see `done`
 
-    def _reasons(self, part: parts.Reasoning) -> Iterator[str]:
+    def _add_reasoning(self, part: parts.Reasoning) -> Iterator[str]:
         self._reasoning.append(part.delta)
         if part.is_final and (text := "".join(self._reasoning)):
-            yield self._note(self._words["reasoning"], text)
+            yield self._details(self._words["reasoning"], text)
             self._reasoning.clear()
 
-    def _note(self, title: str, text: str) -> str:
+    def _details(self, title: str, text: str) -> str:
         return Markup(
             '<details slot="notes"><summary dir="auto">{}</summary><pre tabindex="0" dir="auto">{}</pre></details>'
         ).format(title, text)
 
-    # What the answer consists of
+    # The answer and its end
 
     def _result(self, part: Part) -> Iterator[str]:
         match part:
@@ -177,16 +178,16 @@ class Live:
                 self._has_outputs = True
                 yield from self._outputs(part.values)
             case parts.Ended():
-                yield from self._left_over()
+                yield from self._remaining_steps()
                 yield from self._ended(part)
             case parts.Failed():
                 self.failed = True
-                yield from self._left_over()
+                yield from self._remaining_steps()
                 yield failure(self._language, part.code, part.message)
                 yield from self._done(self._words["failed"])
 
     def _link(self, file: parts.File | None) -> str:
-        """A file as a picture or a link; nothing for what has no address."""
+        """A file as a picture or a link; "" for a file whose URL is not for the web."""
         url = file.url if file else ""
         if url.startswith("/") and not url.startswith("//") and self._origin:
             url = self._origin + url
@@ -208,27 +209,27 @@ class Live:
         return Markup('<section slot="sources"><h3>{}</h3><ol>{}</ol></section>').format(self._words["sources"], items)
 
     def _ended(self, end: parts.Ended) -> Iterator[str]:
-        remark = {"stopped": self._words["halted"], "paused": self._words["paused"]}.get(end.state)
-        if remark:
-            yield self._remark(remark)
+        alert = {"stopped": self._words["halted"], "paused": self._words["paused"]}.get(end.state)
+        if alert:
+            yield self._alert(alert)
         if not self._has_outputs:
             yield from self._rendered()
-        ends = {"stopped": self._words["ended"], "paused": self._words["waits"]}
-        yield from self._done(ends.get(end.state) or self._finished(end))
+        summaries = {"stopped": self._words["ended"], "paused": self._words["waits"]}
+        yield from self._done(summaries.get(end.state) or self._summary(end))
 
     def _rendered(self) -> Iterator[str]:
         text = self.answer
-        if text and (rendered := markdown.render(text, self._origin, self._budget)) is not None:  # else it stays as it came
+        if text and (rendered := markdown.render(text, self._origin, self._budget)) is not None:  # else the raw text stays
             yield Markup('<div slot="final" dir="auto">{}</div>').format(rendered)
 
-    def _finished(self, end: parts.Ended) -> str:
+    def _summary(self, end: parts.Ended) -> str:
         seconds, usage = _seconds(end.seconds), self._usage
-        told = [self._words["finished_in"].format(seconds=seconds) if seconds else self._words["finished"]]
+        facts = [self._words["finished_in"].format(seconds=seconds) if seconds else self._words["finished"]]
         if usage and usage.total_tokens:
-            told.append(self._words["tokens"].format(count=f"{usage.total_tokens:,}"))
+            facts.append(self._words["tokens"].format(count=f"{usage.total_tokens:,}"))
         if usage and usage.price.strip("0.") and usage.currency:
-            told.append(f"{usage.price} {usage.currency}")
-        return " · ".join(told)
+            facts.append(f"{usage.price} {usage.currency}")
+        return " · ".join(facts)
 
     def _done(self, text: str) -> Iterator[str]:
         if self._is_done:
@@ -261,15 +262,15 @@ class Live:
 
 def done(text: str) -> str:
     """The fragment that tells how a run has ended."""
-    return str(Markup('<span slot="done">{}</span>').format(text))  # a text: else it would escape its surroundings
+    return str(Markup('<span slot="done">{}</span>').format(text))  # a plain string: a Markup escapes what is added to it
 
 
-def failure(language: str, code: str, message: str, way_out: str = "") -> str:
-    """The fragment that tells of an error; `way_out` is markup, and leads on."""
-    words, message = WORDS[language], say(message, language)
+def failure(language: str, code: str, message: str, link: str = "") -> str:
+    """The fragment that shows an error. `link` is HTML that follows the message."""
+    words, message = WORDS[language], translate(message, language)
     title = words.get(f"error.{code}", words["error"])
     alert = Markup('<div slot="alert" role="alert"><strong>{}</strong><p dir="auto">{}</p>{}</div>')
-    return str(alert.format(title, message, Markup(way_out)))  # noqa: S704 - the callers' own; a text, as above
+    return str(alert.format(title, message, Markup(link)))  # noqa: S704 - callers have escaped it; a plain string, as above
 
 
 def _seconds(value: float | None) -> str:

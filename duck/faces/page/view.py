@@ -1,4 +1,4 @@
-"""What a page is about, besides the run that it shows. Pure."""
+"""The content of an app's page, except for the run. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,9 +12,9 @@ from duck.runs.run import Kind
 from duck.streams import json
 from duck.texts import Fault
 
-MAX_TURNS = 256 * 1024  # bytes of earlier turns that travel with each new one; the oldest stay behind
-MAX_COUNT = 500  # of them
-MAX_QUESTION = 64 * 1024  # characters of a question that its page says again, in the conversation and in the form
+MAX_TURNS_SIZE = 256 * 1024  # bytes of earlier turns that are sent with each question, without the oldest if they are more
+MAX_TURNS = 500
+MAX_QUESTION = 64 * 1024  # characters of a question that its page repeats, in the conversation and in the form
 MAX_FILLED = 128 * 1024  # characters of all inputs that a page fills in again
 
 # A question and its answer, in Markdown.
@@ -25,12 +25,11 @@ type Turn = tuple[str, str]
 class View:
     """An app's page.
 
-    `name` is what the route calls the app, `title` and `description` what Dify does, where that is known; `action` is where its
-    form posts to. `form` is None where it cannot be had. `query`, `inputs` and `conversation_id` are what the request says,
-    `turns` the conversation so far as the page has kept it: for show, and for nothing else. `faults` are what is wrong with the
-    request. Pictures on `origin` are shown; others would tell their host who reads. With
-    `takes_files` files may be sent besides the inputs, and with `can_stop` runs can be ended. A page that stays where it is asks
-    for the `part` that is new alone.
+    `name` is the app's name in the route; `title` and `description` are Dify's, "" if unknown. The page's form is sent to
+    `action`. `form` is the app's, None if it cannot be fetched. `query`, `inputs` and `conversation_id` come from the request,
+    and `faults` are what is wrong with it. `turns` are the conversation so far, as the page's form has sent it: they are only
+    shown. Pictures on `origin` are shown; others would tell their host who reads the page. With `takes_files` files can be sent
+    besides the inputs, with `can_stop` runs can be stopped. A `part` is for the page's script: it has only what the page lacks.
     """
 
     language: str = ENGLISH
@@ -52,49 +51,49 @@ class View:
 
     @property
     def is_chat(self) -> bool:
-        """Whether there is a message box, and a conversation."""
+        """Whether the page has a message box and a conversation."""
         return self.kind == "chat"
 
     @property
     def variables(self) -> Sequence[Variable]:
-        """The inputs that the page asks for."""
+        """The inputs that have a field on the page."""
         return [variable for variable in self.form.variables if not variable.hidden] if self.form else []
 
     @property
     def files(self) -> Variable | None:
-        """What the page asks for besides the inputs, if anything."""
+        """The field for files besides the inputs, None if there is none."""
         return self.form.files if self.form and self.takes_files else None
 
     @property
     def filled(self) -> Mapping[str, str]:
-        """What is filled in for inputs that were given."""
+        """What is filled in for the request's inputs, by their names."""
         return {name: _text(value) for name, value in self.inputs.items()}
 
     @property
     def hidden_names(self) -> Sequence[str]:
-        """The inputs that the page does not ask for: what was given for them is sent along as it came."""
+        """The inputs without a visible field. If the request had values for them, the form sends these again."""
         return [variable.name for variable in self.form.variables if variable.hidden] if self.form else []
 
     @property
     def inputs_as_json(self) -> str:
-        """All inputs that were given."""
+        """The request's inputs without files, "" if there are none."""
         given = {name: value[0] if isinstance(value, Texts) and len(value) == 1 else value for name, value in self.inputs.items()}
         return json.pretty({name: value for name, value in given.items() if not isinstance(value, Files)}) if given else ""
 
     @property
     def question(self) -> str:
-        """The question as the conversation shows it."""
+        """The question as the conversation shows it, cut off if it is too long."""
         if not self.is_chat or len(self.query) <= MAX_QUESTION:
             return self.query if self.is_chat else ""
         return self.query[:MAX_QUESTION] + " …"
 
     @property
     def question_again(self) -> str:
-        """The question as the form has it once more: whole, or not at all."""
+        """The question for the form to repeat: whole, or "" if it is too long."""
         return self.query if len(self.query) <= MAX_QUESTION else ""
 
     def text_of(self, variable: Variable, filled: Mapping[str, str]) -> str:
-        """What is filled in for an input."""
+        """What is filled in for an input: what `filled` has, else the input's default."""
         if variable.name not in self.inputs:
             return "" if variable.default is None else _text(variable.default)
         return filled.get(variable.name, "")
@@ -105,57 +104,57 @@ class View:
 
     @property
     def other_faults(self) -> Sequence[Fault]:
-        """What is wrong with none of the inputs that the page asks for."""
+        """The faults that belong to no field on the page."""
         shown = {f"inputs.{variable.name}" for variable in self.variables}
         shown |= ({"query"} if self.is_chat else set()) | ({"files"} if self.files else set())
         return [fault for fault in self.faults if fault.field not in shown]
 
     def turns_with(self, turn: Turn) -> str:
-        """The conversation with one more turn, as the form keeps it: as much of it as there is room for, as JSON."""
-        kept: list[Turn] = []
-        room = MAX_TURNS
+        """The conversation with one more turn, as JSON for the form. It has as many of the latest turns as the limits allow."""
+        latest: list[Turn] = []
+        room = MAX_TURNS_SIZE
         for each in reversed((*self.turns, turn) if any(turn) else self.turns):
-            room -= len(json.encode(each)) + 1  # and what stands between them
-            if room <= 0 or len(kept) == MAX_COUNT:
+            room -= len(json.encode(each)) + 1  # and the comma
+            if room <= 0 or len(latest) == MAX_TURNS:
                 break
-            kept.insert(0, each)
-        return json.encode(kept).decode()
+            latest.insert(0, each)
+        return json.encode(latest).decode()
 
 
 def repeated(query: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """As much of a request as its page says again: a page keeps what it is made of until garbage is collected.
+    """The `query` and `inputs` that a page repeats. Those that exceed the limits have to be entered anew.
 
-    What there is no room for has to be typed or chosen anew.
+    There are limits because a page keeps what it is made of until the next garbage collection.
     """
-    kept: dict[str, Any] = {}
+    filled: dict[str, Any] = {}
     room = MAX_FILLED
     for name, value in inputs.items():
         room_after = room - len(_text(value))
         if room_after >= 0:
-            room, kept[name] = room_after, value
-    return {"query": query[: MAX_QUESTION + 1], "inputs": kept}
+            room, filled[name] = room_after, value
+    return {"query": query[: MAX_QUESTION + 1], "inputs": filled}
 
 
 def read_turns(text: str) -> tuple[Turn, ...]:
-    """The turns that a form has kept; none where it is not as it was."""
+    """The turns that a form has sent; none if they are not as `turns_with` makes them."""
     try:
-        turns = parsing.json(text or "[]") if len(text) <= MAX_TURNS else None
+        turns = parsing.json(text or "[]") if len(text) <= MAX_TURNS_SIZE else None
     except ValueError:
         return ()
-    if not isinstance(turns, list) or len(turns) > MAX_COUNT:
+    if not isinstance(turns, list) or len(turns) > MAX_TURNS:
         return ()
-    sound = all(isinstance(turn, list) and len(turn) == 2 and all(isinstance(text, str) for text in turn) for turn in turns)
-    return tuple((query, answer) for query, answer in turns) if sound else ()
+    is_valid = all(isinstance(turn, list) and len(turn) == 2 and all(isinstance(text, str) for text in turn) for turn in turns)
+    return tuple((query, answer) for query, answer in turns) if is_valid else ()
 
 
 def _text(value: Any) -> str:
-    """A value as it stands in a form's field."""
+    """A value as text in a field of the page."""
     match value:
         case str():
             return value
         case Texts():
             return "\n".join(value)
-        case None | Files():  # no page can fill in files
+        case None | Files():  # a page cannot fill in files
             return ""
         case bool():
             return "true" if value else "false"
