@@ -7,6 +7,7 @@ Imports go downwards only, from each line of this map to those below it; `sdk` i
                       `formats`, of which `text` is one
         page/         what browsers get: `answers` to requests, `fields` of its forms, a `view` of the app, the `live` answer in
                       `markdown`, in the `words` of four languages
+        tokens        signed ids by which clients continue a conversation
     invocation    from a checked request to a run; the faces' only way to Dify
     exchange      one HTTP request and its answer; the one place where errors become responses
     state         what a process keeps from one request to the next
