@@ -1,4 +1,4 @@
-"""A Service API that plays a script."""
+"""A scripted Service API."""
 
 import json
 from collections.abc import Callable
@@ -20,7 +20,7 @@ type Respond = Callable[[httpx.Request], httpx.Response]
 
 
 def sse(*events: Any, before: bytes = b"event: ping\n\n", after: bytes = b"") -> httpx.Response:
-    """A stream of events, as Dify sends one."""
+    """A stream of events, as Dify sends it."""
     body = before + b"".join(b"data: " + json.dumps(event).encode() + b"\n\n" for event in events) + after
     return httpx.Response(200, headers={"Content-Type": "text/event-stream; charset=utf-8"}, content=body)
 
@@ -36,7 +36,7 @@ def _chat(request: httpx.Request) -> httpx.Response:
 
 
 class Api:
-    """A Service API: answers by path, and keeps what it was asked."""
+    """A Service API that answers by path and records the requests. If `broken`, it cannot be reached."""
 
     def __init__(self) -> None:
         self.requests: list[httpx.Request] = []

@@ -1,10 +1,10 @@
-"""Requests, of up to 10 MiB of body and 1 MiB of headers, that cost more to read than they cost to send."""
+"""Requests that cost more to parse than to send. A body is up to 10 MiB, headers are up to 1 MB."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-MAX_BODY = 10 * 1024 * 1024 - 1  # bytes that the daemon passes on; of one more it says nothing, and Duck cannot tell
-MAX_HEADERS = 1_000_000  # bytes, a little below what Go's server takes
+MAX_BODY = 10 * 1024 * 1024 - 1  # bytes; a body that is longer may have been cut by the daemon, so Duck refuses it
+MAX_HEADERS = 1_000_000  # bytes, a little less than the limit of Go's server
 
 FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data; boundary=x"
@@ -12,7 +12,7 @@ MULTIPART = "multipart/form-data; boundary=x"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attack:
-    """One request. `headers` are added to those that every request has; `query` is what follows the path's question mark."""
+    """One request. `headers` come on top of those of every request; `query` is the query string."""
 
     body: bytes = b""
     content_type: str = "application/json"
@@ -21,7 +21,7 @@ class Attack:
     method: str = "POST"
 
     def raw(self, path: str, **headers: str) -> bytes:
-        """The request as the daemon hands it to a plugin; `headers` are more of them, with `_` for a hyphen."""
+        """The request as the daemon hands it to a plugin. `headers` are more headers, with `_` for a hyphen."""
         query = f"?{self.query}" if self.query else ""
         lines = [f"{self.method} {path}{query} HTTP/1.1", "Host: dify.example", "User-Agent: curl/8"]
         more = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -31,7 +31,7 @@ class Attack:
 
 
 def filled(unit: bytes, before: bytes = b"", after: bytes = b"", size: int = MAX_BODY) -> bytes:
-    """A body of this size: `unit` again and again, between what is before and after it."""
+    """A body of at most `size` bytes: `unit` again and again, between `before` and `after`."""
     return before + unit * ((size - len(before) - len(after)) // len(unit)) + after
 
 
@@ -54,7 +54,7 @@ def _page(body: bytes, content_type: str = FORM) -> Attack:
     return Attack(body=body, content_type=content_type, headers={"Accept": "text/html"})
 
 
-# What was found, and its neighbours. Each is made when it is needed: together they are some 300 MB.
+# Attacks that were found, and similar ones. Each is made when it is needed, because together they are some 300 MB.
 ATTACKS: Mapping[str, Callable[[], Attack]] = {
     "10 MB of a question": lambda: Attack(body=filled(b"a", b'{"query":"', b'"}')),
     "5.3 MB of a question": lambda: Attack(body=b"query=" + b"a" * 5_300_000, content_type=FORM),
@@ -124,7 +124,7 @@ ATTACKS: Mapping[str, Callable[[], Attack]] = {
         query="query=" + "%3C" * (MAX_HEADERS // 3), method="GET", headers={"Accept": "text/html"}
     ),
 }
-# What was found first, each of which stopped all others for seconds, or ended the process.
+# The attacks that were found first. Each stopped all other requests for seconds, or ended the process.
 WORST = [
     "5.3 MB of a question",
     "escapes of a form",
@@ -136,7 +136,7 @@ WORST = [
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where in a request something can be repeated: `size` is how many bytes there may be of it."""
+    """A place in a request for repeated text: `make` puts up to `size` bytes there."""
 
     size: int
     make: Callable[[bytes], Attack]
@@ -151,7 +151,7 @@ def _in_json(before: bytes, after: bytes) -> Callable[[bytes], Attack]:
 
 
 def _in_header(name: str) -> Callable[[bytes], Attack]:
-    """What a header can hold: no line's end, and no bytes that the SDK could not read."""
+    """Only characters that a header can have: no line ends, and nothing but UTF-8, because the SDK reads nothing else."""
 
     def make(text: bytes) -> Attack:
         value = "".join(char for char in text.decode("utf-8", "replace") if char.isprintable())

@@ -1,7 +1,7 @@
-"""What all tests share.
+"""Shared by all tests.
 
-`make fuzz` tries many more generated cases than `make test`, which tries the same ones each time, so that it says the same of the
-same code. Neither depends on how long one takes.
+`make test` generates the same cases each time, so that the same code gets the same result. `make fuzz` generates many more, and
+new ones. Neither has a deadline for a case.
 """
 
 import threading
@@ -23,7 +23,7 @@ hypothesis.settings.load_profile("test")
 
 @pytest.fixture(autouse=True, scope="session")
 def _coverage_sees_all_threads() -> Iterator[None]:
-    """Coverage follows those of `threading` alone, and Duck starts some without it."""
+    """Coverage follows only threads that `threading` has started, and Duck starts some without it."""
 
     def start(target: Callable[..., object], args: tuple[Any, ...]) -> None:
         threading.Thread(target=target, args=args, daemon=True).start()
@@ -35,7 +35,7 @@ def _coverage_sees_all_threads() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def state() -> State:
-    """The state of a process in which nothing has happened yet."""
+    """The state of a process that has just started."""
     state = State()
     states.use(state)
     return state
@@ -43,7 +43,7 @@ def state() -> State:
 
 @pytest.fixture
 def api(state: State) -> Iterator[Api]:
-    """The API of the app."""
+    """The Service API, which Duck reaches through the state's client."""
     api = Api()
     with httpx.Client(transport=httpx.MockTransport(api)) as client:
         state.memory.http = client

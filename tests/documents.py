@@ -1,4 +1,4 @@
-"""The documents: their code blocks, as a reader would copy them, and where they lead."""
+"""The documents: their code blocks, as a reader would copy them, and their links."""
 
 import re
 from collections.abc import Mapping
@@ -15,14 +15,14 @@ DOCUMENTS = sorted(
 )
 TRANSLATIONS = [f"readme/README_{language}.md" for language in ("zh_Hans", "ja_JP", "pt_BR")]
 FENCED = re.compile(r"```.*?```", re.DOTALL)
-ANYTHING = "…"  # in what a command says
+ANYTHING = "…"  # stands for any text in the output of a command
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A code block. `words` are those after its language; `says` is the block of `text` after it, where there is one.
+    """A code block. `words` are those after its language. `output` is the next block if that is `text`, else None.
 
-    `settings` are those that a block of YAML before it, under the same heading, gives the endpoint.
+    `settings` are the endpoint's, from blocks of YAML before this one, under the same heading.
     """
 
     document: str
@@ -30,23 +30,23 @@ class Block:
     language: str
     words: tuple[str, ...]
     text: str
-    says: str | None = None
+    output: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{self.document}:{self.line}"
 
-    def holds(self, said: str) -> bool:
-        """Whether a command has said what the document says."""
-        pattern = ".*".join(map(re.escape, (self.says or ANYTHING).strip().split(ANYTHING)))
-        return re.fullmatch(pattern, said.strip(), re.DOTALL) is not None
+    def matches(self, printed: str) -> bool:
+        """Whether a command has printed what the document says."""
+        pattern = ".*".join(map(re.escape, (self.output or ANYTHING).strip().split(ANYTHING)))
+        return re.fullmatch(pattern, printed.strip(), re.DOTALL) is not None
 
 
 def blocks(document: str) -> list[Block]:
-    """All code blocks of a document that are more than text."""
+    """All code blocks of a document, without those of text and of settings."""
     found: list[Block] = []
     settings: dict[str, Any] = {}
-    is_heard = False  # whether a text would be what the last of them says
+    takes_output = False  # whether a block of text would be the output of the last block
     for token in MarkdownIt().parse((ROOT / document).read_text("utf-8")):
         if token.type == "heading_open":
             settings = {}
@@ -54,16 +54,16 @@ def blocks(document: str) -> list[Block]:
             continue
         language, *words = token.info.split() or [""]
         if language in {"", "text"}:
-            if is_heard:
-                found[-1] = replace(found[-1], says=token.content)
-            is_heard = False
+            if takes_output:
+                found[-1] = replace(found[-1], output=token.content)
+            takes_output = False
         elif words == ["settings"]:
             settings = settings | yaml.safe_load(token.content)
-            is_heard = False
+            takes_output = False
         else:
             assert token.map
             found.append(Block(document, token.map[0] + 1, language, tuple(words), token.content, settings=settings))
-            is_heard = True
+            takes_output = True
     return found
 
 

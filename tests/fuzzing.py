@@ -1,6 +1,6 @@
-"""Requests and settings as nobody sane would send them, and what must hold for each of them.
+"""Generated requests and settings, many of them malformed, and the checks of Duck's answers to them.
 
-A `Case` is planned, so that what must hold follows from the plan, and from nothing of Duck's own.
+What the checks expect follows from the `Case` alone, and from none of Duck's own code.
 """
 
 import json
@@ -31,7 +31,7 @@ NASTY = st.sampled_from(
     ["", "\0", "\r\n", "🦆", "\u2028", "é", "%", "%ff", "../", "<script>", '"', "\\", "{", "[[", "null", "9" * 400]
 )
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20) | NASTY
-# What can stand in a header: what an HTTP parser lets through. The SDK decodes it as UTF-8.
+# Header values that an HTTP parser accepts. The SDK decodes them as UTF-8.
 HEADER_TEXTS = st.text(st.characters(exclude_characters="\0\r\n", exclude_categories=["Cs"]), max_size=20).map(str.strip)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | TEXTS,
@@ -61,9 +61,10 @@ VALUES = st.sampled_from(
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One request, with the settings of the endpoint that it is for, and what is known of both.
+    """One request, with the settings of its endpoint, and what is known of both.
 
-    `app` is the kind of app that is named in the path, None for what names none. `keys` are those that were sent in headers.
+    `app` is the key in `APPS` of the app that `name` names in the path, None if it names none. `keys` were sent in headers;
+    `explicit_keys` are those of them that no browser sends by itself.
     """
 
     method: str
@@ -117,7 +118,7 @@ class Case:
 
 @st.composite
 def settings(draw: st.DrawFn, *, wild: bool) -> dict[str, Any]:
-    """What an owner has set; `wild`, anything."""
+    """An endpoint's settings: valid ones, or with `wild` any."""
     values: dict[str, Any] = {
         "api_key": draw(st.sampled_from([KEYS[0], f"{KEYS[0]}, {KEYS[1]}"])),
         "default_app": {"app_id": APPS["default"], "inputs": {"city": "Oslo", "n": "7"}},
@@ -144,12 +145,12 @@ def words(values: Mapping[str, Any], name: str) -> set[str]:
 
 
 def encoded(text: str) -> bytes:
-    """UTF-8, or as near to it as the text comes."""
+    """The text as UTF-8; lone surrogates are encoded like other characters."""
     return text.encode("utf-8", "surrogatepass")
 
 
 def urlencoded(pairs: list[tuple[str, str]]) -> str:
-    """A form with every byte quoted."""
+    """A form with every byte percent-encoded."""
 
     def quoted(text: str) -> str:
         return "".join(f"%{byte:02X}" for byte in encoded(text))
@@ -158,7 +159,7 @@ def urlencoded(pairs: list[tuple[str, str]]) -> str:
 
 
 def multipart(parts: list[tuple[str, str | None, bytes]]) -> bytes:
-    """A body of parts: name, file name, content."""
+    """A multipart body. Each part is a name, a file name and the content."""
     written = b""
     for name, filename, content in parts:
         more = "" if filename is None else f'; filename="{filename}"'
@@ -188,7 +189,7 @@ TYPES = st.sampled_from(
 
 @st.composite
 def bodies(draw: st.DrawFn, *, wild: bool) -> tuple[bytes, str]:
-    """A body and its content type: one that an app would take, or anything."""
+    """A body and its content type: one that an app takes, or with `wild` any."""
     if not wild:
         fields = {
             "query": "hi",
@@ -239,7 +240,7 @@ ROUTES = {"chat": "/chat", "agent-chat": "/chat", "workflow": "/workflow", "comp
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    """A request that would run an app, but for up to three of its aspects."""
+    """A request that runs an app, except that up to three of its aspects may be anything."""
     wild = draw(st.sets(st.sampled_from(ASPECTS), max_size=3))
     method = draw(st.sampled_from(["GET", "HEAD", "OPTIONS", "PUT", "DELETE"])) if "method" in wild else "POST"
     route = draw(
@@ -267,7 +268,7 @@ def cases(draw: st.DrawFn) -> Case:
 
 @st.composite
 def names(draw: st.DrawFn, *, wild: bool) -> tuple[str | None, str]:
-    """A kind of app, and one of its names."""
+    """A key in `APPS`, and one of that app's names; or None and a name that no app has."""
     app = draw(st.sampled_from(["default", "unlisted", None] if wild else ["listed", "public"]))
     if app is None:
         return None, draw(TEXTS).replace("/", "") or "x"
@@ -277,7 +278,7 @@ def names(draw: st.DrawFn, *, wild: bool) -> tuple[str | None, str]:
 
 @st.composite
 def credentials(draw: st.DrawFn, headers: list[tuple[str, str]], *, wild: bool) -> tuple[list[str], list[str]]:
-    """Adds some to the headers; gives all that were sent, and those of them that no browser sends by itself."""
+    """Adds credentials to `headers`. Returns all keys, and those of them that no browser sends by itself."""
     key = st.sampled_from([*KEYS, "wrong", ""]) | HEADER_TEXTS if wild else st.just(KEYS[0])
     how = draw(st.sampled_from([None, "bearer", "Basic", "junk", "X-API-Key", "two"] if wild else [None, "Bearer", "X-API-Key"]))
     if how is None:
@@ -301,7 +302,7 @@ def credentials(draw: st.DrawFn, headers: list[tuple[str, str]], *, wild: bool) 
     return [sent, "a header"], [sent]
 
 
-# What Dify does, by a name for each. The needle is in all that guests must not see.
+# What Dify does, by name. The needle is in all texts that guests must not see.
 
 _SECRET = {"event": "node_finished", "data": {"title": "x", "inputs": {"prompt": NEEDLE}, "outputs": {"text": NEEDLE}}}
 _FAILURES = {
@@ -347,12 +348,12 @@ FORMS: dict[str, Any] = {
 }
 
 
-# What must hold
+# The checks
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What was answered, and which apps Dify was asked to run or to describe."""
+    """The answer, and the apps that Dify was asked to run (`asked`) or to describe (`fetched`)."""
 
     status: int
     headers: Mapping[str, str]
@@ -362,7 +363,7 @@ class Outcome:
 
 
 def check(case: Case, outcome: Outcome) -> None:
-    """Asserts all that must hold."""
+    """Checks an answer. Raises `AssertionError`."""
     text = outcome.body.decode()
     assert outcome.status in STATUSES
     assert "Traceback" not in text
@@ -371,20 +372,20 @@ def check(case: Case, outcome: Outcome) -> None:
     if outcome.status >= 400:
         assert outcome.status != 500 or "invalid_settings" in text or "settings need their owner" in text
         assert error
-    is_holder = bool(words(case.settings, "api_key") & {key for key in case.keys if key})
-    if not is_holder:
+    has_key = bool(words(case.settings, "api_key") & {key for key in case.keys if key})
+    if not has_key:
         assert NEEDLE not in text
     for app_id in {*outcome.asked, *outcome.fetched}:
         assert app_id == APPS[str(case.app)], "another app than the one that was named"
         assert case.app != "unlisted" or not words(case.settings, "apps")
-        assert is_holder or (case.app == "public" and not any(case.keys)), "no access"
+        assert has_key or (case.app == "public" and not any(case.keys)), "no access"
     if outcome.asked:
         assert len(outcome.asked) == 1 or outcome.asked == [outcome.asked[0]] * 2, "one run; an agent's is asked for twice"
         assert case.method in {"GET", "POST"}
-        _check_that_it_was_meant(case)
+        _check_that_the_caller_meant_it(case)
 
 
-def _check_that_it_was_meant(case: Case) -> None:
+def _check_that_the_caller_meant_it(case: Case) -> None:
     if case.method == "GET":
         assert case.header("Last-Event-ID") is None
         assert "prefetch" not in (case.header("Sec-Purpose") or "")
@@ -395,7 +396,7 @@ def _check_that_it_was_meant(case: Case) -> None:
 
 
 def _error_in(outcome: Outcome) -> Any:
-    """The error that is answered, as a document or a page."""
+    """The error in the answer, from a JSON document or a page. Falsy if there is none."""
     if outcome.headers["Content-Type"].startswith("text/html"):
         parser = html5lib.HTMLParser(namespaceHTMLElements=False)
         page = parser.parse(outcome.body.decode())

@@ -1,4 +1,4 @@
-"""What tests share: real Werkzeug requests, a Dify that plays a script, and recorded streams."""
+"""Shared by tests: real Werkzeug requests, a scripted Dify, and recorded streams."""
 
 import json
 import uuid
@@ -23,7 +23,7 @@ STREAMS = sorted(path.name.removesuffix(".ndjson") for path in SAMPLES.glob("*.n
 
 KEY = "a-right-key"
 APP = "2d7b1c9e-4f6a-4e83-b0a5-9e8d7c6b5a43"
-BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"  # what one accepts
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"  # its `Accept`
 SETTINGS: Mapping[str, Any] = {"api_key": KEY, "default_app": None, "apps": ""}
 
 type Step = dict[str, Any] | Exception
@@ -34,8 +34,8 @@ def sample(name: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (SAMPLES / f"{name}.ndjson").read_text("utf-8").splitlines()]
 
 
-def run_of(name: str) -> list[dict[str, Any]]:
-    """The events of a recorded stream as one run may send them: those of a catalogue without its many ends, and with one."""
+def sample_run(name: str) -> list[dict[str, Any]]:
+    """The events of a recorded stream as one run sends them: a catalogue of events has many ends, and gets a single one."""
     events = sample(name)
     if not name.startswith("rare-events"):
         return events
@@ -44,7 +44,7 @@ def run_of(name: str) -> list[dict[str, Any]]:
 
 
 def recorded(name: str) -> dict[str, Any]:
-    """A recorded document."""
+    """A recorded JSON document."""
     document: dict[str, Any] = json.loads((SAMPLES / f"{name}.json").read_text("utf-8"))
     return document
 
@@ -61,18 +61,19 @@ def kind_of_sample(name: str) -> Kind:
     return "completion" if name.startswith("completion") else "chat"
 
 
-class Hasty(SystemClock):
-    """The system's time, but nobody waits."""
+class NoSleepClock(SystemClock):
+    """The system's time, without waiting."""
 
     def sleep(self, seconds: float) -> None:
         """Does nothing."""
 
 
 class Dify:
-    """A Dify behind a plugin's session: answers each call with what the test says, and keeps the calls.
+    """A Dify behind a plugin's session. It answers calls as the test tells it, and records them.
 
-    `stream` are the steps of a streaming run, `blocking` is the answer of a blocking one, `form` what `fetch_app` gives: without
-    one it fails, and so do uploads with an `upload_error`. An exception among them is raised where the SDK would raise it.
+    `stream` are the steps of a streaming run, `blocking` is the answer of a blocking one. `form` is the answer of `fetch_app`,
+    which fails without one. `kind_answer` is the answer of the call that finds out the app's kind. Uploads fail with
+    `upload_error`. An exception in place of an answer or a step is raised where the SDK would raise it.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class Dify:
         blocking: Step | None = None,
         form: Step | Callable[[], Step] | None = None,
         upload_error: Exception | None = None,
-        kind_told: Step | None = None,
+        kind_answer: Step | None = None,
     ) -> None:
         self.calls: list[dict[str, Any]] = []
         self.fetched: list[str] = []
@@ -90,22 +91,22 @@ class Dify:
         self.file = SimpleNamespace(upload=self._upload)
         self.silence_limits: list[int] = []
         self.max_invocation_timeout = 250
-        self.app = SimpleNamespace(fetch_app=self._fetch_app, workflow=SimpleNamespace(invoke=self._tell_kind))
-        self.asked_for_kind: list[dict[str, Any]] = []
+        self.app = SimpleNamespace(fetch_app=self._fetch_app, workflow=SimpleNamespace(invoke=self._invoke_workflow))
+        self.kind_calls: list[dict[str, Any]] = []
         self.reader: Any = None
         self._stream = stream
         self._blocking = blocking
         self._form = form
         self._upload_error = upload_error
-        self._kind_told = kind_told
+        self._kind_answer = kind_answer
 
     def invoke(self, **call: Any) -> Any:
-        """The session's call, for any kind of app."""
+        """The session's `invoke`, for any kind of app."""
         self.calls.append(call)
         if call["response_mode"] == "streaming":
             return self._steps()
         self.silence_limits.append(self.max_invocation_timeout)
-        return self._one(self._blocking)
+        return self._result(self._blocking)
 
     def gateway(self) -> SessionGateway:
         """The gateway to this Dify."""
@@ -114,17 +115,17 @@ class Dify:
     def _steps(self) -> Iterator[Any]:
         self.silence_limits.append(self.max_invocation_timeout)
         for step in self._stream() if callable(self._stream) else self._stream:
-            yield self._one(step)
+            yield self._result(step)
 
     def _fetch_app(self, app_id: str) -> Any:
         self.fetched.append(app_id)
         self.fetch_limit = self.max_invocation_timeout
         form = self._form() if callable(self._form) else self._form
-        return self._one(Exception("fetch app failed: data is nil") if form is None else form)
+        return self._result(Exception("fetch app failed: data is nil") if form is None else form)
 
-    def _tell_kind(self, **call: Any) -> Any:
-        self.asked_for_kind.append(call)
-        return self._one(self._kind_told)
+    def _invoke_workflow(self, **call: Any) -> Any:
+        self.kind_calls.append(call)
+        return self._result(self._kind_answer)
 
     def _upload(self, filename: str, content: bytes, mimetype: str) -> Any:
         self.uploaded.append((filename, content, mimetype))
@@ -134,25 +135,25 @@ class Dify:
         return SimpleNamespace(to_app_parameter=lambda: by_id, preview_url=f"https://dify/files/{filename}")
 
     @staticmethod
-    def _one(step: Any) -> Any:
+    def _result(step: Any) -> Any:
         if isinstance(step, Exception):
             raise step
         return step
 
 
-def said(faults: Iterable[Fault]) -> list[str]:
+def sentences(faults: Iterable[Fault]) -> list[str]:
     """Faults as callers read them."""
     return [str(fault) for fault in faults]
 
 
 def http_error(status: int, code: str, message: str) -> Exception:
-    """What the SDK raises when Dify answers a call with an HTTP error."""
+    """The exception that the SDK raises if Dify answers a call with an HTTP error."""
     body = json.dumps({"code": code, "message": message, "status": status}) + "\n"
     return Exception(f"invoke app failed: request failed with status code: {status} and respond with: {body}")
 
 
 def basic(password: str, user: str = "me") -> dict[str, str]:
-    """The header by which a browser sends a password."""
+    """The header in which a browser sends a password."""
     return {"Authorization": "Basic " + b64encode(f"{user}:{password}".encode()).decode()}
 
 
@@ -165,7 +166,7 @@ def make_request(method: str = "POST", path: str = "/", *, key: str | None = KEY
 
 
 def call(dify: Dify, kind: Kind = "chat", *, settings: Mapping[str, Any] = SETTINGS, app: str = APP, **options: Any) -> Response:
-    """One request through `serve.serve`; `options` are those of `make_request`. Without a body a chat asks "hi"."""
+    """One request through `serve.serve`; `options` are those of `make_request`. Without a body the query is "hi"."""
     if options.get("method", "POST") == "POST" and not options.keys() & {"json", "data"}:
         options["json"] = {"query": "hi"}
     default_format = options.pop("default_format", None)
@@ -179,16 +180,16 @@ def body_of(response: Response) -> bytes:
 
 
 def parsed(body: bytes) -> Any:
-    """A page's elements. Raises where a browser would have to guess."""
+    """An HTML page as its root element. Raises `html5lib`'s `ParseError` if the HTML is invalid."""
     return html5lib.HTMLParser(strict=True, namespaceHTMLElements=False).parse(body, transport_encoding="utf-8")
 
 
 def page_of(response: Response) -> Any:
-    """The page that a response is, parsed."""
+    """The body of a response that is a page, parsed."""
     assert response.headers["Content-Type"] == "text/html; charset=utf-8"
     return parsed(body_of(response))
 
 
 def json_of(response: Response) -> Any:
-    """The body, parsed."""
+    """The body of a response that is JSON, parsed."""
     return json.loads(body_of(response))

@@ -16,7 +16,7 @@ from duck.runs.run import Kind
 from duck.state import State
 from tests import fuzzing
 from tests.fuzzing import Case, Outcome
-from tests.support import Dify, Hasty, blocking_sample, body_of, call
+from tests.support import Dify, NoSleepClock, blocking_sample, body_of, call
 
 KINDS: dict[str, Kind] = {"/chat": "chat", "/workflow": "workflow", "/completion": "completion", "/duck": "workflow"}
 
@@ -39,7 +39,7 @@ def endpoint(case: Case, dify: Dify) -> Response:
 
 @pytest.fixture(autouse=True)
 def _at_once(state: State) -> None:
-    state.clock = Hasty()  # no daemon is there to cut short answers
+    state.clock = NoSleepClock()  # no daemon is there to cut short answers
 
 
 @given(

@@ -67,12 +67,12 @@ CITY = {"user_input_form": [{"text-input": {"variable": "city"}}]}
     ],
 )
 def test_a_failure_without_a_reason_may_come_of_a_text_generator(told: Any, status: int, code: str, mode: str) -> None:
-    dify = Dify(stream=[NO_REASON], blocking=NO_REASON, form=CITY, kind_told=told)
+    dify = Dify(stream=[NO_REASON], blocking=NO_REASON, form=CITY, kind_answer=told)
     response = call(dify, json={"query": "hi", "response_mode": mode})
     assert (response.status_code, json_of(response)["code"]) == (status, code)
     if code == "not_chat_app":
         assert "/completion/<app_id>" in json_of(response)["message"]
-    assert [(made["inputs"], "query" in made, made["response_mode"]) for made in dify.asked_for_kind] == [
+    assert [(made["inputs"], "query" in made, made["response_mode"]) for made in dify.kind_calls] == [
         ({"city": 5}, False, "blocking")
     ]
 
@@ -88,19 +88,19 @@ def test_a_failure_without_a_reason_may_come_of_a_text_generator(told: Any, stat
     ],
 )
 def test_an_app_is_asked_for_its_kind_by_an_input_that_it_must_refuse(variable: dict[str, Any], wrong: Any) -> None:
-    dify = Dify(stream=[NO_REASON], form={"user_input_form": [variable]}, kind_told=NO_REASON)
+    dify = Dify(stream=[NO_REASON], form={"user_input_form": [variable]}, kind_answer=NO_REASON)
     call(dify, json={"query": "hi", "response_mode": "streaming"})
-    assert [made["inputs"] for made in dify.asked_for_kind] == ([wrong] if wrong else [])
+    assert [made["inputs"] for made in dify.kind_calls] == ([wrong] if wrong else [])
 
 
 def test_an_app_is_asked_for_its_kind_only_where_that_may_be_the_reason() -> None:
     for failure in (http_error(500, "unknown", "oh"), http_error(400, "invalid_param", ""), Exception("read app failed: x")):
-        dify = Dify(stream=[failure], form=CITY, kind_told=NO_REASON)
+        dify = Dify(stream=[failure], form=CITY, kind_answer=NO_REASON)
         call(dify, json={"query": "hi", "response_mode": "streaming"})
-        assert dify.asked_for_kind == []
-    dify = Dify(stream=[NO_REASON], form=CITY, kind_told=NO_REASON)
+        assert dify.kind_calls == []
+    dify = Dify(stream=[NO_REASON], form=CITY, kind_answer=NO_REASON)
     assert json_of(call(dify, "completion", json={"response_mode": "streaming"}))["code"] == "completion_unavailable"
-    assert dify.asked_for_kind == []
+    assert dify.kind_calls == []
 
 
 @pytest.mark.parametrize(
@@ -108,10 +108,10 @@ def test_an_app_is_asked_for_its_kind_only_where_that_may_be_the_reason() -> Non
 )
 def test_the_kind_of_an_app_is_asked_for_once(told: str, code: str) -> None:
     told_by = http_error(400, "invalid_param", told) if told == "missing query" else NO_REASON
-    dify = Dify(stream=[NO_REASON], form=CITY, kind_told=told_by)
+    dify = Dify(stream=[NO_REASON], form=CITY, kind_answer=told_by)
     for _ in range(2):
         assert json_of(call(dify, json={"query": "hi", "response_mode": "streaming"}))["code"] == code
-    assert len(dify.asked_for_kind) == 1
+    assert len(dify.kind_calls) == 1
 
 
 # A conversation that a chatflow does not know

@@ -13,7 +13,7 @@ from duck.runs import forms, inputs
 from duck.runs.fields import Files, Texts
 from duck.runs.files import File
 from duck.runs.forms import Form
-from tests.support import said
+from tests.support import sentences
 
 LINK = {"type": "document", "transfer_method": "remote_url", "url": "https://example.org/a.pdf"}
 NO_FILE = "must be a file: a link (http or https), a data: URL, or a multipart part"
@@ -168,17 +168,17 @@ def test_json_that_is_broken_in_a_form_is_told_with_its_place() -> None:
 @pytest.mark.parametrize("control", ["select", "number", "checkbox", "file", "file-list", "json_object"])
 def test_what_is_required_must_be_given(control: str, empty: dict[str, Any]) -> None:
     what = row(control, required=True, options=["a"], default="a")
-    assert said(inputs.check(form(what), empty)[1]) == ["inputs.x: required"]
+    assert sentences(inputs.check(form(what), empty)[1]) == ["inputs.x: required"]
 
 
 def test_all_faults_are_told_at_once_and_unknown_names_with_those_that_there_are() -> None:
     what = form({"text-input": {"variable": "city", "required": True}}, {"select": {"variable": "tone", "options": ["a", "b"]}})
-    assert said(inputs.check(what, {"citty": "Oslo", "tone": "c"})[1]) == [
+    assert sentences(inputs.check(what, {"citty": "Oslo", "tone": "c"})[1]) == [
         "inputs.citty: no such input; this app takes city, tone",
         "inputs.tone: one of a, b",
         "inputs.city: required",
     ]
-    assert said(inputs.check(form(), {"a": 1})[1]) == ["inputs.a: no such input; this app takes none"]
+    assert sentences(inputs.check(form(), {"a": 1})[1]) == ["inputs.a: no such input; this app takes none"]
 
 
 def test_what_is_hidden_is_not_named_to_who_does_not_know_it() -> None:
@@ -187,7 +187,7 @@ def test_what_is_hidden_is_not_named_to_who_does_not_know_it() -> None:
         {"text-input": {"variable": "tier", "hide": True}},
         {"file": {"variable": "contract", "hide": True}},
     )
-    assert said(inputs.check(what, {"a": 1})[1]) == ["inputs.a: no such input; this app takes city"]
+    assert sentences(inputs.check(what, {"a": 1})[1]) == ["inputs.a: no such input; this app takes city"]
     assert "contract" not in str(inputs.check(what, {"city": sent("a.pdf")})[1])
     assert inputs.check(what, {"tier": "gold"}) == ({"tier": "gold"}, [])
 
@@ -221,7 +221,7 @@ def sent(*names: str, size: int = 10) -> Files:
 def test_files_that_came_with_the_request(what: Any, value: Files, result: Any) -> None:
     checked, faults = inputs.check(form(what, file_size_limit=1, image_file_size_limit=0.5), {"x": value})
     if isinstance(result, str):
-        assert said(faults) == [f"inputs.x: {result}"]
+        assert sentences(faults) == [f"inputs.x: {result}"]
     else:
         one_or_more = checked["x"] if isinstance(checked["x"], list) else [checked["x"]]
         assert ([file.name for file in one_or_more], faults) == (result, [])
@@ -230,7 +230,7 @@ def test_files_that_came_with_the_request(what: Any, value: Files, result: Any) 
 
 def test_a_file_for_a_text_is_told_where_files_go() -> None:
     what = form({"text-input": {"variable": "x"}}, {"file": {"variable": "doc"}}, {"file-list": {"variable": "pics"}})
-    assert said(inputs.check(what, {"x": sent("a.pdf")})[1]) == ["inputs.x: takes no file; files go to doc, pics"]
+    assert sentences(inputs.check(what, {"x": sent("a.pdf")})[1]) == ["inputs.x: takes no file; files go to doc, pics"]
 
 
 def test_a_file_that_is_taken_for_its_ending_alone_is_a_custom_link() -> None:
@@ -249,7 +249,7 @@ def test_without_a_form_dify_judges() -> None:
     one, two = sent("a.pdf"), sent("a.pdf", "b.pdf")
     given_ = {"a": Texts(("1",)), "b": {"any": "thing"}, "c": one, "d": two, "e": [LINK], "f": None}
     assert inputs.unchecked(given_) == ({"a": "1", "b": {"any": "thing"}, "c": one[0], "d": [*two], "e": [LINK], "f": None}, [])
-    assert said(inputs.unchecked({"a": Texts(("1", "2"))})[1]) == ["inputs.a: given 2 times"]
+    assert sentences(inputs.unchecked({"a": Texts(("1", "2"))})[1]) == ["inputs.a: given 2 times"]
     assert len(inputs.unchecked({"a": {"transfer_method": "tool_file"}, "b": [{"transfer_method": "local_file"}]})[1]) == 2
 
 

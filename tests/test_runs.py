@@ -17,7 +17,7 @@ from duck.runs import forms
 from duck.runs.files import File, Upload
 from duck.runs.forms import Form
 from duck.runs.run import Kind, Run, check, upload
-from tests.support import APP, make_request, said
+from tests.support import APP, make_request, sentences
 
 CONVERSATION = "c7e1f2a3-9b64-4d2a-8f10-62b5d4c3a901"
 FORM = "application/x-www-form-urlencoded"
@@ -597,7 +597,9 @@ def test_what_the_caller_gives_wins_over_a_preset() -> None:
 
 def test_a_fault_in_a_preset_is_the_owners() -> None:
     asked, _ = run_request.parse(post({"inputs": {"city": "Oslo"}}), "workflow", APP)
-    assert said(check(asked, READ, {"tone": "rude"})[1]) == ["inputs.tone: one of formal, casual (this is the owner's preset)"]
+    assert sentences(check(asked, READ, {"tone": "rude"})[1]) == [
+        "inputs.tone: one of formal, casual (this is the owner's preset)"
+    ]
 
 
 def test_files_are_uploaded_side_by_side_and_replaced() -> None:

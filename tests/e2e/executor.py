@@ -18,14 +18,14 @@ from duck import state as states
 from duck.sdk import patches
 from duck.state import State
 from tests import fuzzing
-from tests.support import Dify, Hasty
+from tests.support import Dify, NoSleepClock
 
 
 def main() -> None:
     """Answers until there are no more requests."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # nothing else gets into them
-    states.use(State(clock=Hasty()))  # no daemon is there to cut short answers
+    states.use(State(clock=NoSleepClock()))  # no daemon is there to cut short answers
     patches.apply()
     environment = DifyPluginEnv()
     executor = PluginExecutor(environment, PluginRegistration(environment))

@@ -18,7 +18,7 @@ import pytest
 
 from devhost import App, Call, Failure, Pause
 from tests.e2e.conftest import DEADLINE_S, ROOT, Duck
-from tests.support import BROWSER, STREAMS, blocking_sample, kind_of_sample, run_of, sample
+from tests.support import BROWSER, STREAMS, blocking_sample, kind_of_sample, sample, sample_run
 
 type Step = dict[str, Any] | Pause | Failure
 type Mode = Literal["chat", "agent-chat", "advanced-chat", "workflow", "completion"]
@@ -44,7 +44,7 @@ def app_of(name: str) -> App:
     mode: Mode = "workflow" if "workflow" in name else MODES[name.partition(".")[0]]
     if name in {"chat", "advanced-chat", "workflow", "completion"}:
         return App(mode=mode, script=sample(name), blocking=blocking_sample(name), for_plugins=True)
-    return App(mode=mode, script=run_of(name), for_plugins=True)
+    return App(mode=mode, script=sample_run(name), for_plugins=True)
 
 
 def without_nulls(value: Any) -> Any:
@@ -76,7 +76,7 @@ def without_pings(events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 def test_a_stream_arrives_as_dify_sent_it(duck: Duck, name: str, style: str, read: Callable[[httpx.Response], list[Any]]) -> None:
     response = duck.post(kind_of_sample(name), app_of(name), params={"format": style})
     assert response.status_code == 200
-    assert without_pings(read(response)) == run_of(name)
+    assert without_pings(read(response)) == sample_run(name)
 
 
 @pytest.mark.parametrize("name", ["chat", "advanced-chat", "workflow", "completion"])

@@ -85,8 +85,8 @@ def test_a_recipe_does_what_it_says(demonstration: Devhost, page: Page, block: B
                 said = sent_by_n8n(page, text)
             case other:
                 pytest.fail(f"nobody knows how to run {other}")
-    assert block.holds(said), said
-    assert block.says or '"code"' not in said
+    assert block.matches(said), said
+    assert block.output or '"code"' not in said
 
 
 def test_what_readme_asks_for_is_answered(demonstration: Devhost) -> None:

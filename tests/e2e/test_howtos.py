@@ -66,7 +66,7 @@ def follow(steps: list[Block], folder: Path) -> None:
                 ["bash", "-euc", script], cwd=folder, env=environment, capture_output=True, text=True, timeout=STEP_S, check=False
             )
             assert ended.returncode == 0, f"{step}: {ended.stdout[-5_000:]}{ended.stderr}"
-            assert step.holds(ended.stdout), f"{step}: {ended.stdout[-5_000:]}"
+            assert step.matches(ended.stdout), f"{step}: {ended.stdout[-5_000:]}"
 
 
 def installed(folder: Path) -> None:
