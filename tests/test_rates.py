@@ -45,6 +45,6 @@ def test_a_setting_that_is_lowered_counts_at_once() -> None:
 
 
 def test_only_so_many_endpoints_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rates, "MAX_KEYS", 2)
+    monkeypatch.setattr(rates, "MAX_ENDPOINTS", 2)
     counted = Rates()
     assert [taken(counted, 0, 1, key) for key in ("a", "b", "b", "c", "a")] == [None, None, 60, None, None]

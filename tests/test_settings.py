@@ -302,8 +302,8 @@ def test_the_rate_of_guests_is_a_whole_number(text: Any, rate: int) -> None:
 def test_origins_are_kept_as_browsers_write_them(text: str, origins: set[str], *, any_origin: bool) -> None:
     parsed = settings.parse({"allowed_origins": text})
     assert (set(parsed.origins), parsed.any_origin) == (origins, any_origin)
-    assert all(parsed.lists(origin) and parsed.lists(origin.upper()) for origin in origins)
-    assert not any(map(parsed.lists, (None, "", "null", "https://evil.example", "*")))
+    assert all(parsed.lists_origin(origin) and parsed.lists_origin(origin.upper()) for origin in origins)
+    assert not any(map(parsed.lists_origin, (None, "", "null", "https://evil.example", "*")))
 
 
 @pytest.mark.parametrize(
@@ -324,7 +324,7 @@ def test_origins_are_kept_as_browsers_write_them(text: str, origins: set[str], *
     ],
 )
 def test_an_asterisk_stands_for_whole_labels(origin: str, *, is_listed: bool) -> None:
-    assert settings.parse({"allowed_origins": "https://*.example.com"}).lists(origin) is is_listed
+    assert settings.parse({"allowed_origins": "https://*.example.com"}).lists_origin(origin) is is_listed
 
 
 @pytest.mark.parametrize("alias", [".", "..", "..."])

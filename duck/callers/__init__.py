@@ -1,1 +1,1 @@
-"""Who may call what, and how often."""
+"""Who may call which app, and how often."""

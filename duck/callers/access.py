@@ -1,4 +1,4 @@
-"""Who may call, which app they mean, and from which pages."""
+"""Who may call, which app a request is for, and which web pages may send it."""
 
 import hashlib
 import hmac
@@ -13,16 +13,16 @@ from duck.texts import Text
 
 # Response headers that scripts may read.
 EXPOSED = "Retry-After, Location, X-Request-Id, Request-Id, X-Should-Retry, Conversation-Restarted"
-PREFLIGHT_S = 600  # for which a browser may believe a preflight: Chromium takes no more than two hours, Safari ten minutes
+PREFLIGHT_S = 600  # for which a browser may cache a preflight: Chromium allows at most two hours, Safari ten minutes
 CORS_METHODS = "GET, HEAD, POST, OPTIONS"
-_NOT_EMBEDDED = {"document", "iframe", "frame", "empty"}  # of Sec-Fetch-Dest: a person, or a script
+_NOT_EMBEDDED = {"document", "iframe", "frame", "empty"}  # values of Sec-Fetch-Dest for pages, and for requests of scripts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who calls: a holder of a key, or a `guest`. A key is `explicit` unless a browser sends it along by itself, as Basic is.
+    """A caller: the holder of a key, or a `guest`. A key is `explicit` unless a browser adds it by itself, as it does with Basic.
 
-    `user` is what Dify knows the caller by, where it can: all holders of one key are one, and so are all guests.
+    `user` names the caller's end user in Dify, if Duck can choose it. All holders of one key are one user, and so are all guests.
     """
 
     guest: bool
@@ -34,16 +34,16 @@ GUEST = Caller(guest=True, explicit=False, user="public")
 
 
 def identify(request: Request, settings: Settings) -> Caller:
-    """Who the caller is, by the keys that came along: one right key is enough. Keys are never read from the URL.
+    """Identifies the caller by the keys in the headers. One valid key is enough. Keys are never read from the URL.
 
-    Raises `DuckError` 401 for one who brings none but wrong ones.
+    Raises `DuckError` 401 if there are keys and none is valid.
     """
     key, authorization = request.headers.get("X-API-Key"), request.authorization
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    bearer = token.strip() if scheme.lower() == "bearer" else None  # Werkzeug would read one with "=" in it as parameters
+    bearer = token.strip() if scheme.lower() == "bearer" else None  # Werkzeug parses a token with "=" in it as parameters
     password = authorization.password if authorization and authorization.type == "basic" else None
     for given, explicit in ((key, True), (bearer, True), (password, False)):
-        if given and _right(given, settings):
+        if given and _is_valid_key(given, settings):
             user = "key-" + hashlib.sha256(given.encode("utf-8", "surrogatepass")).hexdigest()[:16]
             return Caller(guest=False, explicit=explicit, user=user)
     if key or request.headers.get("Authorization"):
@@ -54,38 +54,38 @@ def identify(request: Request, settings: Settings) -> Caller:
 def resolve(name: str, settings: Settings, caller: Caller) -> str:
     """The id of the app that a route calls `name`: an alias, `default`, or a UUID in any spelling.
 
-    Raises `DuckError` 404; for guests 401, whether the app is there or not.
+    Raises `DuckError` 404. A guest gets 401 instead, and so cannot tell whether the app exists.
     """
-    app_id = _named(name, settings)
+    app_id = _app_id(name, settings)
     if caller.guest and app_id not in settings.public:
         raise unauthorized(settings)
     if not app_id and name == DEFAULT:
         message = Text("No app is chosen in the setting {setting}.", setting=setting("default_app"))
         raise DuckError(404, "app_not_found", message)
     if not app_id or (settings.reachable is not None and app_id not in settings.reachable):
-        raise DuckError(404, "app_not_found", NO_APP)  # an app that is not there and one that is not reachable look alike
+        raise DuckError(404, "app_not_found", NO_APP)  # the same for an app that does not exist and for one that is not reachable
     return app_id
 
 
 def is_public(name: str, settings: Settings) -> bool:
     """Whether the app that a route calls `name` needs no key."""
-    return _named(name, settings) in settings.public
+    return _app_id(name, settings) in settings.public
 
 
 def refuse_other_sites(request: Request, settings: Settings, caller: Caller) -> None:
-    """Refuses a run that a page of another site has asked for, where that page has no key of its own to show.
+    """Refuses a run that a page of another site requests without an explicit key, or that any page embeds.
 
-    Browsers send a stored Basic password along with other sites' form posts and links, and to a public app anything.
-    `Sec-Fetch-Site` tells; over plain http there is none, and `Origin` on POST alone.
+    Browsers add a stored Basic password to form posts and links of other sites, and a public app needs no password at all.
+    `Sec-Fetch-Site` tells which site a request comes from. Over plain http it is missing, and only a POST has `Origin`.
 
-    Nor does one run that a page embeds, of whatever site. Raises `DuckError` 403.
+    Raises `DuckError` 403.
     """
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     if caller.explicit:
         return
     if _is_embedded(request):
         raise DuckError(403, "forbidden", Text("Embedded content, such as an image, cannot run an app without a key of its own."))
-    if settings.lists(origin) or (caller.guest and settings.any_origin and origin is not None):
+    if settings.lists_origin(origin) or (caller.guest and settings.any_origin and origin is not None):
         return
     if site is not None:
         allowed = site in {"same-origin", "none"}
@@ -107,22 +107,22 @@ def refuse_other_sites(request: Request, settings: Settings, caller: Caller) -> 
         raise DuckError(403, "forbidden", message, for_guests=Text("Pages of other websites may not run this app."))
 
 
-def asks_from_here(request: Request, caller: Caller) -> bool:
-    """Whether a GET comes from somebody who means it: with a key to show, from the address bar, or from a page of this origin.
+def is_deliberate(request: Request, caller: Caller) -> bool:
+    """Whether a GET is deliberate: it has an explicit key, or comes from the address bar or from a page of this origin.
 
-    What such a page embeds means nothing: an app's answer may hold the address of a picture.
+    A request for embedded content is not, because an app's answer may contain the address of an image.
     """
     is_from_here = request.headers.get("Sec-Fetch-Site") in {"same-origin", "none"}
     return caller.explicit or (is_from_here and not _is_embedded(request))
 
 
 def cors(request: Request, settings: Settings, *, public: bool) -> dict[str, str]:
-    """The headers by which a browser lets a page of another origin read the answer, none where it may not.
+    """The headers that let a page of another origin read the answer; none if it may not.
 
-    A preflight also gets to know that its page may send whatever headers it wants to: SDKs add their own.
+    A preflight is allowed all headers that it asks for, because SDKs add their own.
     """
     origin = request.headers.get("Origin")
-    if origin and settings.lists(origin):
+    if origin and settings.lists_origin(origin):
         headers = {"Access-Control-Allow-Origin": origin}
     elif origin and settings.any_origin and public:
         headers = {"Access-Control-Allow-Origin": "*"}
@@ -142,32 +142,32 @@ def cors(request: Request, settings: Settings, *, public: bool) -> dict[str, str
 
 
 def unauthorized(settings: Settings) -> DuckError:
-    """Who has no right key, where one is needed."""
-    return DuckError(401, "unauthorized", _NO_RIGHT_KEY if settings.keys else _NO_KEY_AT_ALL)
+    """The error 401 for a request that needs a valid key and has none."""
+    return DuckError(401, "unauthorized", _NO_VALID_KEY if settings.keys else _NO_KEYS_SET)
 
 
-_NO_KEY_AT_ALL = Text("No API key is set, so nobody can call. The endpoint's owner can set one in Dify, in its settings.")
-_NO_RIGHT_KEY = Text("Send a valid API key: as Authorization: Bearer, as X-API-Key, or as the password of Basic authentication.")
+_NO_KEYS_SET = Text("No API key is set, so nobody can call. The endpoint's owner can set one in Dify, in its settings.")
+_NO_VALID_KEY = Text("Send a valid API key: as Authorization: Bearer, as X-API-Key, or as the password of Basic authentication.")
 
 
 def _is_embedded(request: Request) -> bool:
-    """Whether a browser asks for something to put into a page: a picture, a script, a font, ..."""
+    """Whether a browser requests content to embed in a page: an image, a script, a font, ..."""
     return request.headers.get("Sec-Fetch-Dest", "empty") not in _NOT_EMBEDDED
 
 
-def _named(name: str, settings: Settings) -> str | None:
-    """The id of the app that a route calls `name`, whether or not there is such an app."""
+def _app_id(name: str, settings: Settings) -> str | None:
+    """The id of the app that a route calls `name`, even if there is no such app; None if it is neither a name nor a UUID."""
     return settings.names.get(name) or canonical(name)
 
 
-def _right(key: str, settings: Settings) -> bool:
-    """Whether `key` is one of the keys, in a time that does not tell how much of it was right."""
+def _is_valid_key(key: str, settings: Settings) -> bool:
+    """Whether `key` is one of the keys. The time that this takes does not tell how much of it was right."""
     given = key.encode("utf-8", "surrogatepass")
-    return sum(hmac.compare_digest(given, right.encode("utf-8", "surrogatepass")) for right in settings.keys) > 0
+    return sum(hmac.compare_digest(given, valid.encode("utf-8", "surrogatepass")) for valid in settings.keys) > 0
 
 
 def _hostname(url: str) -> str | None:
-    """The host that a URL names, without its port: behind a proxy, the port is not the one the browser sees."""
+    """The host of a URL, None without one. The port is left out: behind a proxy it is not the one that the browser sees."""
     try:
         return urlsplit(url).hostname
     except ValueError:

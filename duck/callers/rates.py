@@ -1,6 +1,6 @@
-"""How often guests may run apps, and anybody may try keys: so many times a minute, all of one endpoint's together.
+"""Limits how often guests may run apps and how often keys may be tried: per minute, for all callers of an endpoint together.
 
-Each process counts by itself.
+Each process counts separately.
 """
 
 import math
@@ -14,27 +14,27 @@ from duck.errors import DuckError
 from duck.texts import Text
 
 MINUTE_S = 60.0
-MAX_KEYS = 10_000  # endpoints that are counted; beyond, the one that came first begins anew
+MAX_ENDPOINTS = 10_000  # that are counted; beyond it, the endpoint that came first starts anew
 
 
 @dataclass(slots=True)
 class _Bucket:
-    """Runs that may begin now; it fills up with time, to a minute's at most."""
+    """A token bucket: it fills with time, up to the tokens of one minute. `filled_at` is in seconds."""
 
-    runs: float
-    at: float
+    tokens: float
+    filled_at: float
 
 
 @dataclass(slots=True)
 class Rates:
-    """One bucket for each key."""
+    """One bucket for each endpoint."""
 
     _buckets: dict[Hashable, _Bucket] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def take(self, key: Hashable, per_minute: int, now: float) -> None:
-        """Takes one run, at `now` in seconds on any clock. Raises `DuckError` 429, with when to try again, where none is left."""
-        if (left := self._take(key, per_minute, now)) < 0:
+    def take(self, endpoint_id: Hashable, per_minute: int, now: float) -> None:
+        """Counts one run. `now` is in seconds on any clock. Raises `DuckError` 429, with `Retry-After`, if none is left."""
+        if (left := self._take(endpoint_id, per_minute, now)) < 0:
             wait = math.ceil(-left * MINUTE_S / per_minute)
             message = Text(
                 "Runs without a key are limited to {count} a minute, for all callers together. Try again after {wait} s.",
@@ -43,20 +43,20 @@ class Rates:
             )
             raise DuckError(429, "rate_limit_error", message, headers={"Retry-After": str(wait)})
 
-    def slow_down(self, key: Hashable, clock: Clock) -> None:
-        """Makes who has sent a wrong key wait, where there have been many within a minute: so guessing takes years."""
-        if self._take(key, limits.MAX_WRONG_KEYS, clock.now()) < 0:
+    def slow_down(self, endpoint_id: Hashable, clock: Clock) -> None:
+        """Counts one wrong key, and waits if there were many within a minute, so that guessing a key takes years."""
+        if self._take(endpoint_id, limits.MAX_WRONG_KEYS, clock.now()) < 0:
             clock.sleep(limits.WRONG_KEY_S)
 
-    def _take(self, key: Hashable, per_minute: int, now: float) -> float:
-        """Takes one, and gives how many are left; where there is none, a negative number: what is missing for one."""
+    def _take(self, endpoint_id: Hashable, per_minute: int, now: float) -> float:
+        """Takes a token and returns how many are left. If there is none, returns what is missing as a negative number."""
         with self._lock:
-            if key not in self._buckets and len(self._buckets) >= MAX_KEYS:
+            if endpoint_id not in self._buckets and len(self._buckets) >= MAX_ENDPOINTS:
                 self._buckets.pop(next(iter(self._buckets)))
-            bucket = self._buckets.setdefault(key, _Bucket(per_minute, now))
-            bucket.runs = min(per_minute, bucket.runs + (now - bucket.at) * per_minute / MINUTE_S)
-            bucket.at = now
-            if bucket.runs < 1:
-                return bucket.runs - 1
-            bucket.runs -= 1
-            return bucket.runs
+            bucket = self._buckets.setdefault(endpoint_id, _Bucket(per_minute, now))
+            bucket.tokens = min(per_minute, bucket.tokens + (now - bucket.filled_at) * per_minute / MINUTE_S)
+            bucket.filled_at = now
+            if bucket.tokens < 1:
+                return bucket.tokens - 1
+            bucket.tokens -= 1
+            return bucket.tokens

@@ -1,4 +1,4 @@
-"""What the owner of an endpoint has set, parsed. Pure."""
+"""The settings of an endpoint, parsed. Pure."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -10,33 +10,33 @@ from duck.errors import DuckError, setting
 from duck.texts import Text
 
 DEFAULT = "default"  # the name of `default_app` in routes
-NO_KEY = "public"  # what clients send that insist on a key, for apps that need none
-MIN_KEY = 8  # characters: a passphrase with spaces is several keys, and its shortest word would be one
-PUBLIC_RATE = 60  # runs a minute for all guests together, where nothing else is set: what a handful of people ask
+NO_KEY = "public"  # sent by clients that insist on a key, to apps that need none
+MIN_KEY = 8  # characters: a passphrase with spaces becomes several keys, one of them its shortest word
+PUBLIC_RATE = 60  # runs a minute of all guests together, unless the setting differs: enough for a handful of people
 
 _UUID = re.compile(r"[0-9a-f]{8}(-?)[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 _ALIAS = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _RATE = re.compile(r"[1-9][0-9]{0,5}")
-_PLAIN = re.compile(r"[!-~]+")  # what a URL is made of
+_URL_CHARACTERS = re.compile(r"[!-~]+")
 _APP_KEY = re.compile(r"app-[A-Za-z0-9_-]+")
 _PORTS = {"http": 80, "https": 443}
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 _HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]")
 _SEPARATORS = re.compile(r"[\s,]+")
 _AROUND_EQUALS = re.compile(r"\s*=\s*")
-_SCHEMES = {"bearer", "basic"}
+_AUTH_SCHEMES = {"bearer", "basic"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """An endpoint's settings.
+    """An endpoint's settings. All ids are in `canonical` form.
 
-    `keys` open it; without one only guests may call. `names` are the routes' names of apps (aliases and `default`), each with the
-    app's id. `reachable` are the ids that may be called, None for every app of the workspace. All ids are in `canonical` form.
-    `presets` are the owner's values for inputs of the default app. `public` are the ids of the apps that need no key,
-    `public_rate` is how many runs of them there may be in a minute. Pages of the `origins` may call, and with `any_origin` those
-    of all others may call public apps. Apps that have `app_keys`, by their ids, are reached at `service_url`, the base of Dify's
-    Service API, without a slash at its end.
+    `keys` are the valid API keys; without any, only guests may call. `names` has the app's id for each name that a route may use
+    (aliases and `default`). `reachable` are the ids of the apps that may be called, None for every app of the workspace.
+    `presets` are the owner's values for inputs of the default app. `public` are the ids of the apps that need no key, and
+    `public_rate` limits the guests' runs per minute. Pages of the `origins` may call; with `any_origin` pages of all others may
+    call public apps. `app_keys` has keys of apps for Dify's Service API, by app id. These apps are reached at `service_url`, the
+    base of that API, without a slash at its end.
     """
 
     keys: tuple[str, ...]
@@ -50,19 +50,19 @@ class Settings:
     service_url: str = ""
     app_keys: Mapping[str, str] = field(default_factory=dict, repr=False)
 
-    def lists(self, origin: str | None) -> bool:
-        """Whether an origin, as a browser sends it, is listed by its name or by that of a domain above it."""
+    def lists_origin(self, origin: str | None) -> bool:
+        """Whether `origins` has an origin, as a browser sends it, or a wildcard for a domain above it."""
         if origin is None or origin.lower() in self.origins:
             return origin is not None
         scheme, _, rest = origin.lower().partition("://")
         host, colon, port = rest.partition(":")
         labels = host.split(".") if _HOST.fullmatch(host) else []
-        above = (".".join(labels[count:]) for count in range(1, len(labels)))
-        return any(f"{scheme}://*.{domain}{colon}{port}" in self.origins for domain in above)
+        parents = (".".join(labels[count:]) for count in range(1, len(labels)))
+        return any(f"{scheme}://*.{domain}{colon}{port}" in self.origins for domain in parents)
 
 
 def canonical(text: str) -> str | None:
-    """A UUID, with or without hyphens and in any case, as Dify writes it; None for any other text."""
+    """A UUID as Dify writes it, from one with or without hyphens and in any case; None for any other text."""
     if not _UUID.fullmatch(text):
         return None
     digits = text.replace("-", "").lower()
@@ -70,10 +70,10 @@ def canonical(text: str) -> str | None:
 
 
 def parse(values: Mapping[str, Any]) -> Settings:
-    """Parses settings as Dify gives them: any may be absent, None or "".
+    """Parses settings as Dify gives them: each may be absent, None or "".
 
-    Raises `DuckError` `invalid_settings`, with a message for the owner that names the setting and quotes nothing of it: anyone
-    can read it.
+    Raises `DuckError` `invalid_settings`. Its message is for the owner. It names the setting but quotes nothing of it, because
+    any caller can read it.
     """
     names, ids = _apps(_text(values, "apps"))
     default = _default_app(values.get("default_app"))
@@ -103,7 +103,7 @@ def _text(values: Mapping[str, Any], name: str) -> str:
     value = values.get(name)
     if value is None or isinstance(value, str):
         return value or ""
-    if isinstance(value, int | float) and not isinstance(value, bool):  # as YAML and JSON have it
+    if isinstance(value, int | float) and not isinstance(value, bool):  # YAML and JSON have numbers
         return str(value)
     raise _invalid(name, Text("must be a text"))
 
@@ -117,9 +117,9 @@ def _split(text: str) -> list[str]:
 
 
 def _keys(text: str) -> tuple[str, ...]:
-    """The keys; a header's value is none, since each of its words would be one."""
+    """The keys. The value of a header is refused, because each of its words would become a key."""
     keys = tuple(_split(text))
-    if any(key.lower() in _SCHEMES for key in keys):
+    if any(key.lower() in _AUTH_SCHEMES for key in keys):
         raise _invalid("api_key", Text("enter the key alone, without Bearer or Basic before it"))
     if any(key.lower() == NO_KEY for key in keys):
         raise _invalid("api_key", Text('"{word}" is what callers send who have no key', word=NO_KEY))
@@ -148,7 +148,7 @@ def _rate(text: str) -> int:
 
 
 def _origin(text: str, number: int) -> str:
-    """An origin as browsers write it: in lower case, in punycode, and without the port that its scheme has anyway."""
+    """An origin as browsers write it: in lower case, in punycode, and without the default port of its scheme."""
     wrong = _invalid(
         "allowed_origins",
         Text("entry {number} must be like https://www.example.com or https://*.example.com, or *", number=number),
@@ -167,14 +167,14 @@ def _origin(text: str, number: int) -> str:
 
 
 def _service_url(text: str) -> str:
-    """The base of Dify's Service API. Where only a host is given, the path is the one that it has by default."""
+    """The base of Dify's Service API. A host alone gets the default path."""
     if not text:
         return ""
     wrong = _invalid("service_api_url", Text("must be like https://api.dify.ai/v1"))
     try:
         parts = urlsplit(text)
         host, _ = parts.hostname, parts.port
-        (host or "").encode("idna")  # as whoever looks it up does
+        (host or "").encode("idna")  # as a lookup of the host does
     except ValueError:
         raise wrong from None
     if (
@@ -183,7 +183,7 @@ def _service_url(text: str) -> str:
         or parts.query
         or parts.fragment
         or "@" in parts.netloc
-        or not _PLAIN.fullmatch(text)
+        or not _URL_CHARACTERS.fullmatch(text)
     ):
         raise wrong
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/') or '/v1'}"
@@ -232,7 +232,7 @@ def _default_app(value: Any) -> str | None:
     if not value:
         return None
     app_id = value.get("app_id") if isinstance(value, Mapping) else None
-    if app_id == "":  # what the console stores once a choice has been taken back
+    if app_id == "":  # what the console stores after a choice was removed
         return None
     found = canonical(app_id) if isinstance(app_id, str) else None
     if not found:
@@ -241,7 +241,7 @@ def _default_app(value: Any) -> str | None:
 
 
 def _presets(value: Any) -> Mapping[str, Any]:
-    """What was typed into the console beside the app; files there are something of the console's own."""
+    """The inputs that were typed into the console beside the app. Files are there in a form of the console's own."""
     inputs = value.get("inputs") if isinstance(value, Mapping) else None
     return inputs if isinstance(inputs, Mapping) else {}
 

@@ -12,8 +12,8 @@ from duck.texts import Text
 NO_IDS = Text('must be a link, {"type", "transfer_method": "remote_url", "url"}, or be sent as a multipart part')
 
 
-def sent(variable: Variable, sent: Sequence[File], form: Form) -> Any:
-    """The files of a multipart body: one file, or a list for a file-list. Raises `InputError`."""
+def from_parts(variable: Variable, sent: Sequence[File], form: Form) -> Any:
+    """The files of a multipart body: one `File`, or a list for a file-list. Raises `InputError`."""
     if not variable.takes_files:
         names = ", ".join(form.file_names)
         raise InputError(
@@ -21,21 +21,21 @@ def sent(variable: Variable, sent: Sequence[File], form: Form) -> Any:
             if names
             else Text("takes no file; this app takes none at all")
         )
-    checked = _uploaded(variable, sent, form)
+    checked = _checked_files(variable, sent, form)
     _count(variable, len(checked))
     return checked if variable.control == "file-list" else checked[0]
 
 
-def several(variable: Variable, values: Sequence[Any], form: Form) -> list[Any]:
-    """The files that a JSON body or a form gives as a list of links. Raises `InputError`."""
+def from_links(variable: Variable, values: Sequence[Any], form: Form) -> list[Any]:
+    """The files in a list of links, as `from_link` returns them. Raises `InputError`."""
     _count(variable, len(values))
-    return [linked(variable, value, form) for value in values]
+    return [from_link(variable, value, form) for value in values]
 
 
-def linked(variable: Variable, value: Any, form: Form) -> Any:
-    """A file that is given as a link: its URL alone, or as Dify's API takes it; or the content of a `data:` URL.
+def from_link(variable: Variable, value: Any, form: Form) -> Any:
+    """The file of a link: as Dify's API takes it, or a `File` if the link is a `data:` URL and so has the content in it.
 
-    Raises `InputError`.
+    `value` is a URL, or an object as Dify's API takes it. Raises `InputError`.
     """
     url, kind = value, None
     if isinstance(value, Mapping):
@@ -43,8 +43,8 @@ def linked(variable: Variable, value: Any, form: Form) -> Any:
             raise InputError(NO_IDS)
         url, kind = value.get("url") or value.get("remote_url"), value.get("type")
     name = files.name_in(url) if isinstance(url, str) else None
-    if name is None and isinstance(url, str) and (file := _pasted(url)):
-        return _uploaded(variable, [file], form)[0]
+    if name is None and isinstance(url, str) and (file := _file_in_text(url)):
+        return _checked_files(variable, [file], form)[0]
     if name is None:
         raise InputError(Text("must be a file: a link (http or https), a data: URL, or a multipart part"))
     if variable.file_methods and "remote_url" not in variable.file_methods:
@@ -53,13 +53,13 @@ def linked(variable: Variable, value: Any, form: Form) -> Any:
         return files.link(url, _kind_of_link(variable, name))
     if not isinstance(kind, str):
         raise InputError(Text("the type of a file must be a text"))
-    if files.extension_of(name) not in variable.file_extensions if kind == "custom" else _refuses(variable, kind):
-        raise _refusal(variable, name)
+    if files.extension_of(name) not in variable.file_extensions if kind == "custom" else _refuses_kind(variable, kind):
+        raise _wrong_kind(variable, name)
     return value
 
 
-def names_upload(value: Any) -> bool:
-    """Whether a value refers to an uploaded file by its id. Dify takes all callers for one user, so ids could be guessed."""
+def refers_to_upload(value: Any) -> bool:
+    """Whether a value refers to an uploaded file by its id. Ids could be guessed, since to Dify all callers are one user."""
     return isinstance(value, Mapping) and value.get("transfer_method") in ("local_file", "tool_file")
 
 
@@ -70,41 +70,41 @@ def _count(variable: Variable, count: int) -> None:
         raise InputError(Text(message, limit=limit, count=count))
 
 
-def _pasted(text: str) -> File | None:
+def _file_in_text(text: str) -> File | None:
     try:
-        return File.pasted(text)
+        return File.from_text(text)
     except ValueError as error:
         raise InputError(Text("is a data: URL that cannot be read: {reason}", reason=error.args[0])) from error
 
 
-def _refuses(variable: Variable, kind: str) -> bool:
+def _refuses_kind(variable: Variable, kind: str) -> bool:
     return bool(variable.file_types) and kind not in variable.file_types
 
 
 def _kind_of_link(variable: Variable, name: str) -> str:
-    """The kind that a link is most likely of: what it ends with may tell, else what the variable takes."""
+    """The most likely kind of a link's file: by its extension if that tells, else by what the variable takes."""
     likely, kinds = files.kind_of(name), [kind for kind in variable.file_types if kind != "custom"]
     if likely in kinds or not variable.file_types:
         return likely
-    if _takes_ending(variable, name):
+    if _takes_extension(variable, name):
         return "custom"
     if likely != "custom" or not kinds:
-        raise _refusal(variable, name)
-    return kinds[0]  # there is nothing to tell by
+        raise _wrong_kind(variable, name)
+    return kinds[0]  # the link gives no hint
 
 
-def _uploaded(variable: Variable, sent: Iterable[File], form: Form) -> list[File]:
+def _checked_files(variable: Variable, sent: Iterable[File], form: Form) -> list[File]:
     if variable.file_methods and "local_file" not in variable.file_methods:
         raise InputError(Text("takes links only"))
-    return [_admitted(variable, file, form) for file in sent]
+    return [_checked_file(variable, file, form) for file in sent]
 
 
-def _admitted(variable: Variable, file: File, form: Form) -> File:
+def _checked_file(variable: Variable, file: File, form: Form) -> File:
     if not file.content:
         raise InputError(Text("{name} is empty", name=file.name))
-    if file.kind == "custom" or _refuses(variable, file.kind):
-        if variable.file_types and not _takes_ending(variable, file.name):
-            raise _refusal(variable, file.name)
+    if file.kind == "custom" or _refuses_kind(variable, file.kind):
+        if variable.file_types and not _takes_extension(variable, file.name):
+            raise _wrong_kind(variable, file.name)
         file = replace(file, link_kind="custom")
     limit = form.sizes.get(file.kind)
     if limit is not None and len(file.content) > limit:
@@ -113,14 +113,14 @@ def _admitted(variable: Variable, file: File, form: Form) -> File:
     return file
 
 
-def _takes_ending(variable: Variable, name: str) -> bool:
+def _takes_extension(variable: Variable, name: str) -> bool:
     return "custom" in variable.file_types and files.extension_of(name) in variable.file_extensions
 
 
-def _refusal(variable: Variable, name: str) -> InputError:
-    """A file that the variable does not take, by its kind or by what its name ends with."""
+def _wrong_kind(variable: Variable, name: str) -> InputError:
+    """The error for a file that the variable takes neither by its kind nor by its extension."""
     takes = [kind for kind in variable.file_types if kind != "custom"]
-    takes += [f".{ending}" for ending in variable.file_extensions if "custom" in variable.file_types]
+    takes += [f".{extension}" for extension in variable.file_extensions if "custom" in variable.file_types]
     name = name or Text("the link")
     if not takes:
         return InputError(Text("takes no files; {name} was given", name=name))

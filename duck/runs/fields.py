@@ -1,8 +1,8 @@
-"""The names of a form's fields, and what callers mean by them. Pure.
+"""The names of a form's fields, and how they are grouped into inputs. Pure.
 
-An input is there as `NAME`, where no field of a request is called so, as `inputs.NAME` or `inputs[NAME]`, or in a JSON text under
-`inputs`; the later of the three wins. `NAME[]` and `NAME[0]` are what PHP and others write for one of several, `NAME[KEY]` is a
-part of an object.
+An input can be given as `NAME` (unless a field of the request has that name), as `inputs.NAME` or `inputs[NAME]`, or in a JSON
+text under `inputs`. If several of these three are given, the last wins. PHP and others write `NAME[]` and `NAME[0]` for an item
+of a list, and `NAME[KEY]` for a part of an object.
 """
 
 import re
@@ -13,54 +13,54 @@ from duck.errors import invalid_field
 from duck.runs.files import File
 from duck.texts import Text
 
-MAX_NAME = 1000  # characters that are looked at for brackets; and so an object in a form is no deeper than half as many
+MAX_NAME = 1000  # characters of a name whose brackets are parsed; so an object in a form has at most half as many levels
 
 _BRACKETS = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])+)")
 _KEY = re.compile(r"\[([^\[\]]*)\]")
 
-# What advertisements add to the addresses that they lead to.
+# The query parameters that advertisements add to their links.
 _MARKETING = {"gclid", "gbraid", "wbraid", "dclid", "fbclid", "msclkid", "ttclid", "twclid", "yclid", "li_fat_id", "igshid"}
 
 type Path = tuple[str, ...]
 
 
 class Texts(tuple[str, ...]):
-    """What a form or a query string says under one name: strings, which are to become what the app takes."""
+    """The values of one name in a form or a query string. They still have to be converted to the types that the app takes."""
 
     __slots__ = ()
 
 
 class Files(tuple[File, ...]):
-    """What a multipart body sends under one name."""
+    """The files of one name in a multipart body."""
 
     __slots__ = ()
 
 
 def path(name: str) -> Path:
-    """What a field is called, from the whole to the part: `inputs[a][b]` is ("inputs", "a", "b"), and so is `inputs.a[b]`."""
+    """Splits the name of a field into its keys: `inputs[a][b]` is ("inputs", "a", "b"), and so is `inputs.a[b]`."""
     if name.startswith("inputs.") and name != "inputs.":
         return "inputs", *path(name.removeprefix("inputs."))
     found = _BRACKETS.fullmatch(name) if len(name) <= MAX_NAME else None
     return (found[1], *_KEY.findall(found[2])) if found else (name,)
 
 
-def is_one_of_several(keys: Sequence[str]) -> bool:
-    """Whether what follows a name says no more than that there are several: `[]` or `[0]`."""
+def is_list_item(keys: Sequence[str]) -> bool:
+    """Whether the keys after a name only mark an item of a list: `[]` or `[0]`."""
     return len(keys) == 1 and (not keys[0] or keys[0].isdecimal())
 
 
 def is_marketing(name: str) -> bool:
-    """Whether a parameter of an address is there for whoever counts clicks."""
+    """Whether a query parameter is only there to track clicks."""
     return name.startswith("utm_") or name in _MARKETING
 
 
 def split(
     pairs: Iterable[tuple[str, str]], known: Collection[str]
 ) -> tuple[dict[str, str], dict[str, Texts | dict[str, Any]], dict[str, Texts | dict[str, Any]]]:
-    """The `known` fields of a form, its inputs by their plain names, and those that are called `inputs.NAME`.
+    """The `known` fields of a form, its inputs that are named `NAME`, and its inputs that are named `inputs.NAME`.
 
-    Raises `DuckError` 400 for a known field or a part of an object that is there more than once, and for a name that is both a
-    text and an object.
+    Raises `DuckError` 400 for a known field or a part of an object that is given twice, and for a name that is given both as a
+    text and as an object.
     """
     fields: dict[str, list[str]] = {}
     plain: dict[str, list[tuple[Path, str]]] = {}
@@ -69,7 +69,7 @@ def split(
         base, *keys = path(name)
         if base == "inputs" and keys:
             prefixed.setdefault(keys[0], []).append((tuple(keys[1:]), value))
-        elif base in known and (not keys or is_one_of_several(keys)):
+        elif base in known and (not keys or is_list_item(keys)):
             fields.setdefault(base, []).append(value)
         else:
             plain.setdefault(base, []).append((tuple(keys), value))
@@ -78,14 +78,14 @@ def split(
             raise invalid_field(name, Text("given {count} times", count=len(values)))
     return (
         {name: value for name, [value] in fields.items()},
-        {name: _together(name, entries) for name, entries in plain.items()},
-        {name: _together(name, entries) for name, entries in prefixed.items()},
+        {name: _combined(name, entries) for name, entries in plain.items()},
+        {name: _combined(name, entries) for name, entries in prefixed.items()},
     )
 
 
-def _together(name: str, entries: list[tuple[Path, str]]) -> Texts | dict[str, Any]:
-    """What all fields of one name say: texts, or the parts of an object."""
-    if all(not keys or is_one_of_several(keys) for keys, _ in entries):
+def _combined(name: str, entries: list[tuple[Path, str]]) -> Texts | dict[str, Any]:
+    """The value of all fields of one name: texts, or an object made of its parts."""
+    if all(not keys or is_list_item(keys) for keys, _ in entries):
         return Texts(value for _, value in entries)
     whole: dict[str, Any] = {}
     for keys, value in entries:
@@ -98,12 +98,12 @@ def _together(name: str, entries: list[tuple[Path, str]]) -> Texts | dict[str, A
         if key in node:
             raise invalid_field(name, Text("given {count} times", count=2))
         node[key] = value
-    return {key: _listed(value) for key, value in whole.items()}
+    return {key: _with_lists(value) for key, value in whole.items()}
 
 
-def _listed(value: Any) -> Any:
-    """The value, with a list in place of each object whose keys count from 0."""
+def _with_lists(value: Any) -> Any:
+    """The value, with each object whose keys count from 0 turned into a list."""
     if not isinstance(value, Mapping):
         return value
-    inner = [_listed(item) for item in value.values()]
+    inner = [_with_lists(item) for item in value.values()]
     return inner if list(value) == [str(index) for index in range(len(value))] else dict(zip(value, inner, strict=True))

@@ -1,6 +1,6 @@
 """An app's form: which inputs it takes. Pure.
 
-`fetch_app` tells it in two dialects, that of workflows and chatflows and that of basic apps; what is read here is alike in both.
+`fetch_app` describes workflows and chatflows in one dialect and basic apps in another. The fields read here are alike in both.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from typing import Any
 
 MEGABYTE = 1024 * 1024
 
-# Which of Dify's limits holds for a kind of file; documents and all others have a common one.
+# The names of Dify's size limits by kind of file. Documents and all other files share one.
 _SIZES = {"image": "image_file_size_limit", "video": "video_file_size_limit", "audio": "audio_file_size_limit"}
 
 
@@ -26,8 +26,8 @@ class Variable:
     """One input that an app takes.
 
     `control` is Dify's type for it: text-input, paragraph, select, number, checkbox, file, file-list, json_object,
-    external_data_tool, or one of tomorrow. `max_length` is in characters, and for a file-list the number of files.
-    `file_types` are kinds of files, of which `custom` means those with one of the `file_extensions`.
+    external_data_tool, or one that Dify adds later. `max_length` is a number of characters, for a file-list of files.
+    `file_types` are kinds of files; `custom` means all files with one of the `file_extensions`.
     """
 
     name: str
@@ -52,9 +52,9 @@ class Variable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Form:
-    """All inputs that an app takes. `sizes` are how many bytes a file may have, by its kind.
+    """All inputs that an app takes. `sizes` has the most bytes that a file may have, by its kind.
 
-    A chat opens with the Markdown in `opening`; `suggestions` are questions that may be asked. `files` tells which files it takes
+    A chat opens with the Markdown in `opening` and suggests the questions in `suggestions`. `files` tells which files it takes
     besides its inputs, None if none.
     """
 
@@ -75,7 +75,7 @@ class Form:
 
 
 def read(parameters: Any) -> Form | None:
-    """The form in what `fetch_app` gives; None where it cannot be understood, so that nothing is refused by it."""
+    """The form in what `fetch_app` returns; None if it cannot be understood, and then no request is checked against it."""
     rows = parameters.get("user_input_form") if isinstance(parameters, Mapping) else None
     if not isinstance(rows, Sequence) or isinstance(rows, str):
         return None
@@ -93,54 +93,54 @@ def read(parameters: Any) -> Form | None:
     )
 
 
-def _files(about: Any) -> Variable | None:
-    """Reads `file_upload`: {image: {enabled, number_limits, transfer_methods}} of old, and today's beside it."""
-    if not isinstance(about, Mapping):
+def _files(config: Any) -> Variable | None:
+    """Reads `file_upload`: today's fields, or those of old under `image`, {enabled, number_limits, transfer_methods}."""
+    if not isinstance(config, Mapping):
         return None
-    images = about.get("image")
-    if about.get("enabled") is True:
-        about = {**about, "max_length": about.get("number_limits")}
+    images = config.get("image")
+    if config.get("enabled") is True:
+        config = {**config, "max_length": config.get("number_limits")}
     elif isinstance(images, Mapping) and images.get("enabled") is True:
         methods = images.get("transfer_methods")
-        about = {
+        config = {
             "allowed_file_types": ["image"],
             "allowed_file_upload_methods": methods,
             "max_length": images.get("number_limits"),
         }
     else:
         return None
-    return _variable({"file-list": {**about, "variable": "files"}})
+    return _variable({"file-list": {**config, "variable": "files"}})
 
 
 def _variable(row: Any) -> Variable | None:
-    """Reads {control: {variable, label, …}}; keys that are missing or odd are as good as absent."""
+    """Reads {control: {variable, label, …}}. A key with a value of a wrong type counts as missing."""
     if not isinstance(row, Mapping) or len(row) != 1:
         return None
-    [(control, about)] = row.items()
-    if not isinstance(about, Mapping) or not isinstance(about.get("variable"), str):
+    [(control, config)] = row.items()
+    if not isinstance(config, Mapping) or not isinstance(config.get("variable"), str):
         return None
-    length = about.get("max_length")
-    options = _strings(about, "options")
-    # Of workflows and chatflows, whose rows have a `type`, Dify 1.16 takes the default for the value, even if it is no option.
-    default = about.get("default")
-    is_due = control == "select" and "type" in about and isinstance(default, str) and default not in options
+    length = config.get("max_length")
+    options = _strings(config, "options")
+    # In workflows and chatflows, whose rows have a `type`, Dify 1.16 uses the default as the value even if it is not an option.
+    default = config.get("default")
+    has_wrong_default = control == "select" and "type" in config and isinstance(default, str) and default not in options
     return Variable(
-        name=about["variable"],
+        name=config["variable"],
         control=str(control),
-        required=about.get("required") is True or is_due,
-        hidden=about.get("hide") is True,
+        required=config.get("required") is True or has_wrong_default,
+        hidden=config.get("hide") is True,
         default=default,
         max_length=length if isinstance(length, int) and length > 0 else None,
         options=options,
-        **{name: value for name in ("label", "hint", "placeholder") if isinstance(value := about.get(name), str)},
-        file_types=_strings(about, "allowed_file_types"),
-        file_extensions=tuple(name.removeprefix(".").lower() for name in _strings(about, "allowed_file_extensions")),
-        file_methods=_strings(about, "allowed_file_upload_methods"),
+        **{name: value for name in ("label", "hint", "placeholder") if isinstance(value := config.get(name), str)},
+        file_types=_strings(config, "allowed_file_types"),
+        file_extensions=tuple(name.removeprefix(".").lower() for name in _strings(config, "allowed_file_extensions")),
+        file_methods=_strings(config, "allowed_file_upload_methods"),
     )
 
 
-def _strings(about: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    values = about.get(name)
+def _strings(config: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    values = config.get(name)
     return tuple(value for value in values if isinstance(value, str)) if isinstance(values, list | tuple) else ()
 
 

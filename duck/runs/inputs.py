@@ -1,6 +1,6 @@
-"""The inputs of a run: what is made of those that a request gives, by the app's form. Pure.
+"""The inputs of a run: checked against the app's form and converted to the types that it asks for. Pure.
 
-Dify drops inputs that it does not know, and words its refusals for developers: so all is checked here first.
+Dify drops inputs that it does not know, and its error messages are for developers, so all inputs are checked here first.
 """
 
 import math
@@ -18,15 +18,13 @@ BOOLEANS = {
     **dict.fromkeys(("true", "1", "yes", "on"), True),
     **dict.fromkeys(("false", "0", "no", "off"), False),
 }
-
-
 _TEXTS = {"text-input", "paragraph"}
 
 
 def check(form: Form, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
-    """The inputs that the app gets, and all that is wrong with those that were given.
+    """Returns the inputs for the app, and all faults of the given ones.
 
-    `given` are values as JSON has them, `Texts` and `Files`; of the inputs only `File` and lists of it are no JSON.
+    `given` has JSON values, `Texts` and `Files`. The returned inputs are JSON values, `File`s and lists of `File`s.
     """
     inputs: dict[str, Any] = {}
     faults: dict[str, Fault] = {}
@@ -34,7 +32,7 @@ def check(form: Form, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fa
         if fields.is_marketing(name) and isinstance(value, Texts) and not form.find(name):
             continue
         try:
-            checked = _value(_known(form, name), value, form)
+            checked = _checked(_variable(form, name), value, form)
         except InputError as error:
             faults[name] = fault(name, error.text)
         else:
@@ -44,13 +42,13 @@ def check(form: Form, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fa
 
 
 def wrong_input(form: Form) -> dict[str, Any]:
-    """An input that Dify must refuse for its type, empty where the form has none that it would."""
+    """One input, by its name, that Dify must refuse for its type; empty if it would refuse no type for this form."""
     wrong = {**dict.fromkeys((*_TEXTS, "select"), 5), **dict.fromkeys(("number", "file", "file-list", "json_object"), "x")}
     return next(({variable.name: wrong[variable.control]} for variable in form.variables if variable.control in wrong), {})
 
 
 def fault(name: str, text: str) -> Fault:
-    """What is wrong with the input of this name."""
+    """A fault of the input of this name."""
     return Fault(f"inputs.{name}", text)
 
 
@@ -58,73 +56,73 @@ REQUIRED = Text("required")
 
 
 def check_files(form: Form | None, given: Any) -> tuple[list[Any], list[Fault]]:
-    """The files of a request besides its inputs, as `File` and links, and what is wrong with them."""
+    """The files of a request besides its inputs, as `File`s and links, and their faults."""
     variable = form.files if form else Variable(name="files", control="file-list")
     if variable is None:
         return [], [Fault("files", Text("this app takes none"))]
     try:
         if isinstance(given, str):
-            given = _parsed(given) if given.lstrip().startswith("[") else [given]
-        return _value(variable, given, form or Form(variables=())) or [], []
+            given = _parsed_json(given) if given.lstrip().startswith("[") else [given]
+        return _checked(variable, given, form or Form(variables=())) or [], []
     except InputError as error:
         return [], [Fault("files", error.text)]
 
 
 def unchecked(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
-    """The same without a form: Dify judges, and texts stay texts. A file that came alone is meant as one, several as a list."""
+    """Like `check` without a form: Dify does most checks, and texts stay texts. One file is one value, several are a list."""
     inputs: dict[str, Any] = {}
     faults = []
     for name, value in given.items():
         if isinstance(value, Texts) and len(value) > 1:
-            faults.append(fault(name, _given_often(value)))
+            faults.append(fault(name, _repeated(value)))
         elif isinstance(value, Texts | Files):
             inputs[name] = value[0] if len(value) == 1 else list(value)
-        elif any(map(attachments.names_upload, value if isinstance(value, list) else [value])):
+        elif any(map(attachments.refers_to_upload, value if isinstance(value, list) else [value])):
             faults.append(fault(name, attachments.NO_IDS))
         else:
             inputs[name] = value
     return inputs, faults
 
 
-def _given_often(value: Sequence[str]) -> Text:
+def _repeated(value: Sequence[str]) -> Text:
     return Text("given {count} times", count=len(value))
 
 
-def _known(form: Form, name: str) -> Variable:
+def _variable(form: Form, name: str) -> Variable:
     if variable := form.find(name):
         return variable
     raise InputError(no_such_input(form, name))
 
 
 def no_such_input(form: Form, name: str) -> Text:
-    """What to say of an input that the app does not have."""
+    """The message for an input that the app does not have."""
     if name == "format":
         return Text("no such input; the response format goes into the URL, as ?format=")
     names = ", ".join(variable.name for variable in form.variables if not variable.hidden)
     return Text("no such input; this app takes {names}", names=names) if names else Text("no such input; this app takes none")
 
 
-def _value(variable: Variable, value: Any, form: Form) -> Any:
-    """The value as the app gets it, None for none. Raises `InputError`."""
+def _checked(variable: Variable, value: Any, form: Form) -> Any:
+    """The value as the app gets it, None if it is empty. Raises `InputError`."""
     match value:
         case Files() if not variable.takes_files and all(file.is_blob for file in value):
-            return _value(variable, Texts(map(_text_in, value)), form)
+            return _checked(variable, Texts(map(_blob_text, value)), form)
         case Files():
-            return attachments.sent(variable, value, form)
+            return attachments.from_parts(variable, value, form)
         case Texts():
             if variable.control == "file-list":
                 links = [text for text in value if text]
-                return attachments.several(variable, links, form) if links or not variable.required else None
+                return attachments.from_links(variable, links, form) if links or not variable.required else None
             if len(value) > 1:
-                raise InputError(_given_often(value))
+                raise InputError(_repeated(value))
             return _from_text(variable, value[0], form)
         case None:
             return None
     return _from_json(variable, value, form)
 
 
-def _text_in(file: File) -> str:
-    """What JavaScript has sent as a `Blob`, and means as a text or as JSON."""
+def _blob_text(file: File) -> str:
+    """The text in a JavaScript `Blob`, which may be JSON. Raises `InputError`."""
     try:
         return file.content.decode()
     except UnicodeDecodeError as error:
@@ -132,7 +130,7 @@ def _text_in(file: File) -> str:
 
 
 def _from_text(variable: Variable, text: str, form: Form) -> Any:
-    """What a form or a query string means by a text."""
+    """The value that a text in a form or a query string stands for."""
     if text.strip():
         match variable.control:
             case "number":
@@ -140,12 +138,12 @@ def _from_text(variable: Variable, text: str, form: Form) -> Any:
             case "checkbox":
                 return _boolean(text)
             case "json_object":
-                return _object(_parsed(text))
+                return _object(_parsed_json(text))
     return _from_json(variable, text, form)
 
 
 def _from_json(variable: Variable, value: Any, form: Form) -> Any:
-    """What a JSON body means by a value; Dify converts some by itself. A blank is none, but where a text is asked for."""
+    """The value from a JSON body; Dify converts some by itself. A blank string is None, unless it is a text or an option."""
     is_blank = isinstance(value, str) and not value.strip() and variable.control not in _TEXTS
     if is_blank and value not in variable.options:
         return None
@@ -153,16 +151,16 @@ def _from_json(variable: Variable, value: Any, form: Form) -> Any:
         case "text-input" | "paragraph" | "select":
             return _text(variable, value)
         case "number":
-            return value if isinstance(value, int | float) else _given_number(value)
+            return value if isinstance(value, int | float) else _checked_number(value)
         case "checkbox":
-            return _flag(value)
+            return _json_boolean(value)
         case "json_object":
             return _object(value)
         case "file":
-            return attachments.linked(variable, value, form)
+            return attachments.from_link(variable, value, form)
         case "file-list" if isinstance(value, list):
-            given = [file for file in value if file != {}]  # which Dify takes for none
-            return attachments.several(variable, given, form) if given or not value else None
+            given = [file for file in value if file != {}]  # Dify takes {} for no file
+            return attachments.from_links(variable, given, form) if given or not value else None
         case "file-list":
             raise InputError(Text("must be a list of files"))
     return value
@@ -179,35 +177,35 @@ def _text(variable: Variable, value: Any) -> str:
     return value
 
 
-def _given_number(value: Any) -> Any:
+def _checked_number(value: Any) -> Any:
     _number(value)
     return value
 
 
 def _number(value: Any) -> float:
-    """A number as Dify reads it from a text: `12`, `1.5`, but no `1e5`."""
+    """A number as Dify reads it from a text: `12` or `1.5`, but not `1e5`."""
     try:
         number = float(value) if "." in value else int(value)
         if math.isfinite(number):
             return number
     except (TypeError, ValueError, OverflowError):
-        pass  # beyond a float, as which the daemon reads numbers, there is none
+        pass  # OverflowError: the daemon reads numbers as floats
     raise InputError(Text("must be a number"))
 
 
 def _boolean(text: str) -> bool:
     flag = BOOLEANS.get(text.strip().lower())
     if flag is None:
-        raise InputError(NO_FLAG)
+        raise InputError(NOT_BOOLEAN)
     return flag
 
 
-NO_FLAG = Text("must be true or false")
+NOT_BOOLEAN = Text("must be true or false")
 
 
-def _flag(value: Any) -> Any:
+def _json_boolean(value: Any) -> Any:
     if isinstance(value, Mapping):
-        raise InputError(NO_FLAG)
+        raise InputError(NOT_BOOLEAN)
     return value
 
 
@@ -217,7 +215,7 @@ def _object(value: Any) -> Any:
     return value
 
 
-def _parsed(text: str) -> Any:
+def _parsed_json(text: str) -> Any:
     try:
         return parsing.json(text)
     except ParseError as error:

@@ -1,4 +1,4 @@
-"""A multipart body, part by part, as bytes: which charset a name or a text is in, is found out later. Pure."""
+"""Splits a multipart body into parts. Names and texts stay bytes, because their charset is found out later. Pure."""
 
 import re
 from collections.abc import Iterator
@@ -13,19 +13,19 @@ from duck.errors import DuckError, invalid
 from duck.texts import Text
 
 MAX_PARTS = 1000  # as many as a form may have fields
-MAX_HEAD = 8192  # bytes of a part's head; a file name has 255 bytes at most, in three letters each
+MAX_HEAD = 8192  # bytes of a part's headers; a file name has 255 bytes at most, each escaped as three characters
 MAX_BOUNDARY = 200  # characters; RFC 2046 allows 70
 
 _BLOCK = 64 * 1024  # bytes
 _TYPE = re.compile(r"[\w.+-]+/[\w.+-]+", re.ASCII)
-_MAX_TYPE = 127  # characters, as registered ones may have (RFC 6838)
+_MAX_TYPE = 127  # characters, the most for a registered type (RFC 6838)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """One part. `filename` is None for one that is no file, `mimetype` is "" where it is not told or cannot be one.
+    """One part. `filename` is None if the part is not a file. `mimetype` is "" if it is missing or invalid.
 
-    `charset` is what its content type names, if anything.
+    `charset` is the one that the content type names, None without one.
     """
 
     name: bytes
@@ -36,7 +36,7 @@ class Part:
 
 
 def parts(body: bytes, boundary: str) -> list[Part]:
-    """The parts of a body. Raises `DuckError` 400 for one that is broken, or has too many of them."""
+    """The parts of a body. Raises `DuckError` 400 for a body that is broken or has too many parts."""
     if not 0 < len(boundary) <= MAX_BOUNDARY:
         raise _broken()
     decoder = _Decoder(boundary.encode("latin-1", "replace"), max_parts=MAX_PARTS)
@@ -49,9 +49,9 @@ def parts(body: bytes, boundary: str) -> list[Part]:
 
 
 class _Decoder(MultipartDecoder):
-    """Werkzeug's, for heads in any charset, which come as Latin-1: that gives the bytes back. It would refuse what is no UTF-8.
+    """Werkzeug's decoder, for headers in any charset. It takes only UTF-8, so they are read as Latin-1, which keeps the bytes.
 
-    To parse a head of some megabytes would take it seconds.
+    Long headers are refused, because a few megabytes would take seconds to parse.
     """
 
     def _parse_headers(self, data: bytes | bytearray) -> Headers:
@@ -61,7 +61,7 @@ class _Decoder(MultipartDecoder):
 
 
 def _sections(decoder: MultipartDecoder, body: bytes) -> Iterator[tuple[Field | File, bytes]]:
-    """The parts' heads, each with its content. The body is searched block by block: other threads get a turn between them."""
+    """The head and content of each part. The body is searched in blocks, so that other threads get a turn in between."""
     head: Field | File | None = None
     content: list[bytes] = []
     blocks: Iterator[bytes | None] = (body[start : start + _BLOCK] for start in range(0, len(body), _BLOCK))

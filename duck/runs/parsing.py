@@ -1,4 +1,4 @@
-"""JSON and lines from outside, of which nothing is taken for granted. Pure."""
+"""Parses JSON and lines from outside, which may be malformed or hostile. Pure."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -7,14 +7,14 @@ import orjson
 
 from duck.texts import Text
 
-MAX_DEPTH = 100  # of nested JSON; far beyond any real input, far below what recursion bears
-MAX_VALUES = 100_000  # of one JSON text: more would take longer to read than streams can wait, and hundreds of bytes each
-_NUL = rb"\u0000"  # the only way in which JSON says it
+MAX_DEPTH = 100  # levels of nested JSON: far above any real input, far below the limit of recursion
+MAX_VALUES = 100_000  # of one JSON text: more take longer to parse than streams can wait, and hundreds of bytes each
+_NUL = rb"\u0000"  # JSON has no other way to write it
 _CONTAINERS = (dict, list)
 
 
 class ParseError(ValueError):
-    """What is wrong with a text; `text` says it."""
+    """A text cannot be parsed. `text` says what is wrong with it."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -22,9 +22,10 @@ class ParseError(ValueError):
 
 
 def json(text: bytes | str) -> Any:
-    """The value that a JSON text stands for; of a name that an object has twice the last counts, as in Dify.
+    """The value of a JSON text. If an object has a name twice, the last one counts, as in Dify.
 
-    Raises `ParseError`: no JSON (lone surrogates and numbers beyond a float are none, either), too much of it, or too deep.
+    Raises `ParseError` for text that is not JSON, has too many values, or is nested too deeply. Lone surrogates and numbers
+    beyond a float are not JSON, either.
     """
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     if _has_more_values(data, MAX_VALUES):
@@ -39,7 +40,7 @@ def json(text: bytes | str) -> Any:
 
 
 def without_nul(value: Any) -> Any:
-    """The value without the NUL characters in its texts, which Dify leaves out, too: its database cannot store them (C-R.4)."""
+    """The value without the NUL characters in its texts. Dify drops them, too, because its database cannot store them."""
     match value:
         case str():
             return value.replace("\0", "")
@@ -51,8 +52,8 @@ def without_nul(value: Any) -> Any:
 
 
 def lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """The lines that blocks of bytes add up to, each without its end; what has none at the end is left out."""
-    parts: list[bytes] = []  # of a line whose end is still to come
+    """The lines in blocks of bytes, without their line ends. A last line without an end is left out."""
+    parts: list[bytes] = []  # of a line that has not ended yet
     for block in blocks:
         first, *more = block.split(b"\n")
         parts.append(first)
@@ -62,21 +63,21 @@ def lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _has_more_values(data: bytes, limit: int) -> bool:
-    """Whether a JSON text holds more values, counted by the signs before them; those within strings do not count."""
-    if _signs(data) <= limit:
+    """Whether a JSON text has more values than `limit`. Counts `[`, `{` and `,` outside of strings."""
+    if _count_separators(data) <= limit:
         return False
     unescaped = data.replace(rb"\\", b"").replace(rb"\"", b"")
     if unescaped.count(b'"') > 4 * limit:  # a name and a value have two each
         return True
-    return _signs(b"".join(unescaped.split(b'"')[::2])) > limit
+    return _count_separators(b"".join(unescaped.split(b'"')[::2])) > limit
 
 
-def _signs(data: bytes) -> int:
+def _count_separators(data: bytes) -> int:
     return sum(map(data.count, (b"[", b"{", b",")))
 
 
 def _is_deep(value: Any) -> bool:
-    """Level by level, and of each only what can hold another: a large document takes milliseconds."""
+    """Whether a value is nested too deeply. Looks only at containers, level by level: a large document takes milliseconds."""
     level = [value] if isinstance(value, _CONTAINERS) else []
     for _ in range(MAX_DEPTH):
         level = [

@@ -1,4 +1,4 @@
-"""What a caller asks for: a `Run`, and how a request for one is held against the app's form. Pure, but for what uploads."""
+"""A `Run`, and how a request for one is checked against the app's form. Pure, except for uploads."""
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,10 +22,10 @@ _UPLOADS_AT_ONCE = 4  # of one request
 class Run:
     """One invocation of an app.
 
-    `mode` is how Dify shall run it, None where the caller leaves that to the format. `query` and `conversation_id` are for
-    chats alone; an empty `conversation_id` starts one, and a `strict` one must be known to Dify. All texts may be empty.
-    `files` are those besides the inputs.
-    `inputs_by_url` are the inputs for an app that may not read what was uploaded for it, None where nothing was.
+    `mode` is the response mode, None if the caller leaves it to the format. `query` and `conversation_id` are only for chats.
+    An empty `conversation_id` starts a conversation; a `strict` run fails if Dify does not know it. All texts may be empty.
+    `files` are the files besides the inputs. `inputs_by_url` are the inputs for an app that may not read the uploads, None if
+    there are none.
     """
 
     kind: Kind
@@ -42,16 +42,16 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
-    """A request for a run, before it has been held against the app's form.
+    """A request for a run that has not been checked against the app's form yet.
 
-    Of the `run` inputs are still values as JSON has them, `Texts` and `Files`. `others` are the fields of a JSON body that are
-    none of a request, `in_url` those in the URL of a POST; `files` is what is under that name. `faults` are
-    what is wrong already.
+    The inputs of the `run` are still JSON values, `Texts` and `Files`. `unknown_fields` are the fields of a JSON body that no
+    request has, `url_fields` those in the URL of a POST. `files` is the value of the field of that name. `faults` are those that
+    have been found so far.
     """
 
     run: Run
-    others: frozenset[str] = frozenset()
-    in_url: frozenset[str] = frozenset()
+    unknown_fields: frozenset[str] = frozenset()
+    url_fields: frozenset[str] = frozenset()
     files: Any = None
     faults: tuple[Fault, ...] = ()
 
@@ -59,21 +59,22 @@ class RunRequest:
 def check(
     wanted: RunRequest, form: Form | None, presets: Mapping[str, Any], *, guest: bool = False, takes_files: bool = False
 ) -> tuple[Run, list[Fault]]:
-    """Holds a request against the app's form: the run that it makes, and all that is wrong with it.
+    """Checks a request against the app's form. Returns the run, whose files still have to be uploaded, and all faults.
 
-    Without a form Dify judges. `presets` are the owner's values for inputs that are not given; `takes_files` tells whether there
-    is a way for files besides the inputs. A `guest` learns nothing of inputs that are hidden. Files of the run are still to be
-    uploaded.
+    Without a form Dify does the checks. `presets` are the owner's values for inputs that are not given; `takes_files` tells
+    whether the gateway takes files besides the inputs. A `guest` learns nothing of hidden inputs.
     """
-    given = {**_presets(presets, form), **wanted.run.inputs}
+    given = {**_preset_inputs(presets, form), **wanted.run.inputs}
     inputs, faults = checks.unchecked(given) if form is None else checks.check(form, given)
-    preset = {f"inputs.{name}" for name in given.keys() - wanted.run.inputs.keys()}
-    faults = [_as_set(fault) if fault.field in preset else fault for fault in faults]
+    preset_fields = {f"inputs.{name}" for name in given.keys() - wanted.run.inputs.keys()}
+    faults = [_preset_fault(fault) if fault.field in preset_fields else fault for fault in faults]
     if form:
         hidden = {f"inputs.{variable.name}": variable for variable in form.variables if variable.hidden} if guest else {}
-        faults = [_for_guest(fault, form, hidden[fault.field], wanted) if fault.field in hidden else fault for fault in faults]
-        faults += [Fault(name, Text("put it under inputs")) for name in sorted(wanted.others) if _names_input(name, form, guest)]
-        faults += [Fault(name, bodies.IN_THE_BODY) for name in sorted(wanted.in_url) if _names_input(name, form, guest)]
+        faults = [_guest_fault(fault, form, hidden[fault.field], wanted) if fault.field in hidden else fault for fault in faults]
+        faults += [
+            Fault(name, Text("put it under inputs")) for name in sorted(wanted.unknown_fields) if _names_input(name, form, guest)
+        ]
+        faults += [Fault(name, bodies.IN_THE_BODY) for name in sorted(wanted.url_fields) if _names_input(name, form, guest)]
     files: list[Any] = []
     if wanted.files is not None and takes_files and wanted.run.kind != "workflow":
         files, more = checks.check_files(form, wanted.files)
@@ -105,22 +106,22 @@ def upload(run: Run, send: Callable[[File], Upload]) -> Run:
     return replace(run, inputs=by_id, inputs_by_url=by_url, files=tuple(replaced([*run.files], by_url=False)))
 
 
-def _presets(presets: Mapping[str, Any], form: Form | None) -> dict[str, Any]:
-    """What the owner has set, as the console stores it: numbers as texts, and for files something of its own."""
-    known = {name: form.find(name) if form else None for name in presets}
-    wanted = {name for name, variable in known.items() if form is None or (variable and not variable.takes_files)}
+def _preset_inputs(presets: Mapping[str, Any], form: Form | None) -> dict[str, Any]:
+    """The owner's presets as inputs. The console stores numbers as texts, and files in its own way, so files are left out."""
+    variables = {name: form.find(name) if form else None for name in presets}
+    usable = {name for name, variable in variables.items() if form is None or (variable and not variable.takes_files)}
     values = {
-        name: value for name, value in presets.items() if name in wanted and isinstance(value, str | int | float) and value != ""
+        name: value for name, value in presets.items() if name in usable and isinstance(value, str | int | float) and value != ""
     }
     return {name: Texts((value,)) if isinstance(value, str) else value for name, value in values.items()}
 
 
-def _as_set(fault: Fault) -> Fault:
+def _preset_fault(fault: Fault) -> Fault:
     return Fault(fault.field, Text("{fault} (this is the owner's preset)", fault=fault.text))
 
 
-def _for_guest(fault: Fault, form: Form, variable: Variable, wanted: RunRequest) -> Fault:
-    """What is wrong with an input that is hidden, for one who is not to know of it, but may have guessed its name."""
+def _guest_fault(fault: Fault, form: Form, variable: Variable, wanted: RunRequest) -> Fault:
+    """The fault of a hidden input for guests, who must not learn of the input but may have guessed its name."""
     if variable.name in wanted.run.inputs:
         return Fault(fault.field, checks.no_such_input(form, variable.name))
     return Fault("", Text("This app is not set up for runs without a key: an input that callers cannot see is missing or wrong."))

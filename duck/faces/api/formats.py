@@ -1,4 +1,4 @@
-"""How answers are written: one document as `json`, or a stream of events as `ndjson`, `sse`, `html` or `text`. Pure."""
+"""The formats of answers: one document as `json`, or a stream as `ndjson`, `sse`, `html` or `text`. Pure."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ from duck.streams.format import StreamFormat
 from duck.streams.ndjson import Ndjson
 from duck.streams.sse import Sse
 
-# The types by which each format can be asked for; when the caller accepts several alike, the first format here wins.
+# The media types that ask for each format. If the caller accepts several equally, the first format here wins.
 MIMETYPES: Mapping[str, tuple[str, ...]] = {
     "json": ("application/json",),
     "ndjson": ("application/x-ndjson", "application/ndjson", "application/jsonl"),

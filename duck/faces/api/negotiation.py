@@ -6,7 +6,7 @@ from werkzeug import Request
 from werkzeug.datastructures import MIMEAccept
 
 from duck import errors
-from duck.callers.access import Caller, asks_from_here
+from duck.callers.access import Caller, is_deliberate
 from duck.errors import DuckError
 from duck.faces.api.formats import MIMETYPES
 from duck.runs import bodies
@@ -82,6 +82,6 @@ def only_looks(request: Request, caller: Caller, requested: str | None, *, runs_
     """
     if request.method != "GET":
         return False
-    if requested in {None, "html"} and not asks_from_here(request, caller):
+    if requested in {None, "html"} and not is_deliberate(request, caller):
         return True
     return requested == "html" and not runs_at_once and bodies.query_value(request, "format") is None

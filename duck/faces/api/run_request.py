@@ -1,4 +1,4 @@
-"""What a request to Duck's own API asks for. Pure."""
+"""Parses requests to Duck's own API. Pure."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,9 +19,9 @@ _SHARED_FIELDS = {"inputs", "response_mode", "user", "files"}
 
 
 def parse(request: Request, kind: Kind, app_id: str) -> tuple[RunRequest, tuple[Turn, ...]]:
-    """Parses a request, its body or for a GET its query string: the run, and the conversation that a page has kept.
+    """Parses a request's body, or for a GET its query string. Returns the wanted run, and the conversation that a page has kept.
 
-    Raises `DuckError`: 400 for what cannot be read, 413 for a body that the daemon has cut, 415 for another type.
+    Raises `DuckError`: 400 if it cannot be parsed, 413 for a body that the daemon has cut, 415 for another content type.
     """
     fields = bodies.read(request, _FIELDS[kind] | _SHARED_FIELDS, page_fields.NAMES)
     turns = page_fields.take(fields)
@@ -32,16 +32,16 @@ def parse(request: Request, kind: Kind, app_id: str) -> tuple[RunRequest, tuple[
     chat = _chat_fields(fields, faults) if kind == "chat" else {}
     wanted = RunRequest(
         run=Run(kind=kind, app_id=app_id, inputs=inputs, mode=mode, user=user, **chat),
-        others=frozenset(fields) - _FIELDS[kind] - _SHARED_FIELDS,
-        in_url=frozenset(bodies.names_in_url(request)) if request.method == "POST" else frozenset(),
+        unknown_fields=frozenset(fields) - _FIELDS[kind] - _SHARED_FIELDS,
+        url_fields=frozenset(bodies.names_in_url(request)) if request.method == "POST" else frozenset(),
         files=None if fields.get("files") in (None, [], "", {}, [{}]) else fields["files"],
         faults=tuple(faults),
     )
-    return wanted, turns if request.method == "POST" else ()  # a link could make up a conversation
+    return wanted, turns if request.method == "POST" else ()  # a link could contain an invented conversation
 
 
 def parse_stop(request: Request) -> tuple[str, str]:
-    """The `task_id` of the run that is to end, and whose it is, if that is said. Raises `DuckError` as `parse` does."""
+    """The `task_id` of the run to stop, and its `user`, "" if none is given. Raises `DuckError` as `parse` does."""
     fields = bodies.read(request, {"task_id", "user"})
     faults: list[Fault] = []
     task_id, user = (_text(fields, name, faults) for name in ("task_id", "user"))
@@ -59,7 +59,7 @@ def _chat_fields(fields: Mapping[str, Any], faults: list[Fault]) -> dict[str, An
     conversation_id = _text(fields, "conversation_id", faults)
     if conversation_id and not canonical(conversation_id):
         faults.append(Fault("conversation_id", Text("must be the UUID from an earlier answer, or empty to start a conversation")))
-    strict = _flag(fields, "strict_conversation", faults)
+    strict = _boolean(fields, "strict_conversation", faults)
     return {"query": query, "conversation_id": canonical(conversation_id) or "", "strict": strict}
 
 
@@ -81,13 +81,13 @@ def _inputs(value: Any, faults: list[Fault]) -> dict[str, Any]:
     return {}
 
 
-def _flag(fields: Mapping[str, Any], name: str, faults: list[Fault]) -> bool:
+def _boolean(fields: Mapping[str, Any], name: str, faults: list[Fault]) -> bool:
     value = fields.get(name) or False
     if isinstance(value, str):
         value = checks.BOOLEANS.get(value.strip().lower())
     if isinstance(value, bool):
         return value
-    faults.append(Fault(name, checks.NO_FLAG))
+    faults.append(Fault(name, checks.NOT_BOOLEAN))
     return False
 
 

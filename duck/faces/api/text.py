@@ -11,22 +11,22 @@ from duck.streams.format import Event, StreamFormat
 
 
 class Text(StreamFormat):
-    """Writes the text as it comes, of a workflow its outputs; a failure, or a stop, as a last line, `error: …`."""
+    """Writes the text as it comes, or the outputs of a workflow. After a failure or a stop the last line is `error: …`."""
 
     headers: ClassVar[Mapping[str, str]] = {"Content-Type": "text/plain; charset=utf-8"}
     keep_alive_s: ClassVar[float] = math.inf
 
     def __init__(self) -> None:
         self._parser = Parser()
-        self._written = False  # whether there is any text yet
-        self._line_open = False  # whether the last of it was no line's end
+        self._written = False  # whether any text was written
+        self._line_open = False  # whether the last text did not end its line
 
     def event(self, event: Event) -> bytes:
         """The text that the event adds, often none."""
         return b"".join(map(self._part, self._parser.parse(event)))
 
     def tail(self) -> bytes:
-        """The end of the last line."""
+        """A line end, if the last line has none."""
         return self._text("\n") if self._line_open else b""
 
     def _part(self, part: Part) -> bytes:
