@@ -1,14 +1,16 @@
-"""Speed, and volume: the real plugin process, alone behind pipes or behind devhost with many clients. `python -m bench --help`.
+"""Benchmarks of speed and volume, with the real plugin process: behind pipes, or behind devhost with many clients.
 
-speed.py      what Duck costs, next to a relay on the stock SDK that does nothing: `python -m bench.speed`, RESULTS.md
-driver.py     a plugin process behind pipes, for that
-report.py     its tables
-baseline/     the relays that it is compared with
+speed.py      CPU, delay and memory, compared with a relay on the stock SDK that does nothing; writes RESULTS.md
+attacks.py    how long one expensive request delays the streams of others
+driver.py     a plugin process behind pipes, for both
+report.py     tables and goals of speed.py
+baseline/     the relays that speed.py compares with
 
-runs.py       what a run of an app sends, and what each format must make of it
+runs.py       what a run of an app sends, and what a client must get of it in each format
 apps.py       the apps, for `python -m devhost --apps`
-host.py       devhost in a process of its own, with a copy of Duck that tells how many runs it holds
+host.py       devhost in a process of its own, with a copy of Duck that reports how many runs it holds
 clients.py    clients that read, read slowly, or hang up
-soak.py       all of them together for a while
+soak.py       clients of all kinds together
 volume.py     one kind of load at a time
+page.py       the page, compared with NDJSON
 """

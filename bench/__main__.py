@@ -1,4 +1,4 @@
-"""`python -m bench`: all of them, or those that are named. Exit status 1 if anything was lost."""
+"""`python -m bench`: all benchmarks of volume, or those that are named. Exit status 1 if one finds a difference."""
 
 import argparse
 import asyncio
@@ -21,7 +21,7 @@ LOG_TAIL = 4_000  # characters of devhost's log that are printed after a failure
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Benchmark:
-    """A load, and what Duck is to be like under it."""
+    """A load, with the limits and the environment that Duck has under it."""
 
     run: Callable[..., Coroutine[Any, Any, list[str]]]
     count: int
@@ -46,13 +46,13 @@ BENCHMARKS = {
 
 
 def main() -> int:
-    """Runs what the command line names."""
+    """Runs the benchmarks that the command line names."""
     options = _options()
-    differing = [name for name in options.names or BENCHMARKS if _differs(name, options)]
-    return 1 if differing else 0
+    failed = [name for name in options.names or BENCHMARKS if _fails(name, options)]
+    return 1 if failed else 0
 
 
-def _differs(name: str, options: argparse.Namespace) -> bool:
+def _fails(name: str, options: argparse.Namespace) -> bool:
     benchmark = BENCHMARKS[name]
     count = benchmark.count if options.clients is None else options.clients
     more = {"seconds": options.seconds} if name == "soak" else {}
@@ -61,16 +61,16 @@ def _differs(name: str, options: argparse.Namespace) -> bool:
         with serving(copy_duck(Path(folder), **benchmark.limits), **benchmark.environment) as host:
             began = time.monotonic()
             differences = asyncio.run(benchmark.run(host, count=count, **more))
-            print(f"  {count} clients or runs, {time.monotonic() - began:.1f} s; {_held(host)}")
+            print(f"  {count} clients or runs, {time.monotonic() - began:.1f} s; {_usage(host)}")
         print("\n".join(["  " + line[:300] for line in differences[:SHOWN]] + [f"  {len(differences)} differences"]), flush=True)
         if differences:
             print((Path(folder) / "devhost.log").read_text()[-LOG_TAIL:])
     return bool(differences)
 
 
-def _held(host: Host) -> str:
-    held = host.probe()
-    return f"{held['cpu_s']:.1f} s CPU, {held['memory_kb'] / 1024:.0f} MB, {held['slots']} slots taken"
+def _usage(host: Host) -> str:
+    usage = host.probe()
+    return f"{usage['cpu_s']:.1f} s CPU, {usage['memory_kb'] / 1024:.0f} MB, {usage['slots']} slots taken"
 
 
 def _options() -> argparse.Namespace:

@@ -1,4 +1,4 @@
-"""The apps of the benchmarks, for `python -m devhost --apps`: their runs are what the query says."""
+"""The app of the benchmarks, for `python -m devhost --apps`. The query of a request says what its run sends."""
 
 from collections.abc import Iterator
 

@@ -1,6 +1,6 @@
-"""A plugin process behind a driver that costs little: it hands in requests, plays Dify by a plan, and notes what comes and when.
+"""A plugin process behind a cheap driver, which sends requests, acts as Dify by a plan, and records what comes and when.
 
-devhost is as unkind as the real daemon, and at work for longer than the plugin that it is to measure. This one is neither.
+devhost imitates the faults of the real daemon, and computes for longer than the plugin. The driver does neither.
 """
 
 import contextlib
@@ -21,9 +21,9 @@ from typing import Any, Self
 import orjson
 import psutil
 
-READ = 1_048_576
-FILL = 65_536  # bytes on their way to a plugin that is to be kept busy: what a pipe holds
-STALL_S = 60  # without a word from the plugin, while something is due
+READ_SIZE = 1_048_576
+PIPE_SIZE = 65_536  # bytes; a plugin is kept busy while as many wait for it
+STALL_S = 60  # without a message from the plugin, while runs are open
 ENDPOINT = "0b9a8c7d-6e5f-4a3b-9c2d-1e0f9a8b7c6d"
 STAMP = re.compile(rb"@(\d+) ")  # when an event was sent, in microseconds, as part of its text
 IDS = {
@@ -40,9 +40,9 @@ FORM = {"opening_statement": "", "suggested_questions": [], "user_input_form": [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What each run of a load is: so many `events` with a text, `interval_s` apart; 0: as fast as the plugin takes them.
+    """What each run of a load sends: `events` with a text, `interval_s` apart, or as fast as the plugin reads them if that is 0.
 
-    What happens in the first seconds, `warm_up_s`, counts for nothing.
+    The first `warm_up_s` seconds are not measured.
     """
 
     events: int
@@ -53,37 +53,37 @@ class Plan:
 
 @dataclass(slots=True)
 class Run:
-    """One request, its run, and what came of it. Times are `time.perf_counter`'s; `late` is each event's way through, in s."""
+    """One request, its run and its answer. Times are `time.perf_counter`'s; `delays` are the events' ways through, in seconds."""
 
-    asked: float
-    before: bytes = b""  # of a reply's data
+    requested: float
+    reply_head: bytes = b""  # what comes before the data in each of Dify's replies
     sent: int = 0
     stamps: deque[float] = field(default_factory=deque)
-    late: list[float] = field(default_factory=list)
+    delays: list[float] = field(default_factory=list)
     chunks: int = 0
     size: int = 0
     status: int = 0
     first: float = 0.0
     ended: float = 0.0
-    is_guest: bool = False  # answered at once, and no part of what is measured
+    is_guest: bool = False  # answered at once, and not measured
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a load was for the plugin: its `runs`, its CPU and the time that it took, in seconds, after warming up."""
+    """The runs of a load, and the CPU and time that they took after the warm-up, in seconds."""
 
     runs: list[Run]
     cpu_s: float
     wall_s: float
 
     @property
-    def late(self) -> list[float]:
-        """The ways of all events, in seconds, from the quickest to the slowest."""
-        return sorted(late for run in self.runs for late in run.late)
+    def delays(self) -> list[float]:
+        """The delays of all events, in seconds, sorted."""
+        return sorted(delay for run in self.runs for delay in run.delays)
 
 
 class Driver:
-    """A plugin in a process of its own, from its first heartbeat on."""
+    """A plugin in a process of its own. It is made when the plugin has sent its first heartbeat."""
 
     def __init__(self, folder: Path, **environment: str) -> None:
         began = time.perf_counter()
@@ -99,7 +99,7 @@ class Driver:
         self._in, self._out = self._process.stdin.fileno(), self._process.stdout.fileno()
         self._watched = psutil.Process(self._process.pid)
         self._rest = b""
-        self._due = bytearray()  # bytes on their way to the plugin
+        self._due = bytearray()  # bytes that wait for the plugin to read them
         os.set_blocking(self._in, False)
         os.set_blocking(self._out, False)
         self.log: list[str] = []
@@ -119,15 +119,16 @@ class Driver:
 
     @property
     def memory_mb(self) -> float:
-        """What the process holds now."""
+        """The memory of the process now."""
         return float(self._watched.memory_info().rss) / 1e6
 
     def load(
         self, request: bytes, settings: Mapping[str, Any], plan: Plan, count: int = 1, between: Sequence[bytes] = ()
     ) -> Outcome:
-        """So many of a request at once, until the last of them has ended. Raises `RuntimeError` for an error of the plugin's.
+        """Sends a request `count` times at once and waits until all runs have ended.
 
-        The requests `between` come all together when the warming up is over, and each is answered at once.
+        The requests `between` are sent together after the warm-up, and Dify answers each at once. Raises `RuntimeError` if the
+        plugin fails or stalls.
         """
         return _Load(self, request, settings, plan, count, between).outcome()
 
@@ -143,14 +144,14 @@ class Driver:
         return len(self._due)
 
     def send(self, line: bytes) -> None:
-        """Puts a line on its way."""
+        """Queues a line for the plugin."""
         self._due += line
 
     def exchange(self, patience_s: float) -> Iterator[dict[str, Any]]:
-        """Writes what the plugin takes, and gives what it has written meanwhile."""
+        """Writes as much as the plugin takes. Yields its messages, after at most `patience_s` seconds."""
         if self._due:
             with contextlib.suppress(BlockingIOError):
-                del self._due[: os.write(self._in, self._due[:READ])]
+                del self._due[: os.write(self._in, self._due[:READ_SIZE])]
         return self._messages(patience_s)
 
     def _messages(self, patience_s: float) -> Iterator[dict[str, Any]]:
@@ -160,7 +161,7 @@ class Driver:
             poll.register(self._in, select.POLLOUT)
         if not any(fd == self._out for fd, _ in poll.poll(patience_s * 1000)):
             return
-        data = os.read(self._out, READ)
+        data = os.read(self._out, READ_SIZE)
         if not data:
             raise RuntimeError("the plugin has ended")
         *lines, self._rest = (self._rest + data).split(b"\n")
@@ -172,7 +173,7 @@ class Driver:
 
 
 class _Load:
-    """One load at work."""
+    """A load in progress."""
 
     def __init__(
         self,
@@ -186,61 +187,61 @@ class _Load:
         self._driver = driver
         self._plan = plan
         self._runs: dict[str, Run] = {}
-        self._open = count
+        self._open_runs = count
         self._paced: list[tuple[float, int, Run]] = []
         self._eager: deque[Run] = deque()
-        self._from = time.perf_counter() + plan.warm_up_s
-        self._before: float | None = None
-        head, _, self._after = orjson.dumps({**MESSAGE, "answer": "@@"}).partition(b"@@")
-        self._text = head + b"@%d " + orjson.dumps(plan.text)[1:-1] + self._after
-        self._last_word = time.perf_counter()
+        self._measured_from = time.perf_counter() + plan.warm_up_s
+        self._cpu_before_s: float | None = None
+        head, _, tail = orjson.dumps({**MESSAGE, "answer": "@@"}).partition(b"@@")
+        self._text = head + b"@%d " + orjson.dumps(plan.text)[1:-1] + tail
+        self._last_message = time.perf_counter()
         for _ in range(count):
             session = str(uuid.uuid4())
-            self._runs[session] = Run(asked=time.perf_counter())
+            self._runs[session] = Run(requested=time.perf_counter())
             driver.send(_request(session, request, settings))
         self._between = {session: _request(session, one, settings) for one in between if (session := str(uuid.uuid4()))}
 
     def outcome(self) -> Outcome:
-        while self._open:
+        while self._open_runs:
             self._step()
         runs = [run for run in self._runs.values() if not run.is_guest]
-        return Outcome(runs, self._driver.cpu_s - (self._before or 0), time.perf_counter() - self._from)
+        return Outcome(runs, self._driver.cpu_s - (self._cpu_before_s or 0), time.perf_counter() - self._measured_from)
 
     def _step(self) -> None:
         now = time.perf_counter()
-        if self._before is None and now >= self._from:
-            self._before = self._driver.cpu_s
+        if self._cpu_before_s is None and now >= self._measured_from:
+            self._cpu_before_s = self._driver.cpu_s
             for session, line in self._between.items():
-                self._runs[session] = Run(asked=now, is_guest=True)
-                self._open += 1
+                self._runs[session] = Run(requested=now, is_guest=True)
+                self._open_runs += 1
                 self._driver.send(line)
         while self._paced and self._paced[0][0] <= now:
             at, number, run = heapq.heappop(self._paced)
             if self._send_event(run):
                 heapq.heappush(self._paced, (at + self._plan.interval_s, number, run))
-        while self._eager and self._driver.due < FILL:
+        while self._eager and self._driver.due < PIPE_SIZE:
             run = self._eager.popleft()
             if self._send_event(run):
                 self._eager.append(run)
         patience_s = max(0.0, self._paced[0][0] - time.perf_counter()) if self._paced else STALL_S
         for message in self._driver.exchange(patience_s):
-            self._last_word = time.perf_counter()
+            self._last_message = time.perf_counter()
             if message.get("session_id") in self._runs:
                 self._take(self._runs[message["session_id"]], message)
-        if time.perf_counter() - self._last_word > STALL_S:
-            raise RuntimeError(f"nothing came for {STALL_S} s; {self._open} runs are open")
+        if time.perf_counter() - self._last_message > STALL_S:
+            raise RuntimeError(f"nothing came for {STALL_S} s; {self._open_runs} runs are open")
 
     def _send_event(self, run: Run) -> bool:
-        """Sends the next event, or the end; whether there are more."""
+        """Sends the next event or the end of the run. Returns whether there is more to send."""
         if run.sent == self._plan.events:
             self._driver.send(
-                run.before + END + b"}}\n" + run.before.replace(b'"event":"response"', b'"event":"end"') + b"{}}}\n"
+                run.reply_head + END + b"}}\n" + run.reply_head.replace(b'"event":"response"', b'"event":"end"') + b"{}}}\n"
             )
             return False
         run.sent += 1
         now = time.perf_counter()
         run.stamps.append(now)
-        self._driver.send(run.before + self._text % int(now * 1e6) + b"}}\n")
+        self._driver.send(run.reply_head + self._text % int(now * 1e6) + b"}}\n")
         return True
 
     def _take(self, run: Run, message: dict[str, Any]) -> None:
@@ -252,7 +253,7 @@ class _Load:
                     self._chunk(run, part["result"], now)
             case {"type": "end"}:
                 run.ended = now
-                self._open -= 1
+                self._open_runs -= 1
             case {"type": "invoke", "data": call}:
                 self._answer(run, message["session_id"], call, now)
             case _:
@@ -263,20 +264,20 @@ class _Load:
         run.chunks += 1
         chunk = bytes.fromhex(result)
         run.size += len(chunk)
-        if chunk == b"x":  # one chunk an event, whatever is in it
+        if chunk == b"x":  # a relay's chunk: one for each event, without a stamp
             sent = [run.stamps.popleft()] if run.stamps else []
         else:
             sent = [int(stamp) / 1e6 for stamp in STAMP.findall(chunk)]
-        run.late += [now - at for at in sent if at >= self._from]
+        run.delays += [now - at for at in sent if at >= self._measured_from]
 
     def _answer(self, run: Run, session: str, call: dict[str, Any], now: float) -> None:
         template = {"backwards_request_id": call["backwards_request_id"], "event": "response", "message": "", "data": "@@"}
-        before = _line(session, "backwards_response", template).partition(b'"@@"')[0]
+        head = _line(session, "backwards_response", template).partition(b'"@@"')[0]
         if call["type"] == "fetch_app" or call["request"]["response_mode"] == "blocking":
             answer = orjson.dumps(FORM if call["type"] == "fetch_app" else ANSWER)
-            self._driver.send(before + answer + b"}}\n" + before.replace(b'"event":"response"', b'"event":"end"') + b"{}}}\n")
+            self._driver.send(head + answer + b"}}\n" + head.replace(b'"event":"response"', b'"event":"end"') + b"{}}}\n")
             return
-        run.before = before
+        run.reply_head = head
         if run.is_guest:
             run.sent = self._plan.events
             self._send_event(run)
@@ -294,6 +295,6 @@ def _request(session: str, request: bytes, settings: Mapping[str, Any]) -> bytes
 
 
 def _line(session: str, event: str, data: Mapping[str, Any]) -> bytes:
-    """What the daemon writes."""
+    """A message of the daemon, as one line."""
     head = {"session_id": session, "conversation_id": None, "message_id": None, "app_id": None, "endpoint_id": ENDPOINT}
     return orjson.dumps({**head, "context": None, "event": event, "data": data}) + b"\n"

@@ -1,4 +1,4 @@
-"""devhost in a process of its own, with a copy of Duck whose limits may be others, and which tells what it holds."""
+"""devhost in a process of its own, with a copy of Duck that can have other limits and that reports what it holds."""
 
 import contextlib
 import json
@@ -16,8 +16,8 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 KEY = "demo-key"
 PARTS = ("manifest.yaml", "main.py", "requirements.txt", "group", "endpoints", "duck", "_assets")
-PROBE_S = 30  # for the probe to answer
-# Put into the copy's main.py: on SIGUSR1 it writes down what the process holds.
+PROBE_S = 30  # in which the plugin must answer the probe
+# Goes into the copy's main.py: on SIGUSR1 it writes to a file what the process holds.
 PROBE = """
 def _probe():
     import gc, json, os, pathlib, gevent
@@ -44,7 +44,10 @@ class Host:
     folder: Path
 
     def probe(self) -> dict[str, Any]:
-        """What the plugin's process holds: `slots`, `readers` of Dify's events and `greenlets` at work; its CPU and memory."""
+        """What the plugin process holds: `slots`, `readers` of Dify's events, running `greenlets`, `cpu_s` and `memory_kb`.
+
+        Raises `TimeoutError` if the plugin does not answer.
+        """
         answer = self.folder / "probe.json"
         answer.unlink(missing_ok=True)
         os.kill(int((self.folder / "probe.pid").read_text()), signal.SIGUSR1)
@@ -52,13 +55,13 @@ class Host:
         while not answer.exists():
             if time.monotonic() > give_up_at:
                 raise TimeoutError("the plugin did not answer the probe")
-            time.sleep(0.01)  # another process writes it, and nothing tells when
+            time.sleep(0.01)  # another process writes the file, and nothing tells when
         held: dict[str, Any] = json.loads(answer.read_text())
         return held
 
 
 def copy_duck(folder: Path, **limits: float) -> Path:
-    """Copies Duck into the folder, with a probe and with other `limits` than its own."""
+    """Copies Duck into the folder, with a probe and with these `limits` in place of its own. Returns the folder."""
     for part in PARTS:
         copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
         copy(ROOT / part, folder / part)
@@ -71,7 +74,7 @@ def copy_duck(folder: Path, **limits: float) -> Path:
 
 @contextlib.contextmanager
 def serving(folder: Path, **environment: str) -> Iterator[Host]:
-    """Devhost with the plugin in the folder and the apps of the benchmarks, while the context lasts."""
+    """Runs devhost with the plugin in the folder and the app of the benchmarks, while the context lasts."""
     command = [sys.executable, "-m", "devhost", str(folder), "--port", "0", "--race-ms", "20"]
     command += ["--apps", str(Path(__file__).with_name("apps.py"))]
     with (

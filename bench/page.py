@@ -1,4 +1,4 @@
-"""What the page costs, next to the same stream as NDJSON."""
+"""The cost of the page, compared with the same stream as NDJSON."""
 
 import statistics
 import time
@@ -7,34 +7,36 @@ from bench import clients
 from bench.host import Host
 from bench.runs import Spec, difference
 
-STYLES = ("ndjson", "html")
-TOKENS = 1_000  # of each run: fewer than a burst of which the daemon loses the end
-MOST = 1.5  # times as much of the plugin's CPU a token
-LONG_S = 2.0  # in which a page with an answer of 300 kB is whole
+FORMATS = ("ndjson", "html")
+TOKENS = 1_000  # of each run: so few that the daemon does not lose the end of a burst
+MAX_CPU_RATIO = 1.5  # of the plugin's CPU a token, to that for NDJSON
+MAX_LONG_S = 2.0  # until a page with an answer of 300 kB is complete
 
 
 async def page(host: Host, *, count: int) -> list[str]:
-    """The page next to NDJSON: the plugin's CPU a token, how soon the first words come, and an answer of 300 kB."""
+    """The page compared with NDJSON: the plugin's CPU a token, the time to the first words, and an answer of 300 kB."""
     wrong: list[str | None] = []
-    cpu = {style: list[float]() for style in STYLES}
-    firsts = {style: list[float]() for style in STYLES}
+    cpu = {name: list[float]() for name in FORMATS}
+    firsts = {name: list[float]() for name in FORMATS}
     for seed in range(count):
-        for style in STYLES:  # in turn: the machine is noisy
+        for name in FORMATS:  # in turn, because the machine is noisy
             before = host.probe()["cpu_s"]
             spec = Spec(seed=seed, events=TOKENS, pace=0.0005)
-            got = await clients.ask(host.url, spec, style)
-            cpu[style].append(host.probe()["cpu_s"] - before)
-            firsts[style].append(got.first_s * 1000)
-            wrong.append(difference(spec, style, got.status, got.body))
+            answer = await clients.fetch(host.url, spec, name)
+            cpu[name].append(host.probe()["cpu_s"] - before)
+            firsts[name].append(answer.first_s * 1000)
+            wrong.append(difference(spec, name, answer.status, answer.body))
     ratio = sum(cpu["html"]) / sum(cpu["ndjson"])
-    first, first_of_ndjson = (statistics.median(firsts[style]) for style in ("html", "ndjson"))
+    first, first_of_ndjson = (statistics.median(firsts[name]) for name in ("html", "ndjson"))
     long = Spec(seed=1, events=TOKENS, size=300)
     began = time.monotonic()
-    got = await clients.ask(host.url, long, "html")
+    answer = await clients.fetch(host.url, long, "html")
     took = time.monotonic() - began
-    wrong.append(difference(long, "html", got.status, got.body))
+    wrong.append(difference(long, "html", answer.status, answer.body))
     print(f"  CPU a token {ratio:.2f} times NDJSON's; first words after {first:.1f} ms, NDJSON's after {first_of_ndjson:.1f} ms")
-    print(f"  an answer of {len(long.text()) / 1000:.0f} kB is a page of {len(got.body) / 1000:.0f} kB, whole after {took:.2f} s")
-    slow = [f"{ratio:.2f} times NDJSON's CPU"] if ratio > MOST else []
-    slow += [f"{took:.2f} s for an answer of 300 kB"] if took > LONG_S else []
+    print(
+        f"  an answer of {len(long.text()) / 1000:.0f} kB is a page of {len(answer.body) / 1000:.0f} kB, whole after {took:.2f} s"
+    )
+    slow = [f"{ratio:.2f} times NDJSON's CPU"] if ratio > MAX_CPU_RATIO else []
+    slow += [f"{took:.2f} s for an answer of 300 kB"] if took > MAX_LONG_S else []
     return [*filter(None, wrong), *slow]

@@ -1,4 +1,4 @@
-"""What was measured: tables on the screen, and in bench/RESULTS.md."""
+"""Measurements as tables, on the screen and in bench/RESULTS.md."""
 
 import importlib.metadata
 import platform
@@ -20,7 +20,7 @@ that the SDK builds anew for each line. Medians, and from the least to the most 
 
 @dataclass(slots=True)
 class Table:
-    """One table, printed as it grows."""
+    """A table, whose rows are printed when they are added."""
 
     title: str
     columns: Sequence[str]
@@ -41,39 +41,39 @@ class Table:
 
 @dataclass(slots=True)
 class Report:
-    """All that was found out, and what was to be reached."""
+    """All measurements, and the goals."""
 
     parts: list[Table | str] = field(default_factory=list)
     goals: list[tuple[str, str, str, bool]] = field(default_factory=list)
 
     def table(self, title: str, *columns: str) -> Table:
-        """A new table."""
+        """Adds a table."""
         table = Table(title, columns)
         self.parts.append(table)
         return table
 
-    def say(self, text: str) -> None:
-        """A line of its own."""
+    def line(self, text: str) -> None:
+        """Adds a line of text."""
         print(f"  {text}", flush=True)
         self.parts.append(text)
 
     def goal(self, measure: str, goal: float, value: float, *, at_least: bool = False) -> None:
-        """Something that was to be reached: at most so much, or `at_least`."""
+        """Adds a goal: `value` should be at most `goal`, or `at_least`."""
         is_met = value >= goal if at_least else value <= goal
         self.goals.append((measure, f"{'≥' if at_least else '≤'} {goal:g}", f"{value:.2f}".rstrip("0").rstrip("."), is_met))
 
     @property
     def is_met(self) -> bool:
-        """Whether all goals are."""
+        """Whether all goals are met."""
         return all(is_met for *_, is_met in self.goals)
 
     def print_goals(self) -> None:
-        """Prints what was to be reached, and what was."""
+        """Prints all goals with their measurements."""
         for measure, goal, value, is_met in self.goals:
             print(f"{'  ' if is_met else '! '}{measure}: {value} ({goal})")
 
     def write(self, path: Path) -> None:
-        """Writes all of it to a file."""
+        """Writes the report to a file, as Markdown."""
         goals = Table("Goals", ("measure", "goal", "measured", ""))
         goals.rows = [(measure, goal, value, "✓" if is_met else "✗") for measure, goal, value, is_met in self.goals]
         parts = [HEAD, _machine(), goals.markdown()]
@@ -82,18 +82,18 @@ class Report:
 
 
 def spread(values: Sequence[float], times: float = 1, *, digits: int = 1) -> str:
-    """The median, and from the least to the most."""
+    """The median, with the least and the greatest value in brackets."""
     least, most = min(values) * times, max(values) * times
     return f"{median(values) * times:.{digits}f} [{least:.{digits}f}-{most:.{digits}f}]"
 
 
 def quantile(values: Sequence[float], share: float) -> float:
-    """Of sorted values the one that so many are below."""
+    """The value below which this share of sorted values is."""
     return values[min(len(values) - 1, int(len(values) * share))]
 
 
 def ms(seconds: float) -> str:
-    """Seconds as milliseconds."""
+    """Seconds as text in milliseconds."""
     return f"{seconds * 1000:.1f}"
 
 

@@ -1,6 +1,6 @@
-"""What a run sends, told by a seed, and what a client must get of it in each format. Pure.
+"""What a run sends, by a seed, and what a client must get of it in each format. Pure.
 
-Nothing here is Duck's: the expectation is written by other code than the answer.
+None of Duck's code is used here, so that what is expected does not come from the code under test.
 """
 
 import html
@@ -16,13 +16,13 @@ from devhost import Failure, Pause
 type Step = dict[str, Any] | Pause | Failure
 type Fate = Literal["ends", "refused", "fails", "breaks", "cut"]
 
-STREAMED = ("ndjson", "sse", "html", "text")
+STREAMS = ("ndjson", "sse", "html", "text")
 LETTERS = 'abc äß 漢字 🦆 \n\t"\\<b>&amp;</b> \u2028'
-BLOCK = 1_000  # characters that large deltas are made of: a script that takes long to make its text would slow all others
+BLOCK = 1_000  # characters, which large deltas repeat: a script that computes for long would slow down all others
 KEEP_ALIVES = {"ndjson": b'{"event":"ping"}\n', "html": b"<!---->"}
-NO_EVENTS = re.compile(rb"^(: ping\n\n?|id: \d+\n)", re.MULTILINE)  # in a stream of server-sent events
+NO_EVENTS = re.compile(rb"^(: ping\n\n?|id: \d+\n)", re.MULTILINE)  # pings and ids in a stream of server-sent events
 FAILURE = {"event": "error", "code": "completion_request_error", "status": 400, "message": "the model is gone"}
-# The error that Duck must end the stream with, where it is not Dify's own.
+# The code of the error at the end of the stream. For `fails` it is Dify's, otherwise Duck's.
 CODES: dict[Fate, str] = {"fails": "completion_request_error", "breaks": "timeout", "cut": "stream_interrupted"}
 
 
@@ -30,7 +30,8 @@ CODES: dict[Fate, str] = {"fails": "completion_request_error", "breaks": "timeou
 class Spec:
     """A run of a chat: `events` deltas of `size` characters each, `pace` seconds apart, after `silence` seconds.
 
-    `fate` is how it ends: as it should, refused at once, by an error event, by a connection that breaks, or without an end.
+    `fate` is how it ends: normally (`ends`), `refused` at once, by an error event (`fails`), by a broken connection (`breaks`),
+    or without its last event (`cut`).
     """
 
     seed: int
@@ -42,15 +43,15 @@ class Spec:
 
     @classmethod
     def parse(cls, query: str) -> Self:
-        """The spec that `query` is the text of."""
+        """The spec that `query` has written."""
         return cls(**json.loads(query))
 
     def query(self) -> str:
-        """The spec as the query of a chat."""
+        """The spec as text, for the query of a chat."""
         return json.dumps(asdict(self))
 
     def sent(self) -> list[dict[str, Any]]:
-        """Dify's events."""
+        """The events that Dify sends."""
         dice = random.Random(self.seed)
         ids = {
             "conversation_id": f"c{self.seed}",
@@ -86,16 +87,16 @@ class Spec:
         return "".join(event["answer"] for event in self.sent() if event["event"] == "message")
 
 
-def difference(spec: Spec, style: str, status: int, body: bytes) -> str | None:
-    """What is wrong with an answer; None if nothing is."""
+def difference(spec: Spec, format_: str, status: int, body: bytes) -> str | None:
+    """What is wrong with an answer in this format, None if nothing is."""
     if spec.fate == "refused" or (not spec.events and spec.fate != "ends"):
         code, right = _code(body), "app_not_found" if spec.fate == "refused" else CODES[spec.fate]
-        return None if status >= 400 and (style == "html" or code == right) else f"{status} {code} where {right} was due"
-    if style == "json":
+        return None if status >= 400 and (format_ == "html" or code == right) else f"{status} {code} where {right} was due"
+    if format_ == "json":
         return _json_difference(spec, status, body)
     if status != 200:
         return f"status {status}: {body[:200]!r}"
-    return _stream_difference(spec, style, body)
+    return _stream_difference(spec, format_, body)
 
 
 def _json_difference(spec: Spec, status: int, body: bytes) -> str | None:
@@ -106,24 +107,27 @@ def _json_difference(spec: Spec, status: int, body: bytes) -> str | None:
     return None if status == 200 and answer.get("answer") == spec.text() else f"another answer: {status} {body[:200]!r}"
 
 
-def _stream_difference(spec: Spec, style: str, body: bytes) -> str | None:
-    if style == "html":
+def _stream_difference(spec: Spec, format_: str, body: bytes) -> str | None:
+    if format_ == "html":
         return _html_difference(spec, body)
-    if style == "text":
-        got, due = body, spec.text().encode()
+    if format_ == "text":
+        actual, expected = body, spec.text().encode()
         error = b"" if spec.fate == "ends" else b"error: "
     else:
-        before, after = (b"data: ", b"\n\n") if style == "sse" else (b"", b"\n")
-        got = NO_EVENTS.sub(b"", body) if style == "sse" else body.replace(KEEP_ALIVES[style], b"")
-        due = b"".join(before + _compact(event) + after for event in spec.sent())
+        before, after = (b"data: ", b"\n\n") if format_ == "sse" else (b"", b"\n")
+        actual = NO_EVENTS.sub(b"", body) if format_ == "sse" else body.replace(KEEP_ALIVES[format_], b"")
+        expected = b"".join(before + _compact(event) + after for event in spec.sent())
         error = before + b'{"event":"error"' if spec.fate in {"breaks", "cut"} else b""
-    if not got.startswith(due):
-        at = next((at for at, (one, other) in enumerate(zip(got, due, strict=False)) if one != other), min(len(got), len(due)))
-        return f"differs from byte {at} of {len(due)} on ({len(got)} came): {got[at : at + 80]!r}"
-    rest = got[len(due) :].lstrip(b"\n")
+    if not actual.startswith(expected):
+        at = next(
+            (at for at, (one, other) in enumerate(zip(actual, expected, strict=False)) if one != other),
+            min(len(actual), len(expected)),
+        )
+        return f"differs from byte {at} of {len(expected)} on ({len(actual)} came): {actual[at : at + 80]!r}"
+    rest = actual[len(expected) :].lstrip(b"\n")
     if not error:
         return f"more than was sent: {rest[:80]!r}" if rest else None
-    right = rest.startswith(error) and (style == "text" or CODES[spec.fate].encode() in rest)
+    right = rest.startswith(error) and (format_ == "text" or CODES[spec.fate].encode() in rest)
     return None if right else f"no {CODES[spec.fate]} at the end: {rest[:200]!r}"
 
 

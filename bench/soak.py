@@ -1,4 +1,4 @@
-"""Clients of every kind, all together for a while; every byte that they get is compared with what was sent."""
+"""Clients of every kind, all together for a while. Every byte that they receive is compared with what was sent."""
 
 import asyncio
 import random
@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 
 from bench import clients
 from bench.host import Host
-from bench.runs import STREAMED, Fate, Spec, difference
+from bench.runs import STREAMS, Fate, Spec, difference
 
 FATES: list[Fate] = ["ends", "ends", "ends", "ends", "ends", "ends", "refused", "fails", "breaks", "cut"]
 
 
 @dataclass(slots=True)
 class Tally:
-    """What all clients together have seen."""
+    """What all clients together have received."""
 
     kinds: Counter[str] = field(default_factory=Counter)
     size: int = 0
@@ -35,23 +35,23 @@ async def soak(host: Host, *, count: int, seconds: float) -> list[str]:
 
 async def _client(host: Host, dice: random.Random, tally: Tally, until: float) -> None:
     while time.monotonic() < until:
-        spec, style = _spec(dice), dice.choice((*STREAMED, "ndjson", "sse", "json"))
+        spec, format_ = _spec(dice), dice.choice((*STREAMS, "ndjson", "sse", "json"))
         kind = dice.choice(("reads", "reads", "reads", "stumbles", "hangs up"))
         pause = clients.stumbling(spec.seed) if kind == "stumbles" else clients.no_pause
         hang_up_after = dice.randint(1, 2_000) if kind == "hangs up" else float("inf")
         tally.kinds[kind] += 1
         try:
-            got = await clients.ask(host.url, spec, style, pause=pause, hang_up_after=hang_up_after)
+            answer = await clients.fetch(host.url, spec, format_, pause=pause, hang_up_after=hang_up_after)
         except (TimeoutError, OSError) as error:
-            tally.differences.append(f"{spec} {style} {kind}: {error!r}")
+            tally.differences.append(f"{spec} {format_} {kind}: {error!r}")
             continue
-        tally.size += len(got.body)
-        if kind != "hangs up" and (wrong := difference(spec, style, got.status, got.body)):
-            tally.differences.append(f"{spec} {style} {kind}: {wrong}")
+        tally.size += len(answer.body)
+        if kind != "hangs up" and (wrong := difference(spec, format_, answer.status, answer.body)):
+            tally.differences.append(f"{spec} {format_} {kind}: {wrong}")
 
 
 def _spec(dice: random.Random) -> Spec:
-    """A run that is over at once, one that takes seconds, or one with few and large events."""
+    """A short run, one that takes seconds, or one with few and large events."""
     seed, fate = dice.randrange(10**9), dice.choice(FATES)
     match dice.choice(("at once", "at once", "at once", "paced", "paced", "paced", "large")):
         case "at once":

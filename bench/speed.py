@@ -1,6 +1,6 @@
-"""`python -m bench.speed`: what Duck costs, next to a relay that does nothing. Writes bench/RESULTS.md.
+"""`python -m bench.speed`: what Duck costs, compared with a relay that does nothing. Writes bench/RESULTS.md.
 
-All that is compared runs in turn, several times over, and is told as a ratio: machines differ, and this one has moods.
+The compared plugins run in turn, in several rounds. The results are ratios, because machines differ and are noisy.
 """
 
 import argparse
@@ -23,16 +23,16 @@ from bench.soak import soak
 
 APP = "2d7b1c9e-4f6a-4e83-b0a5-9e8d7c6b5a43"
 RATE_S = 0.02  # between two tokens: 50 a second, as fast models stream
-WARM_UP_S = 1.5  # until all streams of a load are there
+WARM_UP_S = 1.5  # until all streams of a load have begun
 CHINESE = "鸭子在池塘里游泳，" * 40
-SATURATED = ((1, 10_000, 4), (100, 200, 1), (500, 60, 1))  # streams, events of each, and how often for one measure
+SATURATED = ((1, 10_000, 4), (100, 200, 1), (500, 60, 1))  # streams, events of each, and repetitions of the load
 CAPACITIES = {"null": (50, 100, 125, 150), "duck": (200, 250, 300, 350, 400)}
-SUSTAINED_S = 0.1  # what p99 may be
+SUSTAINED_S = 0.1  # the highest p99 at which streams count as sustained
 
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How much is done: `rounds` of each measure, and for how many seconds where a load is paced; all else by a `share` of it."""
+    """How much is measured: `rounds` of each measure, `seconds` of each paced load; other loads are divided by `share`."""
 
     rounds: int = 3
     seconds: float = 5.0
@@ -46,16 +46,16 @@ SHORT = Effort(rounds=1, seconds=1.0, requests=40, soak_s=2.0, share=4)
 
 @dataclass(slots=True)
 class Bench:
-    """The plugins at work, by name, and what is found out of them."""
+    """The running plugins, by name, and the report on them."""
 
     effort: Effort
     report: Report
     drivers: dict[str, Driver] = field(default_factory=dict)
 
-    def run(self, name: str, plan: Plan, count: int = 1, style: str = "ndjson", mode: str = "streaming") -> Outcome:
-        """One load on one of the plugins; the baselines are routes of one plugin."""
+    def run(self, name: str, plan: Plan, count: int = 1, format_: str = "ndjson", mode: str = "streaming") -> Outcome:
+        """One load on one of the plugins; all baselines are one plugin. Raises `RuntimeError` if a status is not 200."""
         path = {"constant": "/constant", "null": f"/null/{APP}", "original": f"/original/{APP}"}.get(
-            name, f"/chat/{APP}?format={style}"
+            name, f"/chat/{APP}?format={format_}"
         )
         body = f'{{"query":"hi","response_mode":"{mode}"}}'.encode()
         head = (
@@ -69,7 +69,7 @@ class Bench:
         return outcome
 
     def rounds(self, names: tuple[str, ...], measure: Callable[[str], float]) -> dict[str, list[float]]:
-        """A measure of each of them, in turn, several times over."""
+        """Measures the plugins in turn, in several rounds. Returns the values of each."""
         found: dict[str, list[float]] = {name: [] for name in names}
         for _ in range(self.effort.rounds):
             for name in names:
@@ -78,7 +78,7 @@ class Bench:
 
 
 def saturated(bench: Bench) -> None:
-    """CPU an event, of streams that come as fast as they are taken."""
+    """CPU an event, of streams that come as fast as the plugin reads them."""
     names = ("null", "original", "duck-stock", "duck")
     table = bench.report.table("CPU an event, µs (times `null`)", "streams", *names)
     for count, events, times in SATURATED:
@@ -93,25 +93,25 @@ def saturated(bench: Bench) -> None:
 
 
 def formats(bench: Bench) -> None:
-    """CPU an event of the other formats, next to NDJSON's."""
-    styles = ("ndjson", "sse", "html", "text")
+    """CPU an event of the other formats, compared with NDJSON."""
+    names = ("ndjson", "sse", "html", "text")
     plan = Plan(events=1_000)  # a long answer
-    found = bench.rounds(styles, lambda style: cost(bench, plan, 1, "duck", style, times=32 // bench.effort.share))
-    table = bench.report.table("Formats: CPU an event, µs (times NDJSON)", *styles)
-    table.row(*(f"{spread(found[style])} ({ratio(found, style, 'ndjson'):.2f})" for style in styles))
-    for style in ("html", "sse"):
-        bench.report.goal(f"{style}, × NDJSON", 1.5, ratio(found, style, "ndjson"))
+    found = bench.rounds(names, lambda format_: cost(bench, plan, 1, "duck", format_, times=32 // bench.effort.share))
+    table = bench.report.table("Formats: CPU an event, µs (times NDJSON)", *names)
+    table.row(*(f"{spread(found[format_])} ({ratio(found, format_, 'ndjson'):.2f})" for format_ in names))
+    for format_ in ("html", "sse"):
+        bench.report.goal(f"{format_}, × NDJSON", 1.5, ratio(found, format_, "ndjson"))
 
 
 def paced(bench: Bench) -> None:
-    """What Duck adds to an event's way, at 50 events a second and stream."""
+    """The delay of an event in the plugin, with streams of 50 events a second."""
     table = bench.report.table(
         "Streams of 50 events a second", "plugin", "streams", "p50, ms", "p99, ms", "of a core", "chunks an event"
     )
     for name, count in (("null", 1), ("duck", 1), ("null", 50), ("duck", 50), ("duck-stock", 50), ("duck", 200)):
         outcome = sustained(bench, name, count)
-        late, used = outcome.late, outcome.cpu_s / outcome.wall_s
-        p50, p99 = quantile(late, 0.5), quantile(late, 0.99)
+        delays, used = outcome.delays, outcome.cpu_s / outcome.wall_s
+        p50, p99 = quantile(delays, 0.5), quantile(delays, 0.99)
         chunks = sum(run.chunks for run in outcome.runs) / sum(run.sent for run in outcome.runs)
         table.row(name, str(count), ms(p50), ms(p99), f"{used:.0%}", f"{chunks:.2f}")
         if name == "duck" and count == 1:
@@ -130,25 +130,25 @@ def capacity(bench: Bench) -> None:
         best = 0
         for count in counts[:: bench.effort.share]:
             outcome = sustained(bench, name, count)
-            if quantile(outcome.late, 0.99) > SUSTAINED_S:  # once more, in case it was the machine that stalled
+            if quantile(outcome.delays, 0.99) > SUSTAINED_S:  # once more, in case the machine has stalled
                 outcome = sustained(bench, name, count)
-            p99 = quantile(outcome.late, 0.99)
+            p99 = quantile(outcome.delays, 0.99)
             table.row(name, str(count), ms(p99), f"{outcome.cpu_s / outcome.wall_s:.0%}")
             if p99 > SUSTAINED_S:
                 break
             best = count
-        bench.report.say(f"`{name}` sustains {best} streams.")
+        bench.report.line(f"`{name}` sustains {best} streams.")
         if name == "duck":
             bench.report.goal("streams × 50 events/s at p99 ≤ 100 ms", 300, best, at_least=True)
 
 
 def first_byte(bench: Bench) -> None:
-    """From a request to the first byte of its answer, one request at a time."""
+    """The time from a request to the first byte of its answer, one request at a time."""
     names = ("constant", "null", "duck-stock", "duck")
 
     def wait(name: str) -> float:
         plan, runs = Plan(events=1), range(bench.effort.requests)
-        return median(run.first - run.asked for _ in runs for run in bench.run(name, plan).runs)
+        return median(run.first - run.requested for _ in runs for run in bench.run(name, plan).runs)
 
     found = bench.rounds(names, wait)
     table = bench.report.table("Time to the first byte, ms", *names)
@@ -163,7 +163,7 @@ def blocking(bench: Bench) -> None:
     def rate(name: str) -> float:
         began, plan = time.perf_counter(), Plan(events=0)
         for _ in range(bench.effort.requests // 20):
-            bench.run(name, plan, 20, style="json", mode="blocking")
+            bench.run(name, plan, 20, format_="json", mode="blocking")
         return bench.effort.requests / (time.perf_counter() - began)
 
     found = bench.rounds(("duck-stock", "duck"), rate)
@@ -172,7 +172,7 @@ def blocking(bench: Bench) -> None:
 
 
 def sizes(bench: Bench) -> None:
-    """CPU of large events, and of text that is not Latin."""
+    """CPU an event, of large events and of text that is not Latin."""
     texts = {"100 kB": ("x" * 100_000, 400), "1 MB": ("x" * 1_000_000, 60), "360 characters of Chinese": (CHINESE, 5_000)}
     table = bench.report.table("Large events and other scripts: CPU an event, µs (times `null`)", "text", "null", "duck")
     for label, (text, events) in texts.items():
@@ -182,19 +182,19 @@ def sizes(bench: Bench) -> None:
 
 
 def memory(bench: Bench) -> None:
-    """What the process holds, idle and after 500 streams."""
+    """The memory of the process, idle and after 500 streams."""
     with Driver(ROOT) as driver:
         bench.drivers["duck-fresh"] = driver
         idle = driver.memory_mb
         bench.run("duck-fresh", Plan(events=20, interval_s=0.1), 500)
         after = driver.memory_mb
         del bench.drivers["duck-fresh"]
-    bench.report.say(f"Memory: {idle:.0f} MB idle, {after:.0f} MB after 500 streams.")
+    bench.report.line(f"Memory: {idle:.0f} MB idle, {after:.0f} MB after 500 streams.")
     bench.report.goal("memory after 500 streams, MB", 100, after)
 
 
 def start_up(bench: Bench) -> None:
-    """From nothing to the first heartbeat, next to importing the SDK."""
+    """The time to the first heartbeat, compared with importing the SDK."""
 
     def start(name: str) -> float:
         if name == "duck":
@@ -227,20 +227,20 @@ def sustained(bench: Bench, name: str, count: int) -> Outcome:
     return bench.run(name, Plan(events=events, interval_s=RATE_S, warm_up_s=WARM_UP_S), count)
 
 
-def cost(bench: Bench, plan: Plan, count: int, name: str, style: str = "ndjson", *, times: int = 1) -> float:
-    """CPU an event, in µs, of a load that is repeated: the system counts CPU by hundredths of a second."""
-    cpu_s = sum(bench.run(name, plan, count, style).cpu_s for _ in range(times))
+def cost(bench: Bench, plan: Plan, count: int, name: str, format_: str = "ndjson", *, times: int = 1) -> float:
+    """CPU an event, in µs. The load is repeated `times`, because the system counts CPU by hundredths of a second."""
+    cpu_s = sum(bench.run(name, plan, count, format_).cpu_s for _ in range(times))
     return cpu_s / (times * count * plan.events) * 1e6
 
 
 def ratio(found: dict[str, list[float]], name: str, to: str = "null") -> float:
-    """How many times another's, by the rounds."""
+    """The median over the rounds of the ratio to another plugin."""
     return median(one / other for one, other in zip(found[name], found[to], strict=True))
 
 
 @contextlib.contextmanager
-def at_work() -> Iterator[dict[str, Driver]]:
-    """The plugins that are compared."""
+def running() -> Iterator[dict[str, Driver]]:
+    """Runs the plugins that are compared, while the context lasts."""
     with (
         Driver(ROOT / "bench/baseline") as baseline,
         Driver(ROOT, DUCK_TRANSPORT="stock") as stock,
@@ -250,10 +250,10 @@ def at_work() -> Iterator[dict[str, Driver]]:
 
 
 def main() -> int:
-    """Exit status 1 where a goal is missed."""
+    """Measures all, or what is named. Exit status 1 if a goal is missed."""
     parser = argparse.ArgumentParser(prog="python -m bench.speed", description=__doc__)
     parser.add_argument(
-        "--short", action="store_true", help="a rough look of little more than a minute, whose results are not kept"
+        "--short", action="store_true", help="a rough measurement of little more than a minute, whose results are not kept"
     )
     parser.add_argument(
         "names", nargs="*", metavar="name", help=f"of {', '.join(each.__name__ for each in MEASURES)} (default: all)"
@@ -262,7 +262,7 @@ def main() -> int:
     if unknown := set(options.names) - {each.__name__ for each in MEASURES}:
         parser.error(f"no such measure: {', '.join(sorted(unknown))}")
     report = Report()
-    with at_work() as drivers:
+    with running() as drivers:
         bench = Bench(SHORT if options.short else Effort(), report, drivers)
         for measure in MEASURES:
             if not options.names or measure.__name__ in options.names:
