@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted(
     path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.md") if not re.search(r"/\.", f"/{path.relative_to(ROOT)}")
 )
-TRANSLATIONS = [f"readme/README_{language}.md" for language in ("zh_Hans", "ja_JP", "pt_BR")]
+TRANSLATIONS = [name for name in DOCUMENTS if name.startswith("readme/")]
 FENCED = re.compile(r"```.*?```", re.DOTALL)
 ANYTHING = "…"  # stands for any text in the output of a command
 

@@ -1,13 +1,20 @@
 """What the documents say is so: links, tables, translations and commands."""
 
 import re
+from pathlib import Path
 
 import cmarkgfm
 import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from tests.documents import DOCUMENTS, ROOT, TRANSLATIONS, blocks, links
+from duck import limits
+from duck.faces.api.formats import MIMETYPES
+from tests.documents import DOCUMENTS, FENCED, ROOT, TRANSLATIONS, blocks, links
+from tests.test_package import GROUP, LANGUAGES, MANIFEST, routes
+
+FOR_DEVELOPERS = ["CONTRIBUTING.md", "docs/copy-me.md"]  # they tell of files and of names in them
+PARROT = ROOT / "docs/examples/parrot"
 
 
 def parsed(document: str) -> list[Token]:
@@ -22,6 +29,51 @@ def codes(document: str) -> list[str]:
             found.append(token.content)
         found += [child.content for child in token.children or [] if child.type == "code_inline"]
     return found
+
+
+def test_readme_is_there_in_every_language() -> None:
+    assert {f"readme/README_{language}.md" for language in LANGUAGES - {"en_US"}} == set(TRANSLATIONS)
+
+
+def test_readme_tells_of_every_setting_route_and_format() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    words = [setting["name"] for setting in GROUP["settings"]]
+    words += [path for path, _ in routes(hidden=False)]
+    words += list(MIMETYPES)
+    assert [word for word in words if f"`{word}`" not in readme and f" {word}`" not in readme] == []
+
+
+def test_contributing_tells_of_the_numbers_that_the_environment_may_set() -> None:
+    rows = re.findall(r"\| `(\w+)` \| .*?\((\d+)\)", (ROOT / "CONTRIBUTING.md").read_text("utf-8"))
+    assert rows == [("MAX_RUNS", str(limits.MAX_RUNS)), ("MAX_WORKER", str(limits.MAX_WORKER))]
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/copy-me.md", *TRANSLATIONS])
+def test_a_document_that_names_the_source_names_it_as_the_manifest_does(document: str) -> None:
+    assert MANIFEST["repo"] in (ROOT / document).read_text("utf-8")
+
+
+def sources(path: str) -> list[Path]:
+    """A file or folder that a document tells of: in Duck, or in the example's files."""
+    return [folder / path for folder in (ROOT, PARROT) if (folder / path).exists()]
+
+
+@pytest.mark.parametrize("document", FOR_DEVELOPERS)
+def test_every_file_that_is_told_of_is_there(document: str) -> None:
+    prose = FENCED.sub("", (ROOT / document).read_text("utf-8"))
+    paths = re.findall(r"`((?:[\w.-]+/)+[\w.-]*|[\w-]+\.(?:md|yaml|py|toml|txt))`", prose)
+    assert len(paths) > 10
+    assert [path for path in paths if not sources(path) and path != "langgenius/dify-plugins"] == []
+
+
+@pytest.mark.parametrize("document", FOR_DEVELOPERS)
+def test_every_name_that_is_told_of_is_in_its_file(document: str) -> None:
+    prose = " ".join(FENCED.sub("", (ROOT / document).read_text("utf-8")).split())
+    found = re.findall(r"((?:`\w+`(?:, | and )?)+) in `([\w/.-]+\.py)`", prose)
+    told = [(name, path) for names, path in found for name in re.findall(r"`(\w+)`", names)]
+    assert told
+    texts = {path: "".join(source.read_text("utf-8") for source in sources(path)) for _, path in told}
+    assert [(name, path) for name, path in told if not re.search(rf"\b{name}\b", texts[path])] == []
 
 
 @pytest.mark.parametrize("document", TRANSLATIONS)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from bench.host import copy_duck
 from devhost import App, Call, Devhost
 from devhost.apps import Step, say
+from tests.documents import blocks
 from tests.e2e.conftest import AUTHORIZED, DEADLINE_S, LIMITS, ROOT
 from tests.support import KEY, sample
 
@@ -29,13 +31,11 @@ SETTINGS = {
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devhost]:
-    """Duck with the example's face, made as the example says."""
+    """Duck with the example's face, added as docs/copy-me.md says."""
     folder = copy_duck(tmp_path_factory.mktemp("parrot"))
-    shutil.copytree(EXAMPLE, folder / "duck/faces/parrot", ignore=shutil.ignore_patterns("ask*.py", "rows.yaml", "__pycache__"))
-    for endpoint in EXAMPLE.glob("ask*.py"):
-        shutil.copy(endpoint, folder / "endpoints")
-    group = folder / "group/duck.yaml"
-    group.write_text(group.read_text().replace("endpoints:\n", f"endpoints:\n{(EXAMPLE / 'rows.yaml').read_text()}"))
+    shutil.copytree(EXAMPLE, folder / EXAMPLE.relative_to(ROOT))
+    [install] = [block.text for block in blocks("docs/copy-me.md") if "rows.yaml" in block.text]
+    subprocess.run(["bash", "-euc", install], cwd=folder, check=True)
     apps = {
         DEFAULT: App(mode="chat", script=say("In {city}: {query}", pace=0), form=FORM),
         PRIVATE: App(mode="chat", script=say("Private: {query}", pace=0)),
@@ -72,7 +72,7 @@ def told(response: httpx.Response) -> tuple[int, str]:
 
 
 def test_it_is_small() -> None:
-    assert len((EXAMPLE / "__init__.py").read_text().splitlines()) < 80
+    assert len((EXAMPLE / "duck/faces/parrot/__init__.py").read_text().splitlines()) < 80
 
 
 def test_it_answers_whole_and_line_by_line_with_the_owners_preset(host: Devhost) -> None:

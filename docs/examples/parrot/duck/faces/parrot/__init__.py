@@ -18,16 +18,16 @@ from duck.texts import Text
 
 
 class Lines(StreamFormat):
-    """Writes each piece of the answer as a line of JSON, and what goes wrong as a last one."""
+    """Writes each piece of the answer as a line of JSON, and an error as the last line."""
 
     headers: ClassVar[Mapping[str, str]] = {"Content-Type": "application/x-ndjson"}
 
     def keep_alive(self) -> bytes:
-        """A piece of nothing."""
+        """An empty piece."""
         return json.document({"text": ""})
 
     def event(self, event: Event) -> bytes:
-        """A line for a piece of the text or an error, nothing for any other event."""
+        """A line for a piece of text or an error, nothing for any other event."""
         if event["event"] == "error":
             return json.document({"error": event.get("message")})
         text = events.delta_of(event)
@@ -39,6 +39,8 @@ def read(fields: Mapping[str, Any], app_id: str) -> RunRequest:
     text, inputs = fields.get("text"), fields.get("inputs") or {}
     if not isinstance(text, str) or not text.strip():
         raise errors.invalid_field("text", Text("required"))
+    if not isinstance(inputs, Mapping):
+        raise errors.invalid_field("inputs", Text('must be an object, like {"city": "Oslo"}'))
     mode = "streaming" if fields.get("stream") in (True, "true") else None
     return RunRequest(run=Run(kind="chat", app_id=app_id, query=text, inputs=inputs, mode=mode))
 
@@ -49,21 +51,26 @@ def document(value: Any, status: int = 200) -> Response:
 
 
 def write_error(_: Exchange, error: DuckError) -> Response:
-    """Whatever goes wrong, from the first header on."""
-    return document({"error": error.message, "field": error.field}, error.status)
-
-
-@answering(errors=write_error)
-def unknown(exchange: Exchange, values: Mapping[str, Any]) -> Response:
-    """Answers to any other path and method below Parrot's."""
-    raise exchange.no_route(values, Text("No such route. Parrot is asked at POST /ask/<app_id>."))
+    """Any error before the first chunk."""
+    response = document({"error": error.message, "field": error.field}, error.status)
+    if error.status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
 
 
 @answering(errors=write_error)
 def ask(exchange: Exchange, name: str, values: Mapping[str, Any], dify: Gateway) -> Response:
-    """Asks the app that the route calls `name`."""
+    """Asks the app that the route calls `name`; `values` are the endpoint's settings."""
     exchange.admit(values, name)
-    exchange.refuse_other_sites()
     wanted = read(bodies.read(exchange.request, {"text", "stream"}), exchange.entry.app_id)
     call = invocation.prepare(exchange, wanted, dify)
     return call.stream(Lines(), Lines.headers) if wanted.run.mode else document({"text": call.answer()["answer"]})
+
+
+@answering(errors=write_error)
+def unknown(exchange: Exchange, values: Mapping[str, Any]) -> Response:
+    """The answer to any other path or method below /ask/."""
+    message = Text(
+        "No such route. Apps are run at {routes}, without a slash at the end; GET / lists them.", routes="/ask/<app_id>"
+    )
+    raise exchange.no_route(values, message)

@@ -1,4 +1,4 @@
-"""Every other path and method below /ask/."""
+"""All other paths and methods below /ask/."""
 
 from collections.abc import Mapping
 
