@@ -69,7 +69,7 @@ class NoSleepClock(SystemClock):
 
 
 class Dify:
-    """A Dify behind a plugin's session. It answers calls as the test tells it, and records them.
+    """A Dify behind a plugin's session. It answers calls as the test has scripted, and records them.
 
     `stream` are the steps of a streaming run, `blocking` is the answer of a blocking one. `form` is the answer of `fetch_app`,
     which fails without one. `kind_answer` is the answer of the call that finds out the app's kind. Uploads fail with

@@ -93,5 +93,5 @@ def _view(exchange: Exchange, name: str, wanted: RunRequest, dify: Gateway, turn
 
 
 def _wants_part(request: Request) -> bool:
-    """Whether the page's script sent the request: it needs only what it adds to the page."""
+    """Whether the page's script sent the request. It needs only the new part of the page."""
     return "X-Duck-Part" in request.headers

@@ -30,7 +30,7 @@ _SCHEMES = ("https://", "http://", "mailto:")
 class Budget:
     """How many steps all texts of one page may take together. A step is one call of one of the parser's rules.
 
-    Texts of the same length can differ by a factor of thousands, and nothing tells this beforehand.
+    The cost of texts of the same length can differ by a factor of thousands, and cannot be estimated in advance.
     """
 
     def __init__(self, steps: int = MAX_STEPS) -> None:

@@ -124,7 +124,7 @@ class View:
 def repeated(query: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """The `query` and `inputs` that a page repeats. Those that exceed the limits have to be entered anew.
 
-    There are limits because a page keeps what it is made of until the next garbage collection.
+    There are limits because the memory of a page is not freed before the next garbage collection.
     """
     filled: dict[str, Any] = {}
     room = MAX_FILLED
