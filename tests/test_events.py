@@ -217,11 +217,11 @@ def test_a_chatflow_that_failed_is_an_error() -> None:
     assert error.message == "Run failed: [langgenius/openai/openai] Rate Limit Error, 429 Too Many Requests"
 
 
-def lasts(stream: list[dict[str, Any]], kind: Kind, *, speaks: bool = False) -> tuple[int, Event | None]:
+def lasts(stream: list[dict[str, Any]], kind: Kind, *, plays_audio: bool = False) -> tuple[int, Event | None]:
     """After how many events a run is over, and the failure that is missing in it."""
-    course = events.Course(kind, speaks=speaks)
-    count = next((number for number, event in enumerate(stream, 1) if course.add(event)), 0)
-    return count, course.failure()
+    progress = events.Progress(kind, plays_audio=plays_audio)
+    count = next((number for number, event in enumerate(stream, 1) if progress.add(event)), 0)
+    return count, progress.failure()
 
 
 STARTED, FINISHED = of_chatflow("workflow_started"), of_chatflow("workflow_finished", status="succeeded")
@@ -233,7 +233,7 @@ LATE = message("?")
 
 
 @pytest.mark.parametrize(
-    ("stream", "kind", "speaks", "count"),
+    ("stream", "kind", "plays_audio", "count"),
     [
         ([message("Hi"), END, LATE], "chat", False, 2),
         ([message("Hi"), END, SPOKEN, LATE], "chat", True, 3),
@@ -250,9 +250,9 @@ LATE = message("?")
     ],
 )
 def test_a_run_is_over_with_its_last_event_and_whatever_comes_then_is_not_waited_for(
-    stream: list[dict[str, Any]], kind: Kind, count: int, *, speaks: bool
+    stream: list[dict[str, Any]], kind: Kind, count: int, *, plays_audio: bool
 ) -> None:
-    assert lasts(stream, kind, speaks=speaks)[0] == count
+    assert lasts(stream, kind, plays_audio=plays_audio)[0] == count
 
 
 @pytest.mark.parametrize("name", ["failflow", "chatflow.model-error"])

@@ -1,7 +1,7 @@
-"""Dify's events: reading them, and folding a stream of them into the answer that blocking mode gives.
+"""Reads Dify's events, folds a stream of them into the answer that blocking mode gives, and unfolds such an answer.
 
-An event is a dict as Dify streamed it, with its name under `event`; which fields it has depends on the app's kind and on
-Dify's version, so that everything is read with care and passed on untouched. Pure: no I/O, no session.
+An event is a dict as Dify streamed it, with its name under `event`. Its other fields depend on the app's kind and on Dify's
+version, so each is checked when it is read, and events are passed on unchanged. Pure: no I/O, no session.
 """
 
 import json
@@ -12,15 +12,15 @@ from duck.dify import failures
 from duck.runs.run import Kind
 from duck.streams.format import Event
 
-STOPPED = "Aborted: User requested stop"  # how Dify ends the run of a chatflow, or an early workflow, that somebody has stopped
-RESTARTED = "conversation_restarted"  # what Duck adds to an answer in another conversation than that which was asked for
+STOPPED = "Aborted: User requested stop"  # the error of a stopped chatflow, or of a workflow that was stopped early
+RESTARTED = "conversation_restarted"  # Duck adds this field to an answer in another conversation than the requested one
 # A stream that ends without one of these was cut: by Dify, by the daemon or on the way between them.
-_ENDS = frozenset({"message_end", "workflow_finished", "workflow_paused", "error"})
-_TURNS = _ENDS | {"workflow_started", "tts_message_end"}  # what tells how a run goes
+_END_EVENTS = frozenset({"message_end", "workflow_finished", "workflow_paused", "error"})
+_PROGRESS_EVENTS = _END_EVENTS | {"workflow_started", "tts_message_end"}
 # Basic apps send deltas as `message_file` once the message has a file.
-_DELTAS = frozenset({"message", "agent_message", "message_file"})
-# What Dify's blocking answer tells of a workflow; its events tell more.
-_WORKFLOW_RESULT = (
+_DELTA_EVENTS = frozenset({"message", "agent_message", "message_file"})
+# The fields of a workflow's blocking answer; its events have more.
+_RESULT_FIELDS = (
     "id",
     "workflow_id",
     "status",
@@ -41,37 +41,37 @@ def is_event(value: object) -> bool:
 
 def ends(event: Event) -> bool:
     """Whether a stream may end after this event."""
-    return event["event"] in _ENDS
+    return event["event"] in _END_EVENTS
 
 
-def has_stopped(event: Event) -> bool:
-    """Whether a run has ended because somebody stopped it. Dify 1.16 calls such a chatflow, and an early workflow, failed."""
+def was_stopped(event: Event) -> bool:
+    """Whether a run has ended because it was stopped. Dify 1.16 reports chatflows, and workflows stopped early, as failed."""
     data = data_of(event)
     return data.get("status") == "stopped" or data.get("error") == STOPPED
 
 
-class Course:
-    """What a run's events have shown so far of how it goes: whether it is over, and how.
+class Progress:
+    """Tells by a run's events whether the run is over, and how it ended.
 
-    `speaks` tells that the app reads its answers out, for which its stream goes on after the last of the text.
+    `plays_audio` tells that the app's answers are read aloud. Their stream goes on after the end of the text.
     """
 
-    def __init__(self, kind: Kind, *, speaks: bool = False) -> None:
+    def __init__(self, kind: Kind, *, plays_audio: bool = False) -> None:
         self._kind = kind
-        self._due = {"tts_message_end"} if speaks else set[str]()  # the events that must still come before the run is over
+        self._due = {"tts_message_end"} if plays_audio else set[str]()  # events that must still come before the run is over
         self._due.add("workflow_finished" if kind == "workflow" else "message_end")
         self._failed: Event | None = None
         self.has_end = False
 
     def add(self, event: Event) -> bool:
-        """Takes an event in; tells whether it is the last. Dify 1.9 leaves the stream open until it has found a title, too."""
+        """Adds an event, and tells whether it is the last. Dify 1.9 keeps the stream open until it has also found a title."""
         name = event["event"]
-        if name not in _TURNS:
+        if name not in _PROGRESS_EVENTS:
             return False
         self.has_end = self.has_end or ends(event)
         if name == "workflow_started" and self._kind == "chat":
             self._due.add("workflow_finished")
-        if name == "workflow_finished" and data_of(event).get("status") == "failed" and not has_stopped(event):
+        if name == "workflow_finished" and data_of(event).get("status") == "failed" and not was_stopped(event):
             self._failed = event
         if name == "error":
             self._failed = None
@@ -79,7 +79,7 @@ class Course:
         return not self._due or name in {"error", "workflow_paused"}
 
     def failure(self) -> Event | None:
-        """The `error` event with which a failed chatflow ends, where it came without one, as by an app's own key in Dify 1.16."""
+        """The `error` event for a failed chatflow whose stream ended without one, as from Dify 1.16's Service API; else None."""
         if self._kind != "chat" or self._failed is None:
             return None
         ids = {name: self._failed[name] for name in ("conversation_id", "message_id", "created_at") if name in self._failed}
@@ -88,7 +88,7 @@ class Course:
 
 
 def kind_of(event: Event) -> Kind | None:
-    """The kind of the app that an event or a blocking answer comes from, by the ids it carries."""
+    """The kind of the app that an event or a blocking answer comes from, by the ids in it; None if it has none."""
     if "conversation_id" in event:
         return "chat"
     if "workflow_run_id" in event:
@@ -97,7 +97,7 @@ def kind_of(event: Event) -> Kind | None:
 
 
 def data_of(event: Event) -> Mapping[str, Any]:
-    """An event's `data`, empty where it has none."""
+    """An event's `data`, empty if it has none."""
     data = event.get("data")
     return data if isinstance(data, dict) else {}
 
@@ -105,26 +105,26 @@ def data_of(event: Event) -> Mapping[str, Any]:
 def delta_of(event: Event) -> str:
     """The text that an event adds to the answer: chats stream it as messages, workflows as text chunks."""
     name = event["event"]
-    text = event.get("answer") if name in _DELTAS else data_of(event).get("text") if name == "text_chunk" else None
+    text = event.get("answer") if name in _DELTA_EVENTS else data_of(event).get("text") if name == "text_chunk" else None
     return text if isinstance(text, str) else ""
 
 
 def replacement_of(event: Event) -> str | None:
-    """The text that takes the place of all text so far, None where an event replaces nothing."""
+    """The text that replaces all text so far, None if the event replaces nothing."""
     name = event["event"]
     text = event.get("answer") if name == "message_replace" else data_of(event).get("text") if name == "text_replace" else None
     return text if isinstance(text, str) else None
 
 
 class Rounds:
-    """What each of a run's events adds to the answer. An agent's rounds are paragraphs: after a tool comes a blank line."""
+    """Tells what each of a run's events adds to the answer. Between an agent's rounds, after a tool, it adds a blank line."""
 
     def __init__(self) -> None:
-        self._has_used_tool = False  # since the last of the text
-        self._is_in_line = False  # whether the last of the text is no white space
+        self._has_used_tool = False  # since the latest text
+        self._is_in_line = False  # whether the text so far does not end with white space
 
     def delta(self, event: Event) -> str:
-        """The text that the next event adds, often none; "" also for one that replaces all text so far."""
+        """The text that the next event adds; "" if it adds none or replaces all text so far."""
         if event["event"] == "agent_thought" and event.get("tool"):
             self._has_used_tool = True
         text, replacement = delta_of(event), replacement_of(event)
@@ -138,7 +138,7 @@ class Rounds:
 
 
 class Answer:
-    """The text that a run's events add up to, as it grows."""
+    """The text of a run's events so far."""
 
     def __init__(self) -> None:
         self._rounds = Rounds()
@@ -149,7 +149,7 @@ class Answer:
         return "".join(self._parts)
 
     def add(self, event: Event) -> str:
-        """Takes an event in; gives the text that it adds, as `Rounds` does."""
+        """Adds an event, and returns its text as `Rounds.delta` does."""
         if (replacement := replacement_of(event)) is not None:
             self._parts = [replacement]
         if delta := self._rounds.delta(event):
@@ -158,7 +158,7 @@ class Answer:
 
 
 def text_of(stream: Iterable[Event]) -> str:
-    """All the text that events add up to."""
+    """The whole text of a run's events."""
     answer = Answer()
     for event in stream:
         answer.add(event)
@@ -166,11 +166,11 @@ def text_of(stream: Iterable[Event]) -> str:
 
 
 def text_of_outputs(outputs: Any) -> str:
-    """A workflow's outputs as one text, as Dify 1.16 writes them in `text_chunk`s: a line or more for each, none for a file."""
-    return "\n".join(map(_written, outputs.values())) if isinstance(outputs, Mapping) else ""
+    """A workflow's outputs as one text, as in the `text_chunk`s of Dify 1.16: each on lines of its own, files left out."""
+    return "\n".join(map(_text_of_output, outputs.values())) if isinstance(outputs, Mapping) else ""
 
 
-def _written(value: Any) -> str:
+def _text_of_output(value: Any) -> str:
     if isinstance(value, list):
         return "\n".join(f"- {item}" for item in value if not _is_file(item))
     if isinstance(value, Mapping):
@@ -179,30 +179,29 @@ def _written(value: Any) -> str:
 
 
 def _is_file(value: Any) -> bool:
-    """Whether a value of an output is a file."""
     return isinstance(value, Mapping) and value.get("dify_model_identity") == "__dify__file__"
 
 
 def fold(stream: Iterable[Event], kind: Kind) -> dict[str, Any]:
-    """Folds a whole stream into the dict that blocking mode would have given.
+    """The answer that blocking mode would have given, made of a whole stream.
 
-    Raises `DuckError` where blocking mode would have failed: on an `error` event, on a stream that ends without a result. A
-    failed or paused workflow is no error: its `data.status` tells. A chat that was stopped is as long as it got.
+    Raises `DuckError` if the stream has an `error` event or ends without a result. A failed or paused workflow is no error: its
+    `data.status` tells. The answer of a stopped chat has the text up to there.
     """
-    seen = list(stream)
-    for event in seen:
+    events = list(stream)
+    for event in events:
         if event["event"] == "error":
             raise failures.from_event(event, kind=kind)
-    return _fold_workflow(seen) if kind == "workflow" else _fold_message(seen, kind)
+    return _fold_workflow(events) if kind == "workflow" else _fold_message(events, kind)
 
 
-def _fold_workflow(seen: Sequence[Event]) -> dict[str, Any]:
-    paused = _last(seen, "workflow_paused")
-    end = _last(seen, "workflow_finished") or paused
+def _fold_workflow(events: Sequence[Event]) -> dict[str, Any]:
+    paused = _last(events, "workflow_paused")
+    end = _last(events, "workflow_finished") or paused
     if end is None:
         raise failures.interrupted()
-    data = {**data_of(_last(seen, "workflow_started") or {}), **data_of(end)}
-    result = {name: data.get(name) for name in _WORKFLOW_RESULT}
+    data = {**data_of(_last(events, "workflow_started") or {}), **data_of(end)}
+    result = {name: data.get(name) for name in _RESULT_FIELDS}
     if end is paused:
         result |= {"paused_nodes": data.get("paused_nodes"), "reasons": data.get("reasons")}
     if data.get("files"):
@@ -210,12 +209,12 @@ def _fold_workflow(seen: Sequence[Event]) -> dict[str, Any]:
     return {"task_id": end.get("task_id"), "workflow_run_id": end.get("workflow_run_id"), "data": result}
 
 
-def _fold_message(seen: Sequence[Event], kind: Kind) -> dict[str, Any]:
-    if not any(map(ends, seen)):
+def _fold_message(events: Sequence[Event], kind: Kind) -> dict[str, Any]:
+    if not any(map(ends, events)):
         raise failures.interrupted()
-    end = _last(seen, "message_end") or {}
-    paused = _last(seen, "workflow_paused") or {}
-    ids = next((event for event in reversed(seen) if "message_id" in event), {})
+    end = _last(events, "message_end") or {}
+    paused = _last(events, "workflow_paused") or {}
+    ids = next((event for event in reversed(events) if "message_id" in event), {})
     answer = {
         "event": "message",
         "task_id": ids.get("task_id"),
@@ -223,47 +222,48 @@ def _fold_message(seen: Sequence[Event], kind: Kind) -> dict[str, Any]:
         "message_id": ids.get("message_id"),
         **({"conversation_id": ids.get("conversation_id")} if kind == "chat" else {}),
         **({RESTARTED: True} if ids.get(RESTARTED) else {}),
-        "mode": _mode(seen, kind),
-        "answer": text_of(seen),
+        "mode": _mode(events, kind),
+        "answer": text_of(events),
         "metadata": end.get("metadata") or data_of(paused).get("metadata") or {},
         "created_at": ids.get("created_at"),
     }
     if end.get("files"):
         answer["files"] = end["files"]
-    if thoughts := _thoughts(seen):
+    if thoughts := _thoughts(events):
         answer["agent_thoughts"] = thoughts
-    return _paused(answer, paused) if paused else answer
+    return _paused_answer(answer, paused) if paused else answer
 
 
-def _mode(seen: Sequence[Event], kind: Kind) -> str:
-    names = {event["event"].partition("_")[0] for event in seen}
+def _mode(events: Sequence[Event], kind: Kind) -> str:
+    names = {event["event"].partition("_")[0] for event in events}
     return "advanced-chat" if "workflow" in names else "agent-chat" if "agent" in names else kind
 
 
-def _thoughts(seen: Sequence[Event]) -> list[dict[str, Any]]:
-    """An agent's thoughts. Each is sent several times under one id, ever fuller."""
-    thoughts = {str(event.get("id")): event for event in seen if event["event"] == "agent_thought"}
+def _thoughts(events: Sequence[Event]) -> list[dict[str, Any]]:
+    """An agent's thoughts. Dify sends each several times under one id, each time with more in it."""
+    thoughts = {str(event.get("id")): event for event in events if event["event"] == "agent_thought"}
     return [_without(thought, "event", "conversation_id", "task_id") for thought in thoughts.values()]
 
 
-def _paused(answer: dict[str, Any], event: Event) -> dict[str, Any]:
-    """A chatflow's blocking answer when it waits for a person: the answer, and again under `data` with what it waits for."""
+def _paused_answer(answer: dict[str, Any], event: Event) -> dict[str, Any]:
+    """The blocking answer of a chatflow that waits for a person. `data` repeats the answer, and has the reason of the pause."""
     run_id = event.get("workflow_run_id")
-    own = {name: answer[name] for name in ("id", "mode", "conversation_id", "message_id", "answer", "metadata", "created_at")}
-    waits = _without(data_of(event), "outputs", "created_at")
-    return answer | {"event": "workflow_paused", "workflow_run_id": run_id, "data": {**own, **waits}}
+    names = ("id", "mode", "conversation_id", "message_id", "answer", "metadata", "created_at")
+    repeated = {name: answer[name] for name in names}
+    pause = _without(data_of(event), "outputs", "created_at")
+    return answer | {"event": "workflow_paused", "workflow_run_id": run_id, "data": {**repeated, **pause}}
 
 
 def _without(fields: Mapping[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if name not in names}
 
 
-def _last(seen: Sequence[Event], name: str) -> Event | None:
-    return next((event for event in reversed(seen) if event["event"] == name), None)
+def _last(events: Sequence[Event], name: str) -> Event | None:
+    return next((event for event in reversed(events) if event["event"] == name), None)
 
 
 def unfold(answer: Mapping[str, Any], kind: Kind) -> list[Event]:
-    """The events with which a stream would have ended that blocking mode answered with `answer`; the inverse of `fold`."""
+    """The last events of a stream, made of the answer that blocking mode gave; the inverse of `fold`."""
     if kind == "workflow":
         name = "workflow_paused" if data_of(answer).get("status") == "paused" else "workflow_finished"
         ids = {"workflow_run_id": answer.get("workflow_run_id"), "task_id": answer.get("task_id")}

@@ -1,4 +1,4 @@
-"""The texts by which Dify, its plugin daemon and the SDK tell of failures, and what each of them means. Pure."""
+"""The texts with which Dify, its plugin daemon and the SDK report failures, and what each of them means. Pure."""
 
 import re
 from dataclasses import dataclass
@@ -7,28 +7,28 @@ from duck import errors
 from duck.texts import Text
 
 BLOCKING_REFUSED = "blocking_refused"
-UPLOAD_REFUSED = "ToolFile "  # how Dify begins to say that an app's user may not read what was uploaded for it
+UPLOAD_REFUSED = "ToolFile "  # the start of Dify's text for an upload that the app may not read
 
-OWN_TEXT = "{text}"  # in a row: what the caller reads is Dify's own text, or that part of it which the pattern calls `text`
+DIFY_TEXT = "{text}"  # as a row's message: Dify's text, or the part of it in the pattern's group `text`
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One of Dify's texts: `pattern` finds it, `message` is what the caller reads."""
+    """One of Dify's texts, as a `pattern`, and the error that it means. `message` is what the caller reads."""
 
     pattern: re.Pattern[str]
     status: int
     code: str
-    message: str = OWN_TEXT
+    message: str = DIFY_TEXT
 
 
-def _row(pattern: str, status: int, code: str, message: str = OWN_TEXT) -> Row:
+def _row(pattern: str, status: int, code: str, message: str = DIFY_TEXT) -> Row:
     return Row(re.compile(pattern, re.DOTALL), status, code, message)
 
 
 INTERRUPTED = Text("Dify's answer broke off before its end. What came so far may be incomplete; try again.")
 
-# What the daemon and the SDK say by themselves.
+# Texts of the daemon and of the SDK.
 DAEMON = (
     _row(
         r"^permission denied, ",
@@ -38,7 +38,7 @@ DAEMON = (
     ),
     _row(r"^fetch app failed: data is nil", 404, "app_not_found", errors.NO_APP),
     _row(r"use of closed network connection|read on closed response body", 504, "timeout", errors.SLOW),
-    _row(r"^invocation exited without response after \d{4} ", 504, "timeout", errors.NO_ANSWER),  # seconds: it was a blocking run
+    _row(r"^invocation exited without response after \d{4} ", 504, "timeout", errors.NO_ANSWER),  # in seconds: a blocking run
     _row(r"^invocation exited without response after ", 504, "timeout", errors.SLOW),
     _row(r"^read app failed: request failed: (?P<text>.+)", 502, "completion_request_error"),
     _row(r"^(read app failed: |No response)", 502, "stream_interrupted", INTERRUPTED),
@@ -52,7 +52,7 @@ DAEMON = (
 
 NOT_PUBLISHED = Text("This app has not been published in Dify.")
 
-# What Dify answers.
+# Texts of Dify.
 DIFY = (
     _row(r"^app not found$", 404, "app_not_found", errors.NO_APP),
     _row(
@@ -76,8 +76,8 @@ DIFY = (
         "invalid_param",
     ),
     _row(rf"^{UPLOAD_REFUSED}\S+ not found", 400, "invalid_param"),
-    _row(r"^Workflow not published$", 404, "app_not_found", NOT_PUBLISHED),  # by the app's own key
-    # A model's limit, in a chatflow and in every blocking run by its words alone; or the app's own number of runs at a time.
+    _row(r"^Workflow not published$", 404, "app_not_found", NOT_PUBLISHED),  # from the Service API
+    # A model's rate limit: in chatflows and blocking runs only the text shows it. Or the app's own limit of runs at a time.
     _row(r"\bRate Limit Error\b|\bstatus code:? 429\b|\bError code: 429\b|\b429 Too Many Requests\b", 429, "rate_limit_error"),
     _row(r"^Too many requests\. Please try again later\.", 429, "rate_limit_error"),
     _row(r"^Model .+ (credentials is not initialized|not exist)", 502, "provider_not_initialize"),

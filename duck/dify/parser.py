@@ -1,6 +1,6 @@
 """Parses a run's events into parts. Pure: no I/O, no session.
 
-Dify's events have other fields in each kind of app and version, and fewer for guests. An event that Duck does not know gives no
+The fields of Dify's events differ between kinds of apps and versions, and guests' events have fewer. An unknown event gives no
 parts, and a field of an unexpected type counts as missing.
 """
 
@@ -27,9 +27,9 @@ from duck.dify.parts import (
 )
 from duck.streams.format import Event
 
-MAX_NUMBER = 10**15  # larger numbers are no seconds, bytes or tokens, and Python may refuse to print them
-# What events of steps tell of their state: "" is what their `status` says.
-_STEPS: Mapping[str, str] = {
+MAX_NUMBER = 10**15  # larger numbers cannot be seconds, bytes or tokens, and Python may refuse to print them
+# The state of a step by the name of its event; "" stands for the event's `status`.
+_STEP_STATES: Mapping[str, str] = {
     **dict.fromkeys(("node_started", "iteration_started", "loop_started", "iteration_next", "loop_next"), "running"),
     "node_retry": "retry",
     **dict.fromkeys(("node_finished", "iteration_completed", "loop_completed"), ""),
@@ -42,9 +42,9 @@ class Parser:
 
     def __init__(self) -> None:
         self._answer = events.Answer()
-        self._is_begun = self._is_over = False
-        self._tools: set[tuple[str, bool]] = set()  # ids of tools' uses that were told, and whether with their output
-        self._files: set[str] = set()  # ids and addresses of the files that were told
+        self._has_begun = self._is_over = False
+        self._tools: set[tuple[str, bool]] = set()  # uses of tools that were returned: ids, and whether with the output
+        self._files: set[str] = set()  # ids and addresses of the files that were returned
 
     @property
     def text(self) -> str:
@@ -52,27 +52,27 @@ class Parser:
         return str(self._answer)
 
     def parse(self, event: Event) -> list[Part]:
-        """The parts that the next event gives, often none."""
+        """The parts of the next event, often none."""
         found: list[Part] = []
-        if not self._is_begun and (begun := _begun(event)):
-            self._is_begun = True
+        if not self._has_begun and (begun := _begun(event)):
+            self._has_begun = True
             found.append(begun)
         if delta := self._answer.add(event):
             found.append(Text(delta=delta))
         elif (text := events.replacement_of(event)) is not None:
             found.append(Replaced(text=text, reason=_text(event, "reason")))
-        found.extend(self._more(event))
+        found.extend(self._other_parts(event))
         return found
 
-    def _more(self, event: Event) -> Iterator[Part]:
+    def _other_parts(self, event: Event) -> Iterator[Part]:
         """The parts of an event that are not text."""
         match event["event"]:
             case "message_file" if event.get("belongs_to") != "user":
                 yield from self._file(event)
             case "agent_thought":
                 yield from self._tool(event)
-            case name if name in _STEPS:
-                yield from _step(event, _STEPS[name])
+            case name if name in _STEP_STATES:
+                yield from _step(event, _STEP_STATES[name])
             case "agent_log":
                 yield _log(event)
             case "reasoning_chunk":
@@ -98,7 +98,7 @@ class Parser:
             yield Tool(id=id_, name=name, thought=thought, input=input_, output=output)
 
     def _file(self, value: object) -> Iterator[File]:
-        """Dify sends a file again at the end, under another id and with another signature in its address."""
+        """Dify sends a file again at the end, with another id and another signature in its address."""
         if file := file_of(value):
             fields = _mapping(value)
             keys = {file.url.partition("?")[0], _text(fields, "id"), _text(fields, "related_id")} - {""}
@@ -113,10 +113,10 @@ class Parser:
             yield from self._file(file)
         if sources := tuple(map(_source, filter(_mapping, _list(metadata.get("retriever_resources"))))):
             yield Sources(sources=sources)
-        if (total := _whole(usage.get("total_tokens"))) is not None:
+        if (total := _integer(usage.get("total_tokens"))) is not None:
             yield Usage(
-                prompt_tokens=_whole(usage.get("prompt_tokens")) or 0,
-                completion_tokens=_whole(usage.get("completion_tokens")) or 0,
+                prompt_tokens=_integer(usage.get("prompt_tokens")) or 0,
+                completion_tokens=_integer(usage.get("completion_tokens")) or 0,
                 total_tokens=total,
                 price=_text(usage, "total_price"),
                 currency=_text(usage, "currency"),
@@ -127,14 +127,14 @@ class Parser:
         data = events.data_of(event)
         status, seconds = _text(data, "status"), _number(data.get("elapsed_time"))
         reason = failures.readable(_text(data, "error") or status)
-        if events.has_stopped(event):
+        if events.was_stopped(event):
             yield from self._end(Ended(state="stopped", message=reason, seconds=seconds))
         elif events.kind_of(event) == "chat":
-            return  # the end of the message or an error follows, or came before
+            return  # such a run ends with a `message_end` or an `error`
         elif status == "failed":
             yield self._failure("workflow_failed", reason)
         else:
-            if (total := _whole(data.get("total_tokens"))) is not None:
+            if (total := _integer(data.get("total_tokens"))) is not None:
                 yield Usage(completion_tokens=total, total_tokens=total)
             files = tuple(filter(None, map(file_of, _list(data.get("files")))))
             yield Outputs(values=_mapping(data.get("outputs")), files=files)
@@ -143,7 +143,7 @@ class Parser:
 
     def _error(self, event: Event) -> Failed:
         error = failures.from_event(event, kind="")
-        code = error.code if error.status == 429 else _text(event, "code")  # Dify may give a model's limit another code
+        code = error.code if error.status == 429 else _text(event, "code")  # for a model's rate limit Dify may use another code
         return self._failure(code, failures.readable(_text(event, "message") or code or error.message))
 
     def _end(self, end: Ended) -> Iterator[Ended]:
@@ -164,7 +164,7 @@ def file_of(value: object) -> File | None:
         return None
     type_ = _text(fields, "type")
     name = _text(fields, "filename") or url.partition("?")[0].rpartition("/")[2] or type_
-    return File(url=url, name=name, type=type_, mime_type=_text(fields, "mime_type"), size=_whole(fields.get("size")))
+    return File(url=url, name=name, type=type_, mime_type=_text(fields, "mime_type"), size=_integer(fields.get("size")))
 
 
 def _begun(event: Event) -> Begun | None:
@@ -174,7 +174,7 @@ def _begun(event: Event) -> Begun | None:
 
 def _step(event: Event, state: str) -> Iterator[Step]:
     data = events.data_of(event)
-    index, is_next = _whole(data.get("index")), event["event"].endswith("_next")
+    index, is_next = _integer(data.get("index")), event["event"].endswith("_next")
     if is_next and index is None:
         return
     yield Step(
@@ -185,7 +185,7 @@ def _step(event: Event, state: str) -> Iterator[Step]:
         state=state or _text(data, "status") or "succeeded",
         parent_id=_text(data, "iteration_id", "loop_id"),
         round=(index or 0) + 1 if is_next else 0,
-        retry=_whole(data.get("retry_index")) or 0,
+        retry=_integer(data.get("retry_index")) or 0,
         seconds=_number(data.get("elapsed_time")),
         error=failures.readable(_text(data, "error")),
     )
@@ -215,7 +215,7 @@ def _source(fields: Mapping[str, Any]) -> Source:
 
 
 def _text(fields: Mapping[str, Any], *names: str) -> str:
-    """The first of these fields that holds any text, "" where none does. A text that can be translated stays one."""
+    """The first of these fields that is a text and not empty, else "". A `duck.texts.Text` stays one."""
     return next((value for name in names if isinstance(value := fields.get(name), str) and value), "")
 
 
@@ -223,7 +223,7 @@ def _number(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) and 0 <= value < MAX_NUMBER else None
 
 
-def _whole(value: object) -> int | None:
+def _integer(value: object) -> int | None:
     number = _number(value)
     return None if number is None else int(number)
 

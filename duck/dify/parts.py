@@ -1,6 +1,6 @@
 """The parts of a run, as faces show them: its text, steps, tools, files, usage and end. Pure: no I/O, no session.
 
-`parser` makes them of Dify's events, so that faces need to know no event and none of its fields.
+`parser` makes them from Dify's events, so that faces need not know these.
 """
 
 from collections.abc import Mapping
@@ -12,9 +12,9 @@ from duck.dify import events
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Begun:
-    """The run has begun. Each id is "" where the app's kind has none.
+    """The run has begun. An id is "" if the app's kind does not have it.
 
-    `is_restarted` tells that the answer is in another conversation than the caller asked for.
+    `is_restarted` tells that the answer is in another conversation than the requested one.
     """
 
     conversation_id: str = ""
@@ -41,7 +41,7 @@ class Replaced:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reasoning:
-    """Text that continues what a model thinks; `is_final` tells that it is complete."""
+    """Text that continues a model's reasoning. `is_final` tells that the reasoning is complete."""
 
     delta: str
     node_id: str = ""
@@ -54,7 +54,7 @@ class Step:
 
     `state` is `running`, `retry`, or Dify's word for how the step ended: `succeeded`, `failed`, `exception` (failed and handled).
     `id` is the same in all parts of one execution. `parent_id` is the `node_id` of the iteration or loop around the step, or "".
-    `round` and `retry` count from 1, and are 0 where they do not apply.
+    `round` and `retry` count from 1, and are 0 if they do not apply.
     """
 
     id: str
@@ -71,7 +71,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tool:
-    """An agent uses a tool. Two parts of one `id` tell of each use: the first without an `output`, the second with it.
+    """An agent uses a tool. Each use gives two parts with the same `id`: one without an `output`, then one with it.
 
     `name` joins the names of several tools with `;`. `input` and `output` are text, mostly JSON with a field for each tool.
     `thought` repeats text of the answer.
@@ -86,7 +86,7 @@ class Tool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Log:
-    """What an agent node of a workflow reports: a round, a thought or a call. `state` is `start`, `success` or `error`."""
+    """A round, a thought or a call of an agent node in a workflow. `state` is `start`, `success` or `error`."""
 
     id: str
     label: str
@@ -124,9 +124,9 @@ class Sources:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """The tokens that the run has used. `price` is a decimal number as text, "" where Dify tells none.
+    """The tokens that the run has used. `price` is a decimal number as text, "" if Dify gives none.
 
-    Of a workflow Dify tells the total alone, which counts as `completion_tokens`.
+    For a workflow Dify gives the total only, which is counted as `completion_tokens`.
     """
 
     prompt_tokens: int = 0
@@ -144,13 +144,13 @@ class Outputs:
     files: tuple[File, ...] = ()
 
     def text(self) -> str:
-        """The outputs as text: the answer of a workflow that has streamed none."""
+        """The outputs as text, for a workflow that has streamed no text."""
         return events.text_of_outputs(self.values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """The run has ended without a failure, once a run. `message` says why it was stopped."""
+    """The run has ended without a failure. A run gives this at most once. `message` says why it was stopped."""
 
     state: Literal["succeeded", "partial-succeeded", "stopped", "paused"]
     message: str = ""
@@ -159,7 +159,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
-    """The run has failed. `message` is for people, and can be translated where it is a `duck.texts.Text`."""
+    """The run has failed. `message` is for people, and can be translated if it is a `duck.texts.Text`."""
 
     code: str
     message: str

@@ -1,7 +1,7 @@
-"""The way to an app by its own key: Dify's Service API, over HTTP.
+"""The gateway to an app by the app's own key: Dify's Service API, over HTTP.
 
-It carries what a plugin's session cannot: completion apps, files for every app, users of their own, and the end of a run. Neither
-the key nor the address is in anything that leaves this module, not even in the log.
+It can do what the plugin's session cannot: run completion apps, pass files to every app, tell end users apart, and stop runs.
+Nothing that leaves this module has the key or the address in it, not even the log.
 """
 
 import contextlib
@@ -25,74 +25,75 @@ from duck.texts import Text
 
 log = logging.getLogger("duck")
 
-_RUNS: Mapping[Kind, str] = {"chat": "/chat-messages", "completion": "/completion-messages", "workflow": "/workflows/run"}
-_STOPS: Mapping[Kind, str] = {"chat": "/chat-messages", "completion": "/completion-messages", "workflow": "/workflows/tasks"}
+_RUN_PATHS: Mapping[Kind, str] = {"chat": "/chat-messages", "completion": "/completion-messages", "workflow": "/workflows/run"}
+_STOP_PATHS: Mapping[Kind, str] = {"chat": "/chat-messages", "completion": "/completion-messages", "workflow": "/workflows/tasks"}
 _KIND_OF_MODE: Mapping[str, Kind] = {
     **dict.fromkeys(("chat", "agent-chat", "advanced-chat"), "chat"),
     "workflow": "workflow",
     "completion": "completion",
 }
-MAX_ERROR = 10 * 1024 * 1024  # bytes of an answer that is none: what is there may have no end
+MAX_ERROR = 10 * 1024 * 1024  # bytes that are read of an error: some other server may send one without an end
 
 
 class ServiceGateway(Gateway):
-    """Runs one app by its `key`, for one `user`; `url` is the API's base."""
+    """Runs one app by its `key`, for one `user`. `url` is the API's base URL."""
 
-    silence_s = limits.LIFE_S  # of events; whether Dify is still there its pings tell
+    silence_s = limits.LIFE_S  # without events; Dify's pings show that it is still there
     takes_files = can_stop = reads_on = True
 
     def __init__(self, url: str, key: str, *, endpoint_id: str, user: str, memory: Memory) -> None:
         super().__init__(endpoint_id, memory)
         self._url = url
-        self._key_of_app = key
+        self._api_key = key
         self._user = user
 
     def upload(self, file: File) -> Upload:
         """See `Gateway`."""
         part = {"file": (file.name, file.content, file.mimetype)}
         request = self._request("POST", "/files/upload", limits.SERVICE_UPLOAD_S, files=part, data={"user": self._user})
-        with self.memory.end_users.request(self._user_of(""), limits.SERVICE_UPLOAD_S), request as response:
-            stored = _object(response)
+        with self.memory.end_users.request(self._end_user(""), limits.SERVICE_UPLOAD_S), request as response:
+            stored = _read_object(response)
         return Upload(by_id={"type": file.kind, "transfer_method": "local_file", "upload_file_id": stored.get("id")}, by_url=None)
 
     def info(self) -> Mapping[str, Any]:
-        """What the app is: {name, description, mode, …}, up to a minute old; empty where Dify does not tell."""
-        return self.memory.infos.answer_if_any(self._key(""), self._info) or {}
+        """See `Gateway`. At most a minute old; empty if the request failed."""
+        return self.memory.infos.answer_if_any(self._cache_key(""), self._fetch_info) or {}
 
     def stop(self, task_id: str) -> None:
-        """See `Gateway`. Dify says yes to any run of this user's: also to one that is over, or never was."""
-        if (kind := kind_in(self.memory.infos.answer(self._key(""), self._info))) is None:
+        """See `Gateway`. Dify reports success even for a run that is over or has never existed."""
+        if (kind := kind_in(self.memory.infos.answer(self._cache_key(""), self._fetch_info))) is None:
             raise failures.no_service()
-        path = f"{_STOPS[kind]}/{quote(task_id, safe='')}/stop"
+        path = f"{_STOP_PATHS[kind]}/{quote(task_id, safe='')}/stop"
         with self._request("POST", path, limits.PARAMETERS_SILENCE_S, json={"user": self._user}) as response:
-            _object(response)
+            _read_object(response)
 
     def _events(self, run: Run) -> Generator[Any]:
         body = self._body(run, "streaming")
-        with self._request("POST", _RUNS[run.kind], limits.SERVICE_SILENCE_S, run, json=body) as response:
+        with self._request("POST", _RUN_PATHS[run.kind], limits.SERVICE_SILENCE_S, run, json=body) as response:
             if not response.headers.get("content-type", "").startswith("text/event-stream"):
                 raise failures.no_service()
-            yield from _data(response.iter_bytes())
+            yield from _sse_values(response.iter_bytes())
 
     def _answer(self, run: Run) -> Mapping[str, Any]:
-        with self._request("POST", _RUNS[run.kind], limits.BLOCKING_SILENCE_S, run, json=self._body(run, "blocking")) as response:
-            return _object(response)
+        body = self._body(run, "blocking")
+        with self._request("POST", _RUN_PATHS[run.kind], limits.BLOCKING_SILENCE_S, run, json=body) as response:
+            return _read_object(response)
 
-    def _fetch(self, app_id: str) -> Mapping[str, Any]:
+    def _fetch_parameters(self, app_id: str) -> Mapping[str, Any]:
         del app_id  # the key is of one app
         with self._request("GET", "/parameters", limits.PARAMETERS_SILENCE_S) as response:
-            return _object(response)
+            return _read_object(response)
 
-    def _info(self) -> Mapping[str, Any]:
+    def _fetch_info(self) -> Mapping[str, Any]:
         with self._request("GET", "/info", limits.PARAMETERS_SILENCE_S) as response:
-            return _object(response)
+            return _read_object(response)
 
-    def _key(self, app_id: str) -> tuple[str, ...]:
-        return (*super()._key(app_id), self._key_of_app)  # with another key it is asked anew
+    def _cache_key(self, app_id: str) -> tuple[str, ...]:
+        return (*super()._cache_key(app_id), self._api_key)  # so that a new key is not answered from the cache
 
-    def _user_of(self, app_id: str) -> Hashable:
+    def _end_user(self, app_id: str) -> Hashable:
         del app_id  # the key is of one app
-        return *self._key(""), self._user
+        return *self._cache_key(""), self._user
 
     def _body(self, run: Run, mode: Mode) -> dict[str, Any]:
         chat = {"query": run.query, "conversation_id": run.conversation_id} if run.kind == "chat" else {}
@@ -104,86 +105,86 @@ class ServiceGateway(Gateway):
     def _request(
         self, method: str, path: str, patience_s: float, run: Run | None = None, **content: Any
     ) -> Iterator[httpx.Response]:
-        """Dify's answer, once it is known to be no error. Raises `DuckError`, also for what goes wrong while it is read."""
+        """The response to a request, if it is no error. Raises `DuckError`, also if reading the response fails."""
         timeout = httpx.Timeout(limits.SERVICE_CONNECT_S, read=patience_s, write=limits.SERVICE_UPLOAD_S)
-        headers = {"Authorization": f"Bearer {self._key_of_app}"}
+        headers = {"Authorization": f"Bearer {self._api_key}"}
         try:
             with self.memory.http.stream(method, self._url + path, headers=headers, timeout=timeout, **content) as response:
                 if not response.is_success:
-                    raise self._refusal(response, run)
+                    raise self._http_error(response, run)
                 yield response
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise _failure(error) from None
+            raise _connection_error(error) from None
 
-    def _refusal(self, response: httpx.Response, run: Run | None) -> DuckError:
-        """What Dify's error, or whatever else is at the address, means."""
+    def _http_error(self, response: httpx.Response, run: Run | None) -> DuckError:
+        """Translates an error response, from Dify or from another server at the address."""
         body = b""
         for block in response.iter_bytes():
             body += block
             if len(body) > MAX_ERROR:
                 break
-        answer = _json(body)
+        answer = _parsed(body)
         answer = answer if isinstance(answer, dict) else {}
         log.warning("Dify's Service API answered %d %s", response.status_code, journal.word(answer.get("code") or ""))
         kind = run.kind if run else ""
-        is_refused = answer.get("code") in {f"not_{kind}_app", "app_unavailable"}  # for /completion-messages it is the latter
-        if run and is_refused and (other := other_kind(self.info(), kind)):
+        may_be_other = answer.get("code") in {f"not_{kind}_app", "app_unavailable"}  # /completion-messages answers the latter
+        if run and may_be_other and (other := other_kind(self.info(), kind)):
             return errors.wrong_route(kind, other)
         return failures.from_service(response.status_code, answer, **(gateway.failure_context(run) if run else {}))
 
 
 def kind_in(info: Mapping[str, Any]) -> Kind | None:
-    """The kind of an app by what Dify tells of it, None where it does not tell."""
+    """The kind of an app by its `/info`, None if that does not have it."""
     return _KIND_OF_MODE.get(str(info.get("mode")))
 
 
 def other_kind(info: Mapping[str, Any], kind: str) -> Kind | None:
-    """The kind of an app where Dify tells of another one than `kind`, else None."""
+    """The kind of an app by its `/info`, None if that is `kind` or not known."""
     actual = kind_in(info)
     return actual if actual != kind else None
 
 
-def _failure(error: Exception) -> DuckError:
-    """What a connection that does not come about, or breaks, means."""
-    log.warning("Dify's Service API: %s", type(error).__name__)  # its text, and those of its causes, name the address
+def _connection_error(error: Exception) -> DuckError:
+    """Translates an error of httpx."""
+    log.warning("Dify's Service API: %s", type(error).__name__)  # the texts of the error and of its causes name the address
     match error:
         case httpx.ReadTimeout():
-            return _silent()
+            return _timed_out()
         case httpx.ReadError() | httpx.RemoteProtocolError() | httpx.DecodingError():
             return failures.interrupted()
     return _unreachable()
 
 
-def _data(blocks: Iterable[bytes]) -> Iterator[Any]:
-    """The values of a stream of server-sent events, each of which Dify writes as one line of JSON."""
+def _sse_values(blocks: Iterable[bytes]) -> Iterator[Any]:
+    """The values of a stream of server-sent events. Dify writes each as one line of JSON."""
     for line in parsing.lines(blocks):
         if line.startswith(b"data:"):
-            yield _json(line[5:])
+            yield _parsed(line[5:])
 
 
-def _object(response: httpx.Response) -> dict[str, Any]:
-    """A whole answer. Raises `DuckError` for one that is no object: something else answers there."""
-    value = _json(response.read())
+def _read_object(response: httpx.Response) -> dict[str, Any]:
+    """The response's JSON object. Raises `DuckError` for any other body: it does not come from Dify."""
+    value = _parsed(response.read())
     if not isinstance(value, dict):
         raise failures.no_service()
     return value
 
 
-def _json(text: bytes) -> Any:
-    """A value, None for what is no JSON."""
+def _parsed(text: bytes) -> Any:
+    """The JSON value, None if the text is no JSON."""
     try:
         return from_json(text)
     except ValueError:
         return None
 
 
-def _silent() -> DuckError:
-    """An app's own API that stopped talking."""
+def _timed_out() -> DuckError:
+    """The Service API stopped sending."""
     return DuckError(504, "timeout", Text("Dify said nothing for too long, not even that it is still at work. Try again."))
 
 
 def _unreachable() -> DuckError:
-    """An app's own API that cannot be reached."""
+    """The Service API cannot be reached."""
     message = Text(
         "Dify's Service API cannot be reached. {setting} must be an address that Dify's plugins can reach.",
         setting=errors.setting("service_api_url"),

@@ -1,6 +1,6 @@
-"""The way to apps by a plugin's session: the only module that touches it.
+"""The gateway to apps through the plugin's session. No other module uses the session.
 
-Whatever goes wrong on it is a `DuckError` when it leaves this module; the SDK (0.10) raises nothing finer than `Exception`.
+All failures leave this module as `DuckError`. The SDK (0.10) raises plain `Exception`s only.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ REASON_CHARACTERS = 1_000
 
 
 class SessionGateway(Gateway):
-    """Runs apps through a plugin's session. `invoke` is the session's call for one kind of app."""
+    """Runs apps through the plugin's session. `invoke` is the session's method that runs one kind of app."""
 
     def __init__(self, session: Session, invoke: Callable[..., Any] | None = None) -> None:
         super().__init__(str(session.endpoint_id))
-        session.reader = ObjectsOnly(session.reader, self._skip)
+        session.reader = ObjectReader(session.reader, self._skip)
         self._session = session
         self._invoke = invoke
 
@@ -53,7 +53,7 @@ class SessionGateway(Gateway):
         url = uploaded.preview_url
         return Upload(by_id=by_id, by_url=files.link(url, file.link_kind or file.kind) if url else None)
 
-    def _fetch(self, app_id: str) -> Mapping[str, Any]:
+    def _fetch_parameters(self, app_id: str) -> Mapping[str, Any]:
         self._session.max_invocation_timeout = limits.PARAMETERS_SILENCE_S
         try:
             parameters: Mapping[str, Any] = self._session.app.fetch_app(app_id)
@@ -68,7 +68,7 @@ class SessionGateway(Gateway):
             with contextlib.closing(invoke()) as source:
                 yield from source
         except Exception as error:
-            raise self._explained(error, run) from error
+            raise self._run_error(error, run) from error
 
     def _answer(self, run: Run) -> Mapping[str, Any]:
         invoke = self._invocation(run, "blocking")
@@ -76,21 +76,21 @@ class SessionGateway(Gateway):
         try:
             answer: Mapping[str, Any] = invoke()
         except Exception as error:
-            raise self._explained(error, run) from error
+            raise self._run_error(error, run) from error
         return answer
 
-    def _explained(self, error: Exception, run: Run) -> DuckError:
-        """What the SDK raised; a failure without a reason may come of an app of another kind, a text generator."""
-        found = _translated(error, run)
-        if run.kind != "completion" and failures.has_no_reason(str(error)) and self._kind_of(run) == "completion":
+    def _run_error(self, error: Exception, run: Run) -> DuckError:
+        """Translates an exception of a run. If it gives no reason, the app may be a text generator, called as another kind."""
+        translated = _translated(error, run)
+        if run.kind != "completion" and failures.has_no_reason(str(error)) and self._probed_kind(run) == "completion":
             return errors.wrong_route(run.kind, "completion")
-        return found
+        return translated
 
-    def _kind_of(self, run: Run) -> Kind | None:
-        """An app's kind, found out by a call of which nothing can come; None where it cannot be.
+    def _probed_kind(self, run: Run) -> Kind | None:
+        """The app's kind, found out by a request that cannot start a run; None if that does not show it.
 
-        Without a query and with an input of a wrong type a chat misses the query, a workflow refuses the input, and a text
-        generator fails without a reason (Dify 1.16; it makes no run of any of them).
+        The request has no query and an input of a wrong type. Dify 1.16 answers it for a chat with an error about the query, for
+        a workflow with one about the input, and for a text generator with one without a reason. It starts no run.
         """
         if kind := self.memory.kinds.get(run.app_id):
             return kind
@@ -101,47 +101,47 @@ class SessionGateway(Gateway):
         try:
             self._session.app.workflow.invoke(app_id=run.app_id, inputs=wrong, response_mode="blocking", user=run.user)
         except Exception as error:  # noqa: BLE001 - the SDK raises nothing finer
-            if kind := failures.kind_told_by(str(error)):
+            if kind := failures.kind_from_probe(str(error)):
                 self.memory.kinds[run.app_id] = kind
             return kind
         return None
 
     def _invocation(self, run: Run, mode: Mode) -> Callable[[], Any]:
-        """The session's call for a run. Raises `DuckError` 413 for one that is too large for it."""
+        """The call that starts a run. Raises `DuckError` 413 for a run that is too large for the session."""
         if self._invoke is None:
             raise TypeError("this gateway was made without a call to run apps by")
         chat = {"query": run.query, "conversation_id": run.conversation_id} if run.kind == "chat" else {}
-        call = {"app_id": run.app_id, "inputs": dict(run.inputs), "response_mode": mode, "user": run.user, **chat}
-        check_size(call, limits.MAX_RUN)
-        return functools.partial(self._invoke, **call)
+        arguments = {"app_id": run.app_id, "inputs": dict(run.inputs), "response_mode": mode, "user": run.user, **chat}
+        check_size(arguments, limits.MAX_RUN)
+        return functools.partial(self._invoke, **arguments)
 
 
-class ObjectsOnly:
-    """A session's reader without the replies that are no object: at the first of them the SDK would end the run."""
+class ObjectReader:
+    """A session's reader that skips replies whose data are not an object. The SDK would end the run at the first of them."""
 
     def __init__(self, reader: Any, skip: Callable[[object], None]) -> None:
         self._reader = reader
         self._skip = skip
 
-    def read(self, wanted: Callable[[Any], bool]) -> Any:
-        """What the SDK reads its replies by, for one call."""
+    def read(self, matches: Callable[[Any], bool]) -> Any:
+        """The SDK's reader of the replies to one call: the lines that match."""
 
-        def is_sound(line: Any) -> bool:
-            if not wanted(line):
+        def is_valid(line: Any) -> bool:
+            if not matches(line):
                 return False
             if line.data.get("event") != "response" or isinstance(line.data.get("data"), dict):
                 return True
             self._skip(line.data.get("data"))
             return False
 
-        return self._reader.read(is_sound)
+        return self._reader.read(is_valid)
 
 
 def _translated(error: Exception, run: Run | None = None) -> DuckError:
-    """All that the SDK raises is a text."""
-    about = failure_context(run) if run else {"kind": ""}
-    found = failures.from_text(str(error), **about)
-    if found.status >= 500:  # what the caller reads may leave out what the owner needs; a model's own words may quote the request
-        log.warning("Dify failed: %d %s", found.status, journal.word(found.code))
+    """Translates an exception of the SDK by its text: it has nothing else."""
+    context = failure_context(run) if run else {"kind": ""}
+    translated = failures.from_text(str(error), **context)
+    if translated.status >= 500:  # the caller may read less than the owner needs; the text may quote the request
+        log.warning("Dify failed: %d %s", translated.status, journal.word(translated.code))
         log.debug("in its own words: %.*s", REASON_CHARACTERS, error)
-    return found
+    return translated
