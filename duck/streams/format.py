@@ -1,4 +1,4 @@
-"""How a stream is written: what each format has to give. Pure."""
+"""The interface of all formats of streams. Pure."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -10,27 +10,27 @@ Event = Mapping[str, Any]  # one dict that Dify streams during a run, with its n
 
 
 class StreamFormat(ABC):
-    """Writes one stream; made anew for each, so that it may remember what it wrote.
+    """Writes one stream. Each stream has its own instance, which may keep state.
 
-    `headers` go out with the response. `keep_alive_s` is after how many seconds without a byte a sign of life is due, infinite
-    where the format has no way to say nothing.
+    `headers` are the response's. After `keep_alive_s` seconds without a byte a keep-alive is due; it is infinite for a format
+    that has no keep-alives.
     """
 
     headers: ClassVar[Mapping[str, str]]
     keep_alive_s: ClassVar[float] = limits.KEEP_ALIVE_S
 
     def keep_alive(self) -> bytes:
-        """A sign of life; each time it may be another."""
+        """A keep-alive; it may differ from call to call."""
         return b""
 
     def head(self) -> bytes:
-        """What comes before the first event."""
+        """The bytes before the first event."""
         return b""
 
     @abstractmethod
     def event(self, event: Event) -> bytes:
-        """One event, often nothing; an error is one, too."""
+        """One event as bytes, often none. Errors are events, too."""
 
     def tail(self) -> bytes:
-        """What comes after the last event."""
+        """The bytes after the last event."""
         return b""

@@ -1,4 +1,4 @@
-"""JSON, and a whole answer as one document of it. Pure."""
+"""Encodes JSON. Pure."""
 
 import json
 from typing import Any
@@ -9,20 +9,20 @@ CONTENT_TYPE = "application/json"
 
 
 def encode(value: Any) -> bytes:
-    """Compact UTF-8 JSON. Raises `TypeError` for what JSON has no way to say."""
+    """The value as compact UTF-8 JSON. Raises `TypeError` for a value that JSON cannot represent."""
     try:
         return orjson.dumps(value)
-    except TypeError:  # an integer beyond 64 bits: Go writes the float 1e20 as one
+    except TypeError:  # an integer beyond 64 bits: Go writes the float 1e20 as an integer
         return json.dumps(value, separators=(",", ":")).encode()
 
 
 def document(value: Any) -> bytes:
-    """The value, with a line's end for those who read it in a terminal."""
+    """The value as compact UTF-8 JSON, with a newline for terminals."""
     return encode(value) + b"\n"
 
 
 def pretty(value: Any) -> str:
-    """The value for people to read."""
+    """The value as indented JSON, for people."""
     try:
         return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
     except TypeError:  # as above

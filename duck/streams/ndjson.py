@@ -1,4 +1,4 @@
-"""Newline-delimited JSON: each event as Dify sent it, on a line of its own. Pure."""
+"""Newline-delimited JSON: each event on a line of its own, as Dify sent it. Pure."""
 
 from collections.abc import Mapping
 from typing import ClassVar
@@ -13,9 +13,9 @@ class Ndjson(StreamFormat):
     headers: ClassVar[Mapping[str, str]] = {"Content-Type": "application/x-ndjson"}
 
     def keep_alive(self) -> bytes:
-        """An event that tells nothing."""
+        """A `ping` event."""
         return b'{"event":"ping"}\n'
 
     def event(self, event: Event) -> bytes:
-        """The event and a line's end."""
+        """The event and a newline."""
         return json.encode(event) + b"\n"

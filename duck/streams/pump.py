@@ -1,7 +1,7 @@
-"""The pump: from events, as Dify sends them, to the chunks of a body that loses nothing on its way through the daemon.
+"""The pump writes Dify's events as chunks of a body, and loses none of them on the way through the daemon.
 
-The daemon (measured on 0.6.10) cuts a body that ends right after its first chunk, drops chunks that wait in numbers, kills a
-plugin for a large one and writes JSON into a body that takes too long. `limits` keeps clear of all four.
+The daemon (measured on 0.6.10) cuts a body that ends right after its first chunk, drops chunks when many of them wait, kills a
+plugin that sends a large one, and writes JSON into a body that takes too long. The numbers in `limits` avoid all four.
 """
 
 import contextlib
@@ -24,28 +24,28 @@ from duck.texts import Text
 def collect(inbox: Inbox, slots: Slots, clock: Clock = CLOCK) -> list[Event]:
     """All events of a run, once it is over.
 
-    Raises its `DuckError`; 503 if there is no slot for it, 504 if it is silent for too long.
+    Raises the run's `DuckError`; 503 if there is no slot for it, 504 if it is silent for too long or takes too long.
     """
-    seen: list[Event] = []
-    with _opened(inbox, slots, clock):
-        while not isinstance(item := _get(inbox, clock), End):
-            seen.append(item)
+    events: list[Event] = []
+    with _running(inbox, slots, clock):
+        while not isinstance(item := _next_item(inbox, clock), End):
+            events.append(item)
     try:
         if item.error:
             raise item.error
     finally:
-        del item  # else the error would hold this frame, and so its run, until garbage is collected
-    return seen
+        del item  # otherwise the error would keep this frame, and so the run, until the next garbage collection
+    return events
 
 
 def in_pieces(body: bytes, slots: Slots, clock: Clock = CLOCK) -> bytes | Generator[bytes]:
-    """A complete body: a small one unchanged, a large one in chunks that the daemon can take."""
+    """A whole body: as it is if the daemon can take it in one piece, else in chunks."""
     return body if len(body) <= limits.MAX_WHOLE else _paced(iter([body]), slots, clock)
 
 
 @dataclass(frozen=True, slots=True)
 class Pump:
-    """Writes the events of one inbox in one format, and tells the journal how that ended."""
+    """Writes the events of one inbox in one format, and notes in the journal's entry how the run ended."""
 
     inbox: Inbox
     writer: StreamFormat
@@ -54,35 +54,35 @@ class Pump:
     clock: Clock = CLOCK
 
     def body(self) -> bytes | Generator[bytes]:
-        """A response's body: `bytes` if the run is over already, else a generator that never raises.
+        """The response's body: `bytes` if the run is already over, else a generator that never raises.
 
-        Waits for the first event, but no longer than until the first keep-alive is due, so that a run that fails at once raises
-        its `DuckError`. Raises 503 if there is no slot for the run.
+        Waits for the first event until the first keep-alive is due, and raises the `DuckError` of a run that fails before. Raises
+        503 if there is no slot for the run.
         """
         with ExitStack() as at_the_end:
-            at_the_end.enter_context(_opened(self.inbox, self.slots, self.clock))
-            items = self._first()
+            at_the_end.enter_context(_running(self.inbox, self.slots, self.clock))
+            items = self._first_items()
             try:
                 if items and isinstance(items[0], End) and items[0].error:
                     raise items[0].error
             except DuckError:
-                items.clear()  # for the same reason
+                items.clear()  # for the same reason as in `collect`
                 raise
             first, ended = self._write(items)
             first = self.writer.head() + (first if items else self.writer.keep_alive())
             if ended:
                 return first
-            return _paced(self._live(first, at_the_end.pop_all()), self.slots, self.clock)
+            return _paced(self._chunks(first, at_the_end.pop_all()), self.slots, self.clock)
 
-    def _first(self) -> list[Event | End]:
-        """The first items; none if they take longer than until the first keep-alive."""
+    def _first_items(self) -> list[Event | End]:
+        """The first items; none if the first keep-alive is due before."""
         try:
-            return [_get(self.inbox, self.clock, self.writer.keep_alive_s), *self.inbox.ready()]
+            return [_next_item(self.inbox, self.clock, self.writer.keep_alive_s), *self.inbox.ready()]
         except Empty:
             return []
 
-    def _live(self, first: bytes, at_the_end: ExitStack) -> Iterator[bytes]:
-        """The chunks after the first items, each with all items that are there by then."""
+    def _chunks(self, first: bytes, at_the_end: ExitStack) -> Iterator[bytes]:
+        """The first chunk and all further ones. Each has all items that are in the inbox when it is written."""
         with at_the_end:
             try:
                 wrote_at = self.clock.now()
@@ -90,24 +90,25 @@ class Pump:
                 yield first
                 ended = False
                 while not ended:
-                    chunk, ended = self._next(wrote_at + self.writer.keep_alive_s, over_at)
+                    chunk, ended = self._next_chunk(wrote_at + self.writer.keep_alive_s, over_at)
                     if chunk:
                         wrote_at = self.clock.now()
                         yield chunk
             except Exception as error:  # noqa: BLE001 - the SDK would print a traceback into the body
-                yield self._last(errors.defect(error))
+                yield self._error_chunk(errors.defect(error))
 
-    def _next(self, due_at: float, over_at: float) -> tuple[bytes, bool]:
-        """The next chunk, and whether it is the last. A keep-alive is due at `due_at`, unless something is written before.
+    def _next_chunk(self, due_at: float, over_at: float) -> tuple[bytes, bool]:
+        """The next chunk, empty if there is nothing to write, and whether it is the last.
 
-        Events that are read but not written do not count: a client that sees no byte for long hangs up.
+        A keep-alive is due at `due_at` if nothing was written before. An event without bytes does not postpone it: a client that
+        gets no byte for long hangs up.
         """
         if self.slots.pump_gathers:
             self.clock.sleep(self.slots.gather_s)
         if self.clock.now() >= over_at:
-            return self._last(_too_long()), True
+            return self._error_chunk(_response_too_long()), True
         try:
-            item = _get(self.inbox, self.clock, min(due_at, over_at) - self.clock.now())
+            item = _next_item(self.inbox, self.clock, min(due_at, over_at) - self.clock.now())
         except Empty:
             return self._keep_alive(due_at), False
         chunk, ended = self._write([item, *self.inbox.ready()])
@@ -117,25 +118,25 @@ class Pump:
         return self.writer.keep_alive() if self.clock.now() >= due_at else b""
 
     def _write(self, items: Iterable[Event | End]) -> tuple[bytes, bool]:
-        """The items as bytes, and whether the last of them was the end."""
+        """The items as bytes, and whether an `End` was among them."""
         parts: list[bytes] = []
         for item in items:
             if isinstance(item, End):
-                parts.append(self._last(item.error) if item.error else self.writer.tail())
+                parts.append(self._error_chunk(item.error) if item.error else self.writer.tail())
                 return b"".join(parts), True
-            if item["event"] == "error":  # one of Dify's own
+            if item["event"] == "error":  # Dify's own event
                 self.entry.ended = str(item.get("code"))
             parts.append(self.writer.event(item))
         return b"".join(parts), False
 
-    def _last(self, error: DuckError) -> bytes:
+    def _error_chunk(self, error: DuckError) -> bytes:
         self.entry.ended = error.code
         return self.writer.event(error.as_event()) + self.writer.tail()
 
 
 @contextlib.contextmanager
-def _opened(inbox: Inbox, slots: Slots, clock: Clock) -> Iterator[None]:
-    """Runs the run in a slot, which it keeps until it is over."""
+def _running(inbox: Inbox, slots: Slots, clock: Clock) -> Iterator[None]:
+    """Starts the run in a slot. It keeps the slot until it is over."""
     slots.take(inbox, clock.now())
     try:
         inbox.open()
@@ -144,8 +145,8 @@ def _opened(inbox: Inbox, slots: Slots, clock: Clock) -> Iterator[None]:
         inbox.close(then=lambda: slots.release(inbox))
 
 
-def _get(inbox: Inbox, clock: Clock, patience_s: float = math.inf) -> Event | End:
-    """The next item; an `End` for a run that takes too long or is silent for too long. Raises `Empty` after `patience_s`."""
+def _next_item(inbox: Inbox, clock: Clock, patience_s: float = math.inf) -> Event | End:
+    """The next item, an `End` if the run takes too long or is silent for too long. Raises `Empty` after `patience_s` seconds."""
     terms = inbox.terms
     patient_until, over_at = clock.now() + patience_s, inbox.began + terms.run_s
     while (now := clock.now()) < over_at:
@@ -153,14 +154,14 @@ def _get(inbox: Inbox, clock: Clock, patience_s: float = math.inf) -> Event | En
             return inbox.get(max(0.0, min(patient_until, over_at, inbox.heard + terms.silence_s) - now))
         except Empty:
             if clock.now() >= inbox.heard + terms.silence_s:
-                return End(_silent(blocking=terms.blocking))
+                return End(_too_silent(blocking=terms.blocking))
             if clock.now() >= patient_until:
                 raise
-    return End(_too_slow(terms.run_s))
+    return End(_run_too_long(terms.run_s))
 
 
 def _paced(bodies: Iterator[bytes], slots: Slots, clock: Clock) -> Generator[bytes]:
-    """Hands out chunks no faster and no larger than the daemon can take, and does not end too soon after the first."""
+    """Yields chunks no larger and no faster than the daemon can take, and does not end too soon after the first one."""
     tokens, counted = float(limits.BURST), clock.now()
     began: float | None = None
     for body in bodies:
@@ -178,13 +179,13 @@ def _paced(bodies: Iterator[bytes], slots: Slots, clock: Clock) -> Generator[byt
         clock.sleep(max(0.0, began + life_s - clock.now()))
 
 
-def _silent(*, blocking: bool) -> DuckError:
-    """A run of which nothing was heard for too long."""
+def _too_silent(*, blocking: bool) -> DuckError:
+    """The run was silent for too long."""
     return DuckError(504, "timeout", errors.NO_ANSWER if blocking else errors.SLOW)
 
 
-def _too_long() -> DuckError:
-    """A response that has been open for as long as the daemon lets it."""
+def _response_too_long() -> DuckError:
+    """The response has been open for as long as the daemon allows."""
     message = Text(
         "This took longer than {seconds} seconds, for which Dify keeps a streamed answer open. The run itself may go on in Dify. "
         "With response_mode blocking and format json an answer may take 20 minutes.",
@@ -193,8 +194,8 @@ def _too_long() -> DuckError:
     return DuckError(504, "timeout", message)
 
 
-def _too_slow(run_s: float) -> DuckError:
-    """A run that takes longer than the `run_s` seconds that the plugin may work on one."""
+def _run_too_long(run_s: float) -> DuckError:
+    """The run takes longer than `run_s` seconds, which Dify allows to a plugin that runs as a function."""
     message = Text(
         "This took longer than {seconds} seconds, the most that Dify gives a plugin that it runs as a function. The run itself "
         "may go on in Dify.",

@@ -11,10 +11,10 @@ from duck.streams.format import Event, StreamFormat
 
 
 class Sse(StreamFormat):
-    """Writes each event as one `data` line: JSON has no line's end of its own, so that one is enough.
+    """Writes each event as one `data` line, since compact JSON has no line breaks.
 
-    Each has an id. Who calls again after the end of a stream, as `EventSource` does by itself, tells which it has seen last: so
-    it is known that the app has run already.
+    Each event has an id. `EventSource` connects again after the end of a stream, and sends the last id. So Duck knows that the
+    app has already run.
     """
 
     headers: ClassVar[Mapping[str, str]] = {"Content-Type": "text/event-stream"}
@@ -23,9 +23,9 @@ class Sse(StreamFormat):
         self._number = 0
 
     def keep_alive(self) -> bytes:
-        """A comment: Dify's own `event: ping` without data breaks the readers in several SDKs.
+        """A comment. Dify's own `event: ping` without data breaks the readers in several SDKs.
 
-        Once there was an id, some of them take an empty line by itself for an event without data.
+        After the first id, some of these take an empty line for an event without data, so none follows the comment then.
         """
         return b": ping\n" if self._number else b": ping\n\n"
 
