@@ -1,6 +1,6 @@
-"""What is mended of the SDK (0.10) and its router, each with its reason. Applied by `main.py` at the start; imports the SDK.
+"""Patches of the SDK (0.10) and of Werkzeug's router, each with its reason. `start` applies them. Imports the SDK.
 
-No unit test imports this module, since the SDK patches the process that imports it: the real process shows that it works.
+No unit test imports this module, because the SDK patches every process that imports it. The tests of the real process cover it.
 """
 
 import binascii
@@ -30,43 +30,43 @@ from werkzeug.routing import PathConverter
 from duck import errors, limits
 from duck.runs import parsing
 
-_M_MMAP_THRESHOLD = -3  # glibc's name for it is in malloc.h
-_MMAP_THRESHOLD = 1024 * 1024  # bytes: the smallest block that is given back to the system at once
+_M_MMAP_THRESHOLD = -3  # from glibc's malloc.h
+_MMAP_THRESHOLD = 1024 * 1024  # bytes of the smallest block that is returned to the system at once
 
 
 def apply() -> None:
-    """Mends the SDK of this process."""
+    """Patches the SDK in this process."""
     ResponseWriter.put = _put
     ResponseWriter.session_message_text = _session_message_text
     PluginExecutor.invoke_endpoint.__annotations__["data"] = _Request
-    plugin_executor.binascii = SimpleNamespace(hexlify=binascii.hexlify, unhexlify=_Bytes)
+    plugin_executor.binascii = SimpleNamespace(hexlify=binascii.hexlify, unhexlify=_RequestBytes)
     plugin_executor.deserialize_request = lambda raw: deserialize_request(raw.take())
     Router.dispatch = _dispatch
-    tcp.TCPReaderWriter._write_data = _send_whole  # noqa: SLF001 - it has no other place for this
+    tcp.TCPReaderWriter._write_data = _send_in_one_piece  # noqa: SLF001 - no public method does this
     runtime.httpx = SimpleNamespace(Client=_Client)
-    # The SDK builds a validator for each line. This counts where `transport`, which does better, has no part.
+    # The SDK builds a validator for each line. `transport` does not, but it is not always used.
     runtime.TypeAdapter = stdio.TypeAdapter = tcp.TypeAdapter = functools.cache(TypeAdapter)
-    # In Werkzeug's pattern "." is no newline: the SDK itself would answer for a path with "%0A", past the catch-all routes.
+    # Werkzeug's own pattern matches no newline: a path with "%0A" would miss the catch-all routes, and the SDK would answer.
     PathConverter.regex = "(?s:[^/].*?)"
 
 
-def give_memory_back() -> None:
-    """Has large blocks given back to the system as soon as they are free.
+def return_memory() -> None:
+    """Makes glibc return large blocks to the system as soon as they are freed.
 
-    glibc does so by itself for what is larger than the largest block that was ever free: after a few large requests, for nothing.
+    By default glibc raises its threshold to the largest block freed so far: after a few large requests it returns nothing.
     """
     with contextlib.suppress(AttributeError, OSError):  # another libc
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _MMAP_THRESHOLD)
 
 
 def refuse_long(size: int) -> None:
-    """Raises `DuckError` 413 for a line of so many bytes that the daemon would end the process, and with it all streams."""
+    """Raises `DuckError` 413 for a line of so many bytes that the daemon would kill the process, and all streams with it."""
     if size > limits.MAX_LINE:
         raise errors.too_large(size, limits.MAX_LINE)
 
 
 class LogFormatter(DifyPluginLoggerFormatter):
-    """Writes the log's lines as the SDK does, but none so long that the daemon would end the process for it."""
+    """Formats lines as the SDK does, but cuts messages: the daemon would kill the process for a very long line."""
 
     def format(self, record: logging.LogRecord) -> str:
         """See `logging.Formatter`."""
@@ -78,10 +78,10 @@ class LogFormatter(DifyPluginLoggerFormatter):
 
 
 class _Request:
-    """A request to an endpoint as the daemon sends it, in the place of the SDK's model: what has been read of it is let go.
+    """Replaces the SDK's model of a request to an endpoint, and frees the raw request once it has been read.
 
-    While a request is answered, the SDK would keep its body four times: in the daemon's message, in its own of that, as bytes of
-    the whole request, and as the body. Ten large ones at once would be most of a gigabyte.
+    While a request is answered, the SDK would keep its body four times: in the daemon's message, in its model of that, as bytes
+    of the whole request, and as the body. Ten large requests at once would need most of a gigabyte.
     """
 
     def __init__(self, *, settings: dict[str, Any], raw_http_request: str, **_: Any) -> None:
@@ -90,39 +90,39 @@ class _Request:
 
     @property
     def raw_http_request(self) -> str:
-        """The request in hexadecimal digits, once."""
+        """The request in hexadecimal digits; "" after the first read."""
         raw, self._raw = self._raw, ""
         return raw
 
 
-class _Bytes:
-    """The bytes that hexadecimal digits stand for, once."""
+class _RequestBytes:
+    """The bytes of a request in hexadecimal digits. They can be taken once."""
 
     def __init__(self, digits: str) -> None:
         self._bytes = binascii.unhexlify(digits)
 
     def take(self) -> bytes:
-        """Gives them away."""
+        """Returns the bytes, and keeps no reference to them."""
         taken, self._bytes = self._bytes, b""
         return taken
 
 
 def _dispatch(self: Router, session: Session, data: dict[str, Any]) -> object:
-    """What the SDK does, with the message of a request to an endpoint emptied: all who have handed it on still hold it."""
-    taken = data
+    """Dispatches a copy of a request to an endpoint, and empties the original, which the SDK's callers still refer to."""
+    message = data
     if "raw_http_request" in data:
-        taken = data.copy()
+        message = data.copy()
         data.clear()
-    return _dispatch_by_sdk(self, session, taken)
+    return _sdk_dispatch(self, session, message)
 
 
-_dispatch_by_sdk = Router.dispatch
+_sdk_dispatch = Router.dispatch
 
 
 def _put(
     self: ResponseWriter, event: Event, session_id: str | None = None, data: dict[str, Any] | BaseModel | None = None
 ) -> None:
-    """Writes a message and an empty line at once: between two writes another could come. Raises `DuckError` for a long one."""
+    """Writes a message and its empty line in one call, so that no other message gets between. Raises `DuckError` 413."""
     self.write(_line(event, session_id, data))
 
 
@@ -139,8 +139,8 @@ def _line(event: Event, session_id: str | None, data: dict[str, Any] | BaseModel
     return line
 
 
-def _send_whole(self: tcp.TCPReaderWriter, data: str) -> None:
-    """Sends a message in one piece: while this greenlet waits for the network, others may want to send, too."""
+def _send_in_one_piece(self: tcp.TCPReaderWriter, data: str) -> None:
+    """Sends a message in one piece: while this greenlet waits for the network, no other may send."""
     with _sending:
         self.sock.sendall(data.encode())
 
@@ -149,9 +149,9 @@ _sending = Lock()
 
 
 class _Client(httpx.Client):
-    """Reads the daemon's replies to a serverless plugin, which are JSON on lines of their own.
+    """Splits the daemon's replies to a serverless plugin, which are lines of JSON, at newlines only.
 
-    The SDK reads them by httpx's `iter_lines`, for which U+0085 ends a line, too: an answer with that character in it (the "…"
+    The SDK reads them by httpx's `iter_lines`, for which U+0085 ends a line, too. An answer with that character in it (the "…"
     of old Windows files, read as Latin-1) would break off there.
     """
 

@@ -1,4 +1,4 @@
-"""What Dify starts: the SDK's plugin, with Duck's log going where the SDK's own goes, and room for more runs."""
+"""Starts the SDK's plugin, with room for more runs, and with Duck's log going where the SDK's log goes."""
 
 import gc
 import logging
@@ -19,7 +19,7 @@ from duck.streams.slots import Slots
 
 
 class Environment(DifyPluginEnv):
-    """The SDK's environment variables, and Duck's own; those in a `.env` file count, too."""
+    """The SDK's environment variables and Duck's own, also from a `.env` file."""
 
     MAX_WORKER: int = Field(limits.MAX_WORKER, gt=0)
     MAX_RUNS: int = Field(limits.MAX_RUNS, gt=0)
@@ -27,21 +27,21 @@ class Environment(DifyPluginEnv):
 
 
 def start() -> Plugin:
-    """The plugin of this process, ready to run. Raises what pydantic does for an environment that cannot be read."""
+    """The plugin of this process, ready to run. Raises pydantic's `ValidationError` for invalid environment variables."""
     _log_as_the_sdk_does()
     environment = Environment()
-    # With fewer workers there are fewer runs, so that one worker is left to refuse a run.
+    # With fewer workers fewer runs are allowed, so that a worker is left to refuse a further run.
     max_runs = min(environment.MAX_RUNS, max(1, environment.MAX_WORKER * limits.MAX_RUNS // limits.MAX_WORKER))
     is_function = environment.INSTALL_METHOD is InstallMethod.Serverless
     state = State(slots=Slots(max_runs), run_s=limits.SERVERLESS_RUN_S if is_function else math.inf)
     states.use(state)
     patches.apply()
-    patches.give_memory_back()
-    gevent.config.track_greenlet_tree = False  # who has started whom: nobody asks, and each stream would keep it
+    patches.return_memory()
+    gevent.config.track_greenlet_tree = False  # nothing needs it, and it would cost memory for each stream
     plugin = transport.FastPlugin(environment, state.slots)
-    # To look for garbage among all that is loaded, and stays, would stop every stream for a tenth of a second, again and again.
+    # Without this each full collection would search all loaded modules, and stop every stream for a tenth of a second.
     gc.freeze()
-    gc.set_threshold(5_000, 10, 10)  # hundreds of streams allocate much and leave little behind; the rest is Python's own
+    gc.set_threshold(5_000, 10, 10)  # hundreds of streams allocate much and leave little garbage; the 10s are Python's defaults
     return plugin
 
 
@@ -49,6 +49,6 @@ def _log_as_the_sdk_does() -> None:
     log = logging.getLogger("duck")
     log.setLevel(logging.INFO)
     log.addHandler(plugin_logger_handler)
-    log.propagate = False  # the handler writes to stdout, which belongs to the protocol: nothing else may
+    log.propagate = False  # the handler writes in the daemon's protocol, and nothing else may write to stdout
     plugin_logger_handler.setFormatter(patches.LogFormatter())
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log the address of each request
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # at `INFO` it logs the address of each request

@@ -145,7 +145,7 @@ def differences(dice: random.Random) -> list[str]:
     for name in list(sides[0].open):
         one, other = (side.end(name) for side in sides)
         found += [f"{name} got {one} and {other}"] if one != other else []
-    assert not sides[0].reader._routes, "a closed reader is remembered"
+    assert not sides[0].reader._readers_by_request, "a closed reader is remembered"
     return found
 
 
