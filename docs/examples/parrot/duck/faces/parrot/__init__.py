@@ -11,7 +11,7 @@ from duck.dify.gateway import Gateway
 from duck.errors import DuckError
 from duck.exchange import Exchange, answering
 from duck.runs import bodies
-from duck.runs.run import Run, RunRequest
+from duck.runs.run import Mode, Run, RunRequest
 from duck.streams import json
 from duck.streams.format import Event, StreamFormat
 from duck.texts import Text
@@ -41,7 +41,7 @@ def read(fields: Mapping[str, Any], app_id: str) -> RunRequest:
         raise errors.invalid_field("text", Text("required"))
     if not isinstance(inputs, Mapping):
         raise errors.invalid_field("inputs", Text('must be an object, like {"city": "Oslo"}'))
-    mode = "streaming" if fields.get("stream") in (True, "true") else None
+    mode: Mode | None = "streaming" if fields.get("stream") in (True, "true") else None
     return RunRequest(run=Run(kind="chat", app_id=app_id, query=text, inputs=inputs, mode=mode))
 
 
