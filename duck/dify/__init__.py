@@ -1,1 +1,1 @@
-"""All that knows Dify: the ways to it, what it streams, what its failures mean, and what of all this guests see."""
+"""All that knows Dify: the gateways to its apps, its events, its failures, and what guests see of them."""

@@ -1,1 +1,1 @@
-"""From events, as they come, to the chunks of a body that loses nothing on its way."""
+"""From the events of a run to the chunks of a response, none of which is lost on the way."""
