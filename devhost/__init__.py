@@ -5,21 +5,21 @@ It starts an endpoint plugin as Dify does, serves it on loopback and answers its
     with Devhost("path/to/plugin", apps={"<uuid>": App(mode="chat", script=fn)}, settings={...}) as host:
         httpx.post(host.url + "/chat/<uuid>", json={"query": "hi"})
 
-It is meant to be as unkind as the real thing. It knows nothing of the plugin but the lines that go between the two.
+It is as unforgiving as the real daemon. It imports nothing of the plugin: the two exchange lines of JSON.
 
-    host.py      Devhost: all of it together, in a thread
-    daemon.py    the routes, and one session of the plugin for each request
-    request.py   what becomes of a request on its way to the plugin
-    response.py  what becomes of the plugin's chunks on their way to the client
-    plugin.py    a plugin at work: local.py (a process.py and its pipes), remote.py (being debugged), serverless.py (functions)
-    wire.py      the lines that are written to it
-    declaration  what the plugin declares, by schema.py; settings.py: an endpoint's values; limits: what the daemon allows
-    dify.py      the backwards calls; run.py: one of them, in a thread; inputs.py: an app's inputs; files.py: uploads, downloads
-    service.py   Dify's Service API, for those who have an app's own key; users.py: the end users of apps
-    apps.py      scripted apps; demo/: those of `python -m devhost`
-    serve.py     the command `python -m devhost`; command.py: how the commands are called
-    trace.py     messages in words; page.py: the page at `/`
-    debug.py     runs a plugin to be debugged; debugged.py: what its process runs; package.py: packs one
+    host.py        Devhost: runs everything in a thread
+    daemon.py      the routes, and the plugin's session for each request
+    request.py     an HTTP request on its way to the plugin
+    response.py    the plugin's chunks on their way to the client
+    plugin.py      the interface of a running plugin: local.py (process.py and pipes), remote.py (debugging), serverless.py
+    wire.py        the lines that are written to a plugin
+    declaration.py reads manifest and routes, by schema.py; settings.py: an endpoint's values; limits.py: the daemon's limits
+    dify.py        backwards calls; run.py: one call in its thread; inputs.py: inputs of apps; files.py: uploads and downloads
+    service.py     Dify's Service API, which takes an app's own key; users.py: the end users of apps
+    apps.py        scripted apps; demo/: the apps of `python -m devhost`
+    serve.py       the command `python -m devhost`; command.py: options that the commands share
+    trace.py       messages as readable lines; page.py: the page at `/`
+    debug.py       runs a plugin for remote debugging; debugged.py: what the plugin's process runs; package.py: packs a plugin
 """
 
 from importlib import import_module
@@ -34,7 +34,7 @@ __all__ = ["App", "Call", "Devhost", "Failure", "Pause", "StartError", "say"]
 
 
 def __getattr__(name: str) -> Any:
-    """Imports a name when it is first used, so that a command that imports this package soon hears signals."""
+    """Imports a name on its first use: `python -m devhost` imports this package before it can handle signals."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = {"Devhost": "devhost.host", "StartError": "devhost.declaration"}.get(name, "devhost.apps")

@@ -1,4 +1,4 @@
-"""`python -m devhost`: hears signals first, and then imports and starts what serves."""
+"""`python -m devhost`: handles signals first, then imports and runs serve.py."""
 
 import os
 import signal
@@ -6,10 +6,10 @@ import sys
 
 
 def main() -> int:
-    """Serves until Ctrl-C or SIGTERM; gives the exit status."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT, too: a shell starts its background jobs with it ignored
+    """Serves until Ctrl-C or SIGTERM; returns the exit status."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT: a shell starts background jobs with it ignored
         signal.signal(number, lambda *_: os._exit(0))  # nothing has been started yet
-    from devhost import serve  # noqa: PLC0415 - it takes a second, in which a signal must not be lost
+    from devhost import serve  # noqa: PLC0415 - the import takes a second, and no signal may be lost meanwhile
 
     return serve.main()
 

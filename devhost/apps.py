@@ -1,8 +1,8 @@
-"""Scripted apps: what a test, or the demo, lets Dify answer. No I/O, no threads.
+"""Scripted apps: what Dify answers in a test or in the demo. No I/O, no threads.
 
     App(mode="chat", script=say("Hello! You asked: {query}"))
 
-is a complete app, and so is every `App` whose script ends as Dify's streams do: its blocking answer follows from the script.
+is a complete app. The blocking answer is derived from the script, if the script ends as Dify's streams do.
 """
 
 import json
@@ -19,11 +19,11 @@ from devhost.files import Files
 type Event = dict[str, Any]
 type Mode = Literal["chat", "agent-chat", "advanced-chat", "workflow", "completion"]
 
-CHAT_MODES = frozenset({"chat", "agent-chat", "advanced-chat"})  # those that need a query and hold conversations
-FLOW_MODES = frozenset({"advanced-chat", "workflow"})  # those that run a workflow
-TOKEN_S = 0.03  # between two tokens, as a quick model takes
+CHAT_MODES = frozenset({"chat", "agent-chat", "advanced-chat"})  # they need a query and have conversations
+FLOW_MODES = frozenset({"advanced-chat", "workflow"})  # they run a workflow
+TOKEN_S = 0.03  # between two tokens, as with a fast model
 
-# What Dify tells of the form of an app for which nothing was ever configured.
+# What `fetch_app` returns for an app without any configuration.
 MINIMAL_FORM: Event = json.loads("""{
     "opening_statement": "", "suggested_questions": [], "suggested_questions_after_answer": {"enabled": false},
     "speech_to_text": {"enabled": false}, "text_to_speech": {"enabled": false, "voice": "", "language": ""},
@@ -34,47 +34,47 @@ MINIMAL_FORM: Event = json.loads("""{
     "system_parameters": {"image_file_size_limit": 10, "video_file_size_limit": 100, "audio_file_size_limit": 50,
                           "file_size_limit": 15, "workflow_file_upload_limit": 10}
 }""")
-# Of a model that is free. Prices are strings in Dify.
+# The usage of a free model. Prices are strings in Dify.
 USAGE: Event = json.loads("""{
     "prompt_tokens": 0, "prompt_unit_price": "0", "prompt_price_unit": "0", "prompt_price": "0", "completion_tokens": 0,
     "completion_unit_price": "0", "completion_price_unit": "0", "completion_price": "0", "total_tokens": 0, "total_price": "0",
     "currency": "USD", "latency": 0
 }""")
-# What a blocking answer tells of a workflow's run; its events tell more.
+# The fields of a workflow's run in a blocking answer; its events have more.
 RUN_RESULT = ["id", "workflow_id", "status", "outputs", "error", "elapsed_time", "total_tokens", "total_steps", "created_at"]
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """A step of a script: nothing happens for so many seconds."""
+    """A step of a script: waits for this many seconds."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A step of a script, or a blocking answer: the call ends, and the plugin gets an exception with this text."""
+    """A step of a script, or a blocking answer: ends the call, and the plugin gets an exception with this text."""
 
     text: str
 
     @classmethod
     def http(cls, status: int, code: str, message: str) -> Self:
-        """How an HTTP error of Dify's reaches a plugin: as text, with Dify's JSON body and its newline at the end."""
+        """An HTTP error of Dify as it reaches a plugin: a text with Dify's JSON body, which ends in a newline."""
         body = json.dumps({"code": code, "message": message, "status": status}) + "\n"
         return cls(f"invoke app failed: request failed with status code: {status} and respond with: {body}")
 
 
-# What Dify says when it has nothing to say: database errors and the completion defect among others.
+# Dify's answer to unexpected errors, such as database errors and the defect of completion apps.
 UNKNOWN_ERROR = Failure.http(500, "unknown", "Internal Server Error")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One invocation of an app as it reaches Dify; what the plugin left out or sent as null is "" or {}.
+    """One invocation of an app as it reaches Dify. A field that the plugin left out or sent as null is "" or {}.
 
-    A script gets the inputs as its app's form makes them. `by_key` tells that it came by the app's own key and not from a plugin,
-    `attached` are the files besides the inputs, which only such a call can bring. `end_user` is the id of the app's end user, who
-    owns the conversation; by the plugin's way only chats have one. `files` keeps what the script gives out.
+    A script gets the inputs as the app's form prepares them. `by_key` is true for a call with the app's own key, false for a
+    plugin's call. `attached` are files besides the inputs; only calls by key have them. `end_user` is the id of the app's end
+    user, who owns the conversation; of plugins' calls only chats have one. `files` stores the files that the script creates.
     """
 
     app_id: str
@@ -97,18 +97,17 @@ type Form = Event | Failure | Callable[[], Event | Failure]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class App:
-    """One app of the workspace: what it does, and what it is called.
+    """One app of the workspace.
 
-    `script` gives the steps of a streaming run: events (sent as they are), `Pause` and `Failure`. It is stepped lazily
-    in a thread of its own, so it may block, and it is closed when the client leaves. `blocking` gives the answer of a
-    blocking run; without one the script is run, and its events are folded into the answer. `form` is what `fetch_app`
-    gives; without one it is that of an app with no variables. A form that is an event with a `user_input_form` also holds
-    for the inputs of each run, as in Dify; otherwise they reach the script unchecked. Functions given for `blocking` and
-    `form` may block, too.
+    `script` yields the steps of a streaming run: events (sent unchanged), `Pause` and `Failure`. It runs lazily in a thread of
+    its own, so it may block, and it is closed when the client leaves. `blocking` is the answer of a blocking run; without it
+    the script runs, and its events are folded into the answer. `form` is what `fetch_app` returns; without it the app has no
+    variables. A form that is a dict with a `user_input_form` also validates the inputs of each run, as in Dify; with another
+    form the script gets the inputs unchecked. Functions for `blocking` and `form` may block, too.
 
-    A chatflow or workflow that is not `published` cannot be run. Without `api_enabled` the Service API refuses the app's key.
-    `max_active_requests` limits how many runs by key may go on at once; None is no limit. `for_plugins` lets a completion app
-    answer plugins, which no Dify up to 1.16 does.
+    A chatflow or workflow that is not `published` cannot run. Without `api_enabled` the Service API refuses the app's key.
+    `max_active_requests` limits the runs by key at a time; None is no limit. With `for_plugins` a completion app answers
+    plugins; in Dify up to 1.16 none does.
     """
 
     mode: Mode
@@ -127,11 +126,11 @@ class App:
         return self.script(call) if callable(self.script) else self.script
 
     def answer(self, call: Call) -> Event | Failure:
-        """The answer of a blocking run, where it is not folded from the steps."""
+        """The answer of a blocking run, if it is not folded from the steps."""
         return self.blocking(call) if callable(self.blocking) else self.blocking or UNKNOWN_ERROR
 
     def fetch(self) -> Event | Failure:
-        """What `fetch_app` gives."""
+        """What `fetch_app` returns."""
         if self.form is None:
             return MINIMAL_FORM
         return self.form() if callable(self.form) else self.form
@@ -139,7 +138,7 @@ class App:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One answer in the making, with the fields that Dify 1.16 gives its events. Without a conversation it is a completion's."""
+    """Makes the events of one answer, with the fields of Dify 1.16. Without a conversation it is a completion app's answer."""
 
     call: Call
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
@@ -161,10 +160,10 @@ class Message:
         selector: Iterable[str] = (),
         breaks_off: bool = False,
     ) -> Iterator[Step]:
-        """The text as deltas, a word each and `pace` seconds apart; `name` is `message` or `agent_message`.
+        """The text as deltas of a word, `pace` seconds apart; `name` is `message` or `agent_message`.
 
-        As in Dify 1.16, the text ends with an empty delta, and with two if a workflow's node runs the model: `selector` names it.
-        A model that `breaks_off` sends none.
+        As in Dify 1.16, an empty delta ends the text, or two if the model runs in a workflow's node (then `selector` names its
+        output). A model that `breaks_off` sends no empty delta.
         """
         more = {} if name == "agent_message" else {"from_variable_selector": list(selector)}
         for token in tokens(text):
@@ -184,16 +183,16 @@ class Message:
         return {key: value for key, value in error.items() if key != "task_id"}
 
     def usage(self, answer: str) -> Event:
-        """What the answer is said to have taken."""
+        """The usage that the events report for this answer."""
         count = len(tokens(answer))
         latency = round(time.time() - self.began, 4)
         return USAGE | {"completion_tokens": count, "total_tokens": count, "latency": latency}
 
 
 def say(text: str, pace: float = TOKEN_S) -> Callable[[Call], Iterator[Step]]:
-    """The script of a chat or completion app that says this text, a word each `pace` seconds.
+    """The script of a chat or completion app that answers with this text, a word every `pace` seconds.
 
-    `{query}` and the inputs by their names (`{city}`) are filled in; other braces stay as they are.
+    `{query}` and the names of inputs (`{city}`) are replaced by their values; other braces stay unchanged.
     """
 
     def script(call: Call) -> Iterator[Step]:
@@ -209,10 +208,10 @@ def say(text: str, pace: float = TOKEN_S) -> Callable[[Call], Iterator[Step]]:
 
 
 def fold(mode: Mode, events: Iterable[Event], *, by_key: bool = False) -> Event | Failure:
-    """The blocking answer of a run that streams these events: an "Internal Server Error" for one without an end.
+    """The blocking answer of a run that streams these events: an "Internal Server Error" if the final event is missing.
 
-    Dify answers a failed chat with 400, but a failed or paused workflow with a dict. What a chatflow answers that pauses
-    cannot be told from its events: give such an app a `blocking`.
+    Dify answers a failed chat with 400, but a failed or paused workflow with a dict. The answer of a chatflow that pauses does
+    not follow from its events: set `blocking` for such an app.
     """
     text, ends = "", dict[str, Event]()
     for event in events:
@@ -233,11 +232,11 @@ def fold(mode: Mode, events: Iterable[Event], *, by_key: bool = False) -> Event 
 def _error_answer(code: str, message: str, *, by_key: bool) -> Failure:
     """The blocking answer to an `error` event: `invalid_param` for plugins, the event's code for callers by key.
 
-    A rate limit has no code of its own there, and neither has the error of a model's plugin that names none.
+    A rate limit has no code of its own there, nor has an error that the model's plugin does not name.
     """
     if code == "internal_server_error":
         return UNKNOWN_ERROR
-    if message.startswith("{") and '"error_type"' in message:  # a model's plugin that does not name its errors
+    if message.startswith("{") and '"error_type"' in message:  # the model's plugin does not name its errors
         code, message = "completion_request_error", f"req_id: {secrets.token_hex(5)} PluginInvokeError: {message}"
     if code == "rate_limit_error":
         code = "completion_request_error"
@@ -251,7 +250,7 @@ def _run_answer(data: Event, end: Event) -> Event:
 
 
 def _message_answer(end: Event, mode: Mode, text: str) -> Event:
-    nulls = {"page": None, "title": None, "files": None, "summary": None}  # left out of basic apps' streams
+    nulls = {"page": None, "title": None, "files": None, "summary": None}  # the streams of basic apps lack them
     resources = [nulls | resource for resource in end["metadata"]["retriever_resources"]]
     usage = {"time_to_first_token": None, "time_to_generate": None} | end["metadata"].get("usage", {})
     metadata = {"annotation_reply": None, **end["metadata"], "retriever_resources": resources, "usage": usage}
@@ -260,5 +259,5 @@ def _message_answer(end: Event, mode: Mode, text: str) -> Event:
 
 
 def tokens(text: str) -> list[str]:
-    """The text in words, each with the space before it."""
+    """The words of the text, each with the whitespace before it."""
     return re.findall(r"\s*\S+", text)

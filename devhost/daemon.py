@@ -1,4 +1,4 @@
-"""The daemon's HTTP side: its routes, and one session of the plugin for each request."""
+"""The daemon's HTTP server: its routes, and one session of the plugin for each request."""
 
 import asyncio
 import contextlib
@@ -28,12 +28,12 @@ from devhost.run import Run
 from devhost.service import Service
 from devhost.wire import END, Reply, reply_line, request_line
 
-# What becomes of a run that is cut off at the absolute limit, whether it was idle then or not.
+# The reply that ends a run at the absolute limit, whether the run was idle or not.
 READ_TIMEOUT = Reply(
     "error",
     "read app failed: read tcp 127.0.0.1:5002->127.0.0.1:5001: use of closed network connection\nfailed to read system header",
 )
-# What a plugin hears that is debugged when its client leaves.
+# The reply to a plugin under remote debugging when its client leaves.
 CANCELLED = Reply("error", "read app failed: context canceled\nfailed to read system header")
 METHODS = frozenset({"HEAD", "POST", "GET", "PUT", "DELETE", "OPTIONS"})  # no PATCH
 
@@ -42,7 +42,7 @@ logger = logging.getLogger("devhost")
 
 @dataclass(frozen=True, slots=True)
 class Daemon:
-    """Serves the endpoints of one plugin under one hook; called as the ASGI application for whatever is no page or file."""
+    """Serves the endpoints of one plugin under one hook: the ASGI application for all paths that have no other route."""
 
     runtime: Runtime
     dify: Dify
@@ -52,11 +52,11 @@ class Daemon:
     settings: Mapping[str, Any]
     limits: Limits
     clock: Clock
-    endpoint_id: str = field(default_factory=lambda: str(uuid.uuid4()))  # not the hook: Dify keeps the two apart
+    endpoint_id: str = field(default_factory=lambda: str(uuid.uuid4()))  # Dify's endpoint id is not the hook id
 
     def app(self) -> Starlette:
         """The ASGI application with all routes."""
-        # A method without a route is nothing else to the daemon than a path without one.
+        # The daemon answers a wrong method as it answers an unknown path.
         errors = {404: _no_route, 405: _no_route}
         routes = [Route("/", self._page), *self.dify.files.routes(), *self.service.routes(), *self.runtime.routes()]
         application = Starlette(routes=routes, exception_handlers=errors)
@@ -64,7 +64,7 @@ class Daemon:
         return application
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers one request. When the client leaves its backwards calls end, and the plugin is not told."""
+        """Answers one request. When the client leaves, its backwards calls end; the plugin is not notified."""
         request = Request(scope, receive)
         if (refusal := self._refusal(request)) is not None:
             await refusal(scope, receive, send)
@@ -85,15 +85,15 @@ class Daemon:
         return HTMLResponse(page.render(self.runtime.declaration, self.url, self.settings, self.dify.apps))
 
     def _refusal(self, request: Request) -> Response | None:
-        """What the daemon answers by itself."""
+        """The daemon's own answer, or None if the plugin answers."""
         if not has_valid_escapes(request.scope["raw_path"]):
             return Response(b"400 Bad Request", 400, media_type="text/plain")
         match _segments(request):
             case [b"", b"e", hook, *path] if hook and request.method in METHODS:
                 if not path:
                     return _redirect(request)
-                known = hook.decode("utf-8", "replace") == self.hook
-                return None if known else daemon_error(404, -400, "PluginDaemonBadRequestError", "endpoint not found")
+                is_known = hook.decode("utf-8", "replace") == self.hook
+                return None if is_known else daemon_error(404, -400, "PluginDaemonBadRequestError", "endpoint not found")
         raise HTTPException(404)
 
     async def _answer(self, request: Request, body: bytes, send: Send) -> None:
@@ -102,7 +102,7 @@ class Daemon:
             response = daemon_error(404, -500, INTERNAL_ERROR, "no available node, plugin runtime not found")
             await response(request.scope, request.receive, send)
             return
-        if declaration := self.runtime.declaration:  # a reload may have changed it
+        if declaration := self.runtime.declaration:  # a reload may have changed the declaration
             self.dify.permissions, self.dify.storage_size = declaration.permissions, declaration.storage_size
         copy = copy_request(
             method=request.method,
@@ -112,21 +112,21 @@ class Daemon:
             headers=request.headers.raw,
             body=body,
         )
-        with contextlib.ExitStack() as at_the_end:
+        with contextlib.ExitStack() as cleanup:
             answer = Answer(self.limits, self.clock)
-            session = _Session(plugin, self.dify, self.endpoint_id, self.limits, answer, at_the_end)
+            session = _Session(plugin, self.dify, self.endpoint_id, self.limits, answer, cleanup)
             session.begin(copy, self.settings)
             await session.answer.write(request.scope, request.receive, send)
 
 
 class _Session:
-    """One request in the plugin: its answer on the one side, its backwards calls on the other.
+    """One request in the plugin: its answer and its backwards calls.
 
-    At the end of it calls are cancelled, and nothing more reaches the plugin.
+    `cleanup` runs at its end: it cancels the calls, and the plugin gets no more messages.
     """
 
     def __init__(
-        self, plugin: Plugin, dify: Dify, endpoint_id: str, limits: Limits, answer: Answer, at_the_end: contextlib.ExitStack
+        self, plugin: Plugin, dify: Dify, endpoint_id: str, limits: Limits, answer: Answer, cleanup: contextlib.ExitStack
     ) -> None:
         self.answer = answer
         self._limits = limits
@@ -134,12 +134,12 @@ class _Session:
         self._dify = dify
         self._endpoint_id = endpoint_id
         self._id = str(uuid.uuid4())
-        self._at_the_end = at_the_end
+        self._cleanup = cleanup
 
     def begin(self, copy: bytes, settings: Mapping[str, Any]) -> None:
-        """Hands the request to the plugin."""
+        """Sends the request to the plugin."""
         self._plugin.attach(self._id, self._receive)
-        self._at_the_end.callback(self._plugin.detach, self._id)
+        self._cleanup.callback(self._plugin.detach, self._id)
         self._plugin.write(request_line(self._id, self._endpoint_id, copy, settings))
 
     def _receive(self, data: Mapping[str, Any]) -> None:
@@ -165,28 +165,28 @@ class _Session:
             if reply == END and backlog.lost:
                 logger.warning("too many events at once: the last %d of a burst lost", backlog.lost)
 
-        def cut(why: Reply) -> None:
+        def cut(error: Reply) -> None:
             run.cancel()
-            send(why)
+            send(error)
             send(END)
 
         run = Run(self._dify.answer(kind, request), send, self._plugin.drain)
-        if self._plugin.hears_hang_ups:
-            self._at_the_end.callback(cut, CANCELLED)
-        self._at_the_end.callback(run.cancel)
+        if self._plugin.notices_disconnects:
+            self._cleanup.callback(cut, CANCELLED)
+        self._cleanup.callback(run.cancel)
         if request.get("response_mode") == "streaming":
-            self._at_the_end.callback(loop.call_later(self._limits.absolute_s, cut, READ_TIMEOUT).cancel)
+            self._cleanup.callback(loop.call_later(self._limits.absolute_s, cut, READ_TIMEOUT).cancel)
 
 
 def _segments(request: Request) -> list[bytes]:
-    """The path, decoded before it is split: `/e/<hook>/<the plugin's path>`."""
+    """The parts of `/e/<hook>/<the plugin's path>`, which is decoded first and then split."""
     return unquote_to_bytes(request.scope["raw_path"]).split(b"/", 3)
 
 
 async def _read_body(request: Request) -> bytes:
-    """The body, de-chunked, up to the daemon's limit. The rest is read and dropped, so that the client sees the answer.
+    """The body up to the daemon's limit. The rest is read and dropped, so that the client sees the answer.
 
-    Raises `ClientDisconnect` if the client leaves in the middle of it.
+    Raises `ClientDisconnect` if the client leaves before the end.
     """
     body = bytearray()
     async for chunk in request.stream():
@@ -200,7 +200,7 @@ async def _until_left(receive: Receive) -> None:
 
 
 def _redirect(request: Request) -> Response:
-    """`/e/<hook>` without the slash: to the same with it, the query kept."""
+    """Redirects `/e/<hook>` to `/e/<hook>/`, with the query."""
     query = request.scope["query_string"].decode("latin-1")
     target = request.scope["raw_path"].decode("latin-1") + "/" + (f"?{query}" if query else "")
     if request.method != "GET":

@@ -1,9 +1,9 @@
-"""Runs the plugin in this folder as Dify's remote debugging has it, and says in one line each what the SDK says in tracebacks.
+"""Runs the plugin in the current folder for remote debugging, and replaces the SDK's tracebacks by single lines.
 
-The plugin connects under another name than the manifest's. If a package with the same author and name is installed, Dify 1.16
-does not show the plugin that is debugged, and deletes the package when that plugin disconnects.
+The plugin connects under a name that differs from the manifest's. If a package of the same author and name is installed, Dify
+1.16 does not show the debugged plugin, and deletes the package when the plugin disconnects.
 
-Run by its path and never imported, in a process of its own: the SDK has to be the first to be imported there.
+This file runs by its path, in a process of its own, and is never imported: the SDK must be imported first in that process.
 """
 
 import logging
@@ -16,16 +16,16 @@ import time
 from pathlib import Path
 from typing import Any, NoReturn
 
-GAVE_UP = 3  # the exit status of a plugin that found no server, or none that takes its key
+GAVE_UP = 3  # the exit status if there is no server, or if it refuses the key
 SDK = "dify_plugin.core.server"
-AT_ONCE_S = 2  # a connection that ends sooner was refused, whether the server's reason came through or not
-PARENT_S = 0.5  # between two looks at whether it is still there
-TRIES = 3  # as many as the SDK makes where there is no server; where there is one, it would try for ever
-DEBUG_NAME = "DEBUG_NAME"  # the variable that names the plugin, in the environment or in .env
-PYTHON = "Name the Python where the plugin's requirements.txt is installed: --python path/to/plugin/.venv/bin/python"
-KEY = "A key is valid for two hours: copy a new one from Dify, under Plugins, behind the bug icon."
+AT_ONCE_S = 2  # a connection that ends sooner was refused, even if the server's reason was not received
+PARENT_S = 0.5  # between two checks whether the parent process is alive
+TRIES = 3  # the SDK tries as often without a server; with a server it would try for ever
+DEBUG_NAME = "DEBUG_NAME"  # variable with the plugin's name, in the environment or in .env
+PYTHON = "Use the Python with the plugin's requirements.txt installed: --python path/to/plugin/.venv/bin/python"
+KEY = "A key is valid for two hours. Copy a new key from Dify: Plugins, bug icon."
 
-# What the SDK says about its connection, by what the message begins with (after its colours), and what it means.
+# What is printed for the SDK's messages about its connection, by the beginning of a message after its colour codes.
 LINES = {
     "Failed to connect to": "there is no debugging server at {0}:{1}",
     "Failed to read data from": "the debugging server at {0}:{1} is gone; connecting again",
@@ -35,7 +35,7 @@ LINES = {
 
 
 class Plain(logging.Handler):
-    """Writes the SDK's messages about its connection plainly, and ends the process where the SDK would try for ever."""
+    """Prints the SDK's messages about its connection as plain lines, and ends the process where the SDK would try for ever."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,19 +43,21 @@ class Plain(logging.Handler):
         self._refused = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Writes one message."""
+        """Prints one message."""
         message = str(record.msg)
         text = message.partition("m")[2] if message.startswith("\x1b") else message
         arguments = record.args if isinstance(record.args, tuple) else ()
         if text.startswith("An error occurred while parsing") and arguments:
-            said = arguments[0]
-            _end(f"the debugging server says: {said.decode('utf-8', 'replace') if isinstance(said, bytes) else said}. {KEY}")
+            reason = arguments[0]
+            _end(
+                f"the debugging server says: {reason.decode('utf-8', 'replace') if isinstance(reason, bytes) else reason}. {KEY}"
+            )
         if text.startswith("Error in event loop"):
             _end("the debugging server did not come back")
         if text.startswith(("Failed to read data", "Failed to write data")) and time.monotonic() - self._connected < AT_ONCE_S:
             self._refused += 1
             if self._refused == TRIES:
-                _end(f"the debugging server hangs up at once. {KEY}")
+                _end(f"the debugging server closes the connection at once. {KEY}")
         if text.startswith("Connected to"):
             self._connected = time.monotonic()
         if line := next((line for begin, line in LINES.items() if text.startswith(begin)), None):
@@ -68,7 +70,7 @@ def main() -> None:
     log.addHandler(Plain())
     log.setLevel(logging.INFO)
     log.propagate = False
-    sys.path.insert(0, str(Path.cwd()))  # as `python -m main` has it
+    sys.path.insert(0, str(Path.cwd()))  # as with `python -m main`
     try:
         from dify_plugin.config.logger_format import plugin_logger_handler  # noqa: PLC0415 - see the module's docstring
     except ModuleNotFoundError as error:
@@ -93,7 +95,7 @@ def _rename() -> None:
     from dotenv import dotenv_values  # noqa: PLC0415 - it comes with the SDK
 
     name = os.environ.get(DEBUG_NAME) or dotenv_values(".env").get(DEBUG_NAME)
-    read = PluginRegistration._load_plugin_configuration  # noqa: SLF001 - the name is read here and nowhere else
+    read = PluginRegistration._load_plugin_configuration  # noqa: SLF001 - the SDK reads the name only here
 
     def renamed(registration: Any) -> None:
         read(registration)
@@ -101,13 +103,13 @@ def _rename() -> None:
         installed, manifest.name = manifest.name, name or f"{manifest.name}-debug"
         _say(f"the plugin connects as {manifest.author}/{manifest.name}")
         if manifest.name == installed:
-            _say("if a package of that name is installed in this workspace, Dify deletes it when the plugin disconnects")
+            _say("if a package with this name is installed in the workspace, Dify deletes it when the plugin disconnects")
 
     PluginRegistration._load_plugin_configuration = renamed  # noqa: SLF001 - as above
 
 
 def _watch_parent(parent: int) -> None:
-    """Ends the process with the one that started it, however that ends."""
+    """Ends this process when its parent process has ended, even by SIGKILL."""
     while os.getppid() == parent:
         time.sleep(PARENT_S)
     os._exit(GAVE_UP)
@@ -119,7 +121,7 @@ def _say(line: str) -> None:
 
 def _end(line: str) -> NoReturn:
     _say(line)
-    os._exit(GAVE_UP)  # the SDK's threads would go on
+    os._exit(GAVE_UP)  # the SDK's threads would keep the process running
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a plugin declares, checked as Dify checks it. Reads files, and does nothing else."""
+"""Reads what a plugin declares, and validates it as Dify does. No I/O but reading files."""
 
 import re
 from collections.abc import Collection
@@ -10,7 +10,7 @@ from typing import Any, Self
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from devhost.schema import ASSETS, NAME, Group, Holds, Manifest, Permission, Route, Setting
+from devhost.schema import ASSETS, NAME, Group, HasFile, Manifest, Permission, Route, Setting
 
 # In Dify's words.
 NO_PERMISSION = "permission denied, you need to enable endpoint access in plugin manifest"
@@ -18,15 +18,15 @@ NO_REQUIREMENTS = "neither pyproject.toml nor requirements.txt found in plugin d
 
 
 class StartError(Exception):
-    """The plugin cannot be served: Dify would refuse it or its settings' values, or it does not start. The text tells why."""
+    """The plugin cannot be served: Dify would refuse it or its settings, or it does not start. The text is the reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declaration:
     """What a plugin declares.
 
-    `permissions` are those that are enabled: `app`, `endpoint`, `storage`, ... `storage_size` is in bytes. `settings` and
-    `routes` are those of the last endpoint group.
+    `permissions` are the enabled ones: `app`, `endpoint`, `storage`, ... `storage_size` is in bytes. `settings` and `routes`
+    come from the last endpoint group.
     """
 
     manifest: Manifest
@@ -39,7 +39,7 @@ class Declaration:
     def read(cls, folder: Path) -> Self:
         """Reads the declaration of the plugin in the folder.
 
-        Raises `StartError` if there is no plugin, or one that Dify would not install, start, or set up an endpoint of.
+        Raises `StartError` if there is no plugin, or if Dify would not install it, start it or set up an endpoint.
         """
         if not folder.is_dir():
             raise StartError(f"there is no folder {folder}")
@@ -47,32 +47,32 @@ class Declaration:
         if not path.is_file():
             raise StartError(f"{folder} holds no plugin: it has no manifest.yaml")
 
-        def holds(name: str) -> bool:
+        def has_file(name: str) -> bool:
             return (folder / name).is_file()
 
-        manifest = _check(Manifest, read_mapping(path, "a plugin manifest"), holds, path)
-        if not (holds("pyproject.toml") or holds("requirements.txt")):
+        manifest = _validate(Manifest, read_mapping(path, "a plugin manifest"), has_file, path)
+        if not (has_file("pyproject.toml") or has_file("requirements.txt")):
             raise StartError(f"{folder}: {NO_REQUIREMENTS}")
-        # The SDK serves the routes of all groups; an installed package has the settings of the last one.
+        # The SDK serves the routes of all groups; an installed package has the settings of the last group.
         groups = [
-            _group(read_mapping(folder / name, "an endpoint group"), folder, holds, folder / name) for name in manifest.groups
+            _group(read_mapping(folder / name, "an endpoint group"), folder, has_file, folder / name) for name in manifest.groups
         ]
         return cls._of(manifest, *groups[-1], str(path))
 
     @classmethod
     def sent(cls, manifest: object, groups: list[object], assets: Collection[str]) -> Self:
-        """The declaration that a plugin sends by itself when it is debugged, with the names of its assets.
+        """The declaration that a plugin sends for remote debugging; `assets` are the names of the assets that it sent.
 
-        Raises `StartError` for what `read` would refuse, too. Of several groups, the daemon looks at the first one here.
+        Raises `StartError` as `read` does. Of several groups the daemon reads the first one here.
         """
 
-        def holds(name: str) -> bool:
-            return not name.startswith(ASSETS) or name.removeprefix(ASSETS) in assets  # other files are not sent
+        def has_file(name: str) -> bool:
+            return not name.startswith(ASSETS) or name.removeprefix(ASSETS) in assets  # only assets are sent
 
         if not groups:
             raise StartError("endpoint_declaration: there is none")
-        checked = _check(Manifest, manifest, holds, "manifest_declaration")
-        return cls._of(checked, *_group(groups[0], Path(), holds, "endpoint_declaration"), "manifest_declaration")
+        checked = _validate(Manifest, manifest, has_file, "manifest_declaration")
+        return cls._of(checked, *_group(groups[0], Path(), has_file, "endpoint_declaration"), "manifest_declaration")
 
     @classmethod
     def _of(cls, manifest: Manifest, settings: tuple[Setting, ...], routes: tuple[Route, ...], where: str) -> Self:
@@ -88,19 +88,19 @@ class Declaration:
         )
 
 
-def _group(content: object, folder: Path, holds: Holds, where: Path | str) -> tuple[tuple[Setting, ...], tuple[Route, ...]]:
-    group = _check(Group, content, holds, where)
+def _group(content: object, folder: Path, has_file: HasFile, where: Path | str) -> tuple[tuple[Setting, ...], tuple[Route, ...]]:
+    group = _validate(Group, content, has_file, where)
     routes = []
     for number, row in enumerate(group.endpoints):
-        if isinstance(row, str):  # relative to the plugin's folder, not to the group's
-            routes.append(_check(Route, read_mapping(folder / row, "an endpoint"), holds, folder / row))
+        if isinstance(row, str):  # relative to the plugin's folder, not to the group's folder
+            routes.append(_validate(Route, read_mapping(folder / row, "an endpoint"), has_file, folder / row))
         else:
-            routes.append(_check(Route, row, holds, f"{where}: endpoints.{number}"))
+            routes.append(_validate(Route, row, has_file, f"{where}: endpoints.{number}"))
     return tuple(group.settings), tuple(routes)
 
 
 def plugin_name(folder: Path) -> str | None:
-    """The name of the plugin in the folder; None if its manifest has no valid name."""
+    """The name in the manifest of the folder's plugin, or None if there is no valid name."""
     with suppress(StartError):
         name = read_mapping(folder / "manifest.yaml", "a plugin manifest").get("name")
         if isinstance(name, str) and re.fullmatch(NAME, name):
@@ -108,8 +108,8 @@ def plugin_name(folder: Path) -> str | None:
     return None
 
 
-def read_mapping(path: Path, what: str) -> dict[str, Any]:
-    """The mapping in a YAML or JSON file that shall be `what`. Raises `StartError` where there is none."""
+def read_mapping(path: Path, kind: str) -> dict[str, Any]:
+    """The mapping in a YAML or JSON file. Raises `StartError` if there is none; it names the `kind` of file that is expected."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -120,12 +120,12 @@ def read_mapping(path: Path, what: str) -> dict[str, Any]:
         if isinstance(content, dict):
             return content
         reason = "it holds no mapping"
-    raise StartError(f"{path} is not {what}: {reason}")
+    raise StartError(f"{path} is not {kind}: {reason}")
 
 
-def _check[M: BaseModel](model: type[M], content: object, holds: Holds, where: Path | str) -> M:
+def _validate[M: BaseModel](model: type[M], content: object, has_file: HasFile, where: Path | str) -> M:
     try:
-        return model.model_validate(content, context=holds)
+        return model.model_validate(content, context=has_file)
     except ValidationError as error:
         first = error.errors()[0]
         fields = ".".join(map(str, first["loc"]))

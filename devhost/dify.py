@@ -1,6 +1,6 @@
-"""The stand-in for Dify: answers the plugin's backwards calls from scripted apps, files and a storage in memory.
+"""The stand-in for Dify: answers the plugin's backwards calls from scripted apps, and from files and a storage in memory.
 
-A failure reaches a plugin as a text and nothing else.
+A failure reaches a plugin only as a text.
 """
 
 import contextlib
@@ -14,10 +14,10 @@ from devhost.apps import CHAT_MODES, FLOW_MODES, UNKNOWN_ERROR, App, Call, Event
 from devhost.files import Files
 from devhost.inputs import no_upload, prepare
 from devhost.run import Replies
-from devhost.users import MAKING_S, PLUGINS, EndUsers
+from devhost.users import CREATION_S, PLUGINS, EndUsers
 from devhost.wire import Reply
 
-# The permission of the manifest that each kind of backwards call needs. Uploads need none.
+# The permission that each type of backwards call needs. Uploads need none.
 PERMISSIONS = {"app": "app", "fetch_app": "app", "storage": "storage"}
 STORAGE_FULL = Failure("save data failed: allocated size is greater than max storage size")
 NOT_STORED = Failure("load data failed, please check if the key is correct or you have not set it")
@@ -25,18 +25,18 @@ NO_APP_ID = (
     "error validating struct: Key: 'InvokeAppRequest.InvokeAppSchema.AppId' "
     "Error:Field validation for 'AppId' failed on the 'required' tag"
 )
-NO_FORM = Failure("fetch app failed: data is nil")  # whatever the reason: the daemon does not look at Dify's status
+NO_FORM = Failure("fetch app failed: data is nil")  # for every reason: the daemon ignores Dify's status
 
 
 class UnknownConversationError(Exception):
-    """The conversation does not belong to the end user who names it."""
+    """The conversation belongs to another end user, or to none."""
 
 
 @dataclass(slots=True)
 class Dify:
-    """One workspace: its apps and files, what the plugin may do, and `calls`, to which every call that gets here is added.
+    """One workspace: its apps and files, and the plugin's permissions. Every valid run of an app is added to `calls`.
 
-    `storage_size` is how many bytes the plugin may store, by its manifest.
+    `storage_size` is the number of bytes that the plugin may store, by its manifest.
     """
 
     apps: Mapping[str, App]
@@ -45,13 +45,13 @@ class Dify:
     files: Files = field(default_factory=Files)
     storage_size: int = 0
     end_users: EndUsers = field(default_factory=EndUsers, init=False)
-    _owners: dict[tuple[str, str], str] = field(default_factory=dict, init=False)  # of an app's conversations
+    _owners: dict[tuple[str, str], str] = field(default_factory=dict, init=False)  # end users by app and conversation
     _storage: dict[str, bytes] = field(default_factory=dict, init=False)
 
     def answer(self, kind: str, request: Mapping[str, Any]) -> Replies:
-        """The replies to one backwards call, without the closing `end`. Lazy: what blocks, blocks while iterating.
+        """The replies to one backwards call, without the closing `end`. Lazy: a script blocks while the replies are iterated.
 
-        `kind` is the type of the call (`app`, `fetch_app`, ...) and `request` what the SDK put into it.
+        `kind` is the type of the call (`app`, `fetch_app`, ...), `request` its data from the SDK.
         """
         needed = PERMISSIONS.get(kind)
         if needed is not None and needed not in self.permissions:
@@ -70,7 +70,7 @@ class Dify:
     def invoke(
         self, request: Mapping[str, Any], *, by_key: bool = False, attached: Sequence[Event] = (), end_user: str = ""
     ) -> Replies:
-        """The replies to a run of an app. See `Call` for what only a caller with the app's own key can give."""
+        """The replies to a run of an app. `Call` describes the options, which need the app's own key."""
         try:
             call = replace(_read_call(request), by_key=by_key, attached=attached, end_user=end_user)
         except ValueError as error:
@@ -82,11 +82,11 @@ class Dify:
         return _refused("app not found") if app is None else self._run(app, replace(call, app_id=str(uuid.UUID(call.app_id))))
 
     def _run(self, app: App, call: Call) -> Replies:
-        if not call.by_key and app.mode in CHAT_MODES:  # other apps keep nothing for an end user
+        if not call.by_key and app.mode in CHAT_MODES:  # other apps have no data of end users
             call = replace(call, end_user=(yield from self._plugins_user(call.app_id)))
         try:
-            _admit(app, call)
-            call = self._conversation(app, call)
+            _validate(app, call)
+            call = self._check_conversation(app, call)
             call = replace(call, inputs=self._inputs(app, call), query=call.query.replace("\0", ""), files=self.files)
         except UnknownConversationError:
             yield from _failed(Failure.http(404, "not_found", "Conversation Not Exists.").text)
@@ -98,18 +98,18 @@ class Dify:
             yield from self._answer(app, call)
 
     def _plugins_user(self, app_id: str) -> Generator[Pause, None, str]:
-        """The id of the app's end user for all calls of plugins."""
+        """The id of the end user that all plugins' calls of the app share."""
         found = self.end_users.find(app_id, PLUGINS)
         if found is None:
-            yield Pause(MAKING_S)
-            found = self.end_users.make(app_id, PLUGINS)
+            yield Pause(CREATION_S)
+            found = self.end_users.create(app_id, PLUGINS)
         return found
 
-    def _conversation(self, app: App, call: Call) -> Call:
-        """The call, once its conversation is known to belong to its end user.
+    def _check_conversation(self, app: App, call: Call) -> Call:
+        """The call, if its conversation belongs to its end user; for chatflows else a call that begins a conversation.
 
-        A conversation that was never seen is left to the script if a plugin calls, and refused by key. Raises
-        `UnknownConversationError` or `ValueError` where Dify refuses the conversation.
+        A plugin's call may name an unknown conversation: the script decides. Raises `UnknownConversationError` or `ValueError`
+        if Dify refuses the conversation.
         """
         if app.mode not in CHAT_MODES or not call.conversation_id:
             return call
@@ -118,12 +118,12 @@ class Dify:
             return call
         if call.by_key:
             raise UnknownConversationError
-        if app.mode == "advanced-chat":  # begins another one without a word
+        if app.mode == "advanced-chat":  # silently begins a new conversation
             return replace(call, conversation_id="")
         raise ValueError
 
     def _inputs(self, app: App, call: Call) -> dict[str, Any]:
-        """What the app's form makes of the inputs. Without one that can be read beforehand they stay as they are."""
+        """The inputs as the app's form prepares them. Without a form, or with a function for it, they stay unchanged."""
         form = app.form.get("user_input_form") if isinstance(app.form, dict) else None
         if form is None:
             return call.inputs
@@ -131,7 +131,7 @@ class Dify:
         return prepare(call.inputs, form, self.files.input, uploads, basic=app.mode not in FLOW_MODES)
 
     def _answer(self, app: App, call: Call) -> Replies:
-        """The replies of an admitted run. The conversation in them belongs to the call's end user from now on."""
+        """The replies of a valid run. From now on their conversation belongs to the call's end user."""
         is_scripted = app.blocking is None or call.response_mode == "streaming"
         with contextlib.closing(_steps(app, call) if is_scripted else _struct(lambda: app.answer(call))) as replies:
             for reply in replies:
@@ -148,7 +148,7 @@ class Dify:
         return {"url": self.files.upload_url(request["filename"], request["mimetype"])}
 
     def _store(self, request: Mapping[str, Any]) -> Event | Failure:
-        """Values travel in hex. Nothing expires, and nothing outlives devhost."""
+        """Stores values in memory. They are sent in hex, and never expire."""
         key, stored = request["key"], self._storage
         match request["opt"]:
             case "exist":
@@ -165,12 +165,12 @@ class Dify:
         return {"data": "ok"}
 
     def _find(self, app_id: str) -> App | None:
-        """The app with this id, in any spelling of a UUID."""
+        """The app with this id; the UUID may be spelled in any form."""
         return self.apps.get(str(uuid.UUID(app_id))) if is_uuid(app_id) else None
 
 
-def _admit(app: App, call: Call) -> None:
-    """Raises `ValueError` with Dify's words where it refuses the call with 400, and `TypeError` where it answers 500."""
+def _validate(app: App, call: Call) -> None:
+    """Raises `ValueError` with Dify's text if Dify answers 400, and `TypeError` if it answers 500."""
     if app.mode not in {*CHAT_MODES, "workflow", "completion"}:
         raise ValueError("unexpected app type")
     if call.by_key and not app.published:
@@ -182,13 +182,13 @@ def _admit(app: App, call: Call) -> None:
     if app.mode == "agent-chat" and call.response_mode != "streaming":
         raise ValueError("Agent Chat App does not support blocking mode")
     if app.mode == "completion" and not call.by_key and not app.for_plugins:
-        raise TypeError("the query is lost on its way")
+        raise TypeError("the daemon drops the query")
     if app.mode in CHAT_MODES and not call.by_key and call.conversation_id and not is_uuid(call.conversation_id):
         raise TypeError("the database refuses it")
 
 
 def _read_call(request: Mapping[str, Any]) -> Call:
-    """Reads a call as the daemon decodes it: unknown keys dropped, null and missing strings as "".
+    """Reads a call as the daemon decodes it: it drops unknown keys, and null and missing strings become "".
 
     Raises `ValueError` with the daemon's text for wrong types and for an empty app id.
     """
@@ -204,7 +204,7 @@ def _read_call(request: Mapping[str, Any]) -> Call:
 
 
 def is_uuid(text: str) -> bool:
-    """Whether a database would take the text for a UUID."""
+    """Whether the text is a UUID, in any form that Dify's database accepts."""
     try:
         uuid.UUID(text)
     except ValueError:
@@ -213,9 +213,9 @@ def is_uuid(text: str) -> bool:
 
 
 def _steps(app: App, call: Call) -> Replies:
-    """The events of the script as they come, or for a blocking run the answer that they add up to.
+    """The script's events one by one, or for a blocking run the answer into which they are folded.
 
-    Dify 1.16 streams the `error` after a failed chatflow to plugins, and not to callers by key.
+    After a failed chatflow Dify 1.16 sends an `error` event to plugins, but not to callers by key.
     """
     steps, seen, streaming = app.steps(call), list[Event](), call.response_mode == "streaming"
     has_failed = False
@@ -228,7 +228,7 @@ def _steps(app: App, call: Call) -> Replies:
                 yield step
             elif not streaming:
                 seen.append(step)
-            elif not (has_failed and call.by_key and step.get("event") == "error"):  # only plugins get it
+            elif not (has_failed and call.by_key and step.get("event") == "error"):
                 yield Reply("response", "stream", step)
                 has_failed = has_failed or _is_failed_chatflow(app, step)
     finally:
@@ -242,8 +242,8 @@ def _is_failed_chatflow(app: App, event: Event) -> bool:
 
 
 def _struct(make: Callable[[], dict[str, Any] | Failure]) -> Replies:
-    made = make()
-    yield Reply("error", made.text) if isinstance(made, Failure) else Reply("response", "struct", made)
+    result = make()
+    yield Reply("error", result.text) if isinstance(result, Failure) else Reply("response", "struct", result)
 
 
 def _failed(text: str) -> Replies:

@@ -1,4 +1,4 @@
-"""The stand-in as a whole, in a thread with an event loop of its own."""
+"""Runs all parts of devhost, in a thread with an event loop of its own."""
 
 import asyncio
 import logging
@@ -30,11 +30,11 @@ from devhost.serverless import ServerlessRuntime
 from devhost.service import BASE, Service
 
 LOOPBACK = "127.0.0.1"
-UNNAMED = "plugin"  # the hook id where the folder has no manifest: `remote` needs none
-HEADER_LIMIT = 1_048_576  # bytes of request line and headers that Go's server takes
+UNNAMED = "plugin"  # the hook id if the folder has no manifest, which `remote` does not need
+HEADER_LIMIT = 1_048_576  # bytes of request line and headers that Go's server accepts
 SOURCES = PythonFilter(
     extra_extensions=[".yaml", ".yml", ".html", ".css", ".js", ".svg", ".toml", ".txt"]
-)  # they start the plugin anew
+)  # files whose change restarts the plugin
 
 logger = logging.getLogger("devhost")
 
@@ -93,7 +93,7 @@ class Devhost:
         self._ended.result()
 
     def stop(self) -> None:
-        """Makes it stop, and does not wait for that. May be called from any thread, from a signal handler, and repeatedly."""
+        """Stops it, without waiting. Can be called from any thread or signal handler, and repeatedly."""
         self._is_stopped = True
         if self._loop:
             with suppress(RuntimeError):  # the event loop is closed
@@ -104,7 +104,7 @@ class Devhost:
         try:
             self._thread.start()
             self._started.result()
-        except BaseException:  # a Ctrl-C, too, must not leave a process behind
+        except BaseException:  # also a Ctrl-C: no process may be left behind
             self._stop_and_wait()
             raise
         return self
@@ -130,17 +130,17 @@ class Devhost:
     def _runtime(self) -> Runtime:
         if self.runs == "remote":
             return RemoteRuntime(self.settings, self.trace, self.debug_key, self.debug_port)
-        what = self.python, Path(self.folder), self.settings, self.limits, self.trace
-        return LocalRuntime(*what) if self.runs == "local" else ServerlessRuntime(*what, self.files.base_url)
+        arguments = self.python, Path(self.folder), self.settings, self.limits, self.trace
+        return LocalRuntime(*arguments) if self.runs == "local" else ServerlessRuntime(*arguments, self.files.base_url)
 
     def _run(self, listener: socket.socket) -> None:
-        """The thread: runs the event loop, and hands what it raises to the thread that waits."""
+        """Runs the event loop, in the thread. Its exceptions are raised in the thread that waits."""
         try:
             with listener:
                 asyncio.run(self._serve_until_stopped(listener))
         except asyncio.CancelledError:
             pass
-        except Exception as error:  # noqa: BLE001 - it is raised again by `result`
+        except Exception as error:  # noqa: BLE001 - `result` raises it again
             (self._ended if self._started.done() else self._started).set_exception(error)
         self._started.cancel()  # unless it is done
         if not self._ended.done():
@@ -153,7 +153,7 @@ class Devhost:
         serving, stopping = asyncio.create_task(self._serve(listener)), asyncio.create_task(self._stopping.wait())
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if not self._started.done():
-            serving.cancel()  # once: a start that is cancelled still has to end its processes
+            serving.cancel()  # only once: the cancelled start still has to end its processes
         await serving
 
     async def _serve(self, listener: socket.socket) -> None:
@@ -172,7 +172,7 @@ class Devhost:
             if self.reload and self.runs != "remote":
                 async for changes in awatch(self.folder, watch_filter=SOURCES, stop_event=self._stopping):
                     names = ", ".join(sorted({Path(path).name for _, path in changes}))
-                    logger.warning("changed: %s; the plugin starts anew", names)
+                    logger.warning("changed: %s; the plugin restarts", names)
                     await self.runtime.reload()
             await self._stopping.wait()
             server.should_exit = True
@@ -188,9 +188,9 @@ def _config(daemon: Daemon) -> uvicorn.Config:
         loop="asyncio",
         lifespan="off",
         log_config=None,
-        log_level="critical",  # a response that breaks off is meant to
+        log_level="critical",  # a response that breaks off is intended
         access_log=False,
         server_header=False,
         h11_max_incomplete_event_size=HEADER_LIMIT,
-        timeout_graceful_shutdown=0,  # whatever still runs is cancelled
+        timeout_graceful_shutdown=0,  # running requests are cancelled
     )

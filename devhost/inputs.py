@@ -1,4 +1,4 @@
-"""What Dify 1.16 makes of the inputs of a run, by the variables of the app's form. Pure."""
+"""Validates and converts the inputs of a run by the app's form, as Dify 1.16 does. Pure."""
 
 import mimetypes
 from collections.abc import Callable, Iterable, Mapping
@@ -11,35 +11,35 @@ from devhost.files import file_value
 type Value = dict[str, Any]
 type Find = Callable[[str], Value | None]
 
-UNREACHABLE = ".invalid"  # links to hosts whose names end in it cannot be fetched
+UNREACHABLE = ".invalid"  # links to hosts with this suffix cannot be fetched
 
 BOOLEANS: dict[object, bool] = dict.fromkeys(("true", "1", "yes", "on", 1), True)
 BOOLEANS |= dict.fromkeys(("false", "0", "no", "off", 0), False)
 
 
 def no_upload(file_id: str) -> None:
-    """What finds the uploads of a plugin's runs: no upload through a plugin makes a file of a user's."""
+    """Finds no upload: plugins' runs have none, since files that a plugin uploads are tool files."""
 
 
 def prepare(
     inputs: Mapping[str, Any], form: Iterable[Mapping[str, Value]], find: Find, uploads: Find = no_upload, *, basic: bool
 ) -> dict[str, Any]:
-    """The inputs as the app sees them: each variable of the form, None where it is not set, and nothing else.
+    """The inputs as the app gets them: a value for each variable of the form, None if it is not set, and no other inputs.
 
-    `form` is a `user_input_form`. Its `default`s count in chatflows and workflows, but not in `basic` apps. `find` gives a
-    tool file by its id as workflows hold it, or None; `uploads` does so for what the run's user has uploaded.
+    `form` is a `user_input_form`. Its `default`s apply in chatflows and workflows, but not in `basic` apps. `find` returns the
+    tool file with an id, as workflows contain it, or None; `uploads` does the same for uploads of the run's user.
 
-    Raises `ValueError` with Dify's words, which it answers with 400, and `TypeError` where it answers 500.
+    Raises `ValueError` with Dify's text if Dify answers 400, and `TypeError` if it answers 500.
     """
-    pairs = [pair for item in form for pair in item.items() if pair[0] != "external_data_tool"]  # whose value is no input
+    pairs = [pair for item in form for pair in item.items() if pair[0] != "external_data_tool"]  # its value is no input
     values = {about["variable"]: _value(control, about, inputs.get(about["variable"]), basic=basic) for control, about in pairs}
     finds = find, uploads
     for control, about in pairs:
         value = values[about["variable"]]
         if control == "file" and value is not None:
-            values[about["variable"]] = _file(value, about, finds, strict=True)
+            values[about["variable"]] = _checked_file(value, about, finds, strict=True)
         elif control == "file-list" and value is not None:
-            values[about["variable"]] = [_file(item, about, finds, strict=False) for item in value if _names_one(item)]
+            values[about["variable"]] = [_checked_file(item, about, finds, strict=False) for item in value if _names_file(item)]
         elif isinstance(value, str):
             values[about["variable"]] = value.replace("\0", "")
     dicts = {about["variable"] for control, about in pairs if control in {"file", "json_object"}}
@@ -60,11 +60,11 @@ def _value(control: str, about: Value, value: Any, *, basic: bool) -> Any:
         return _number(value, name)
     if control == "checkbox" and isinstance(value, str | int | float):
         return BOOLEANS.get(value.strip().lower() if isinstance(value, str) else value, value)
-    _check(control, about, value, f"{name} in input form must be")
+    _validate(control, about, value, f"{name} in input form must be")
     return value
 
 
-def _check(control: str, about: Value, value: Any, must: str) -> None:
+def _validate(control: str, about: Value, value: Any, must: str) -> None:
     limit = about.get("max_length")
     match control:
         case "text-input" | "paragraph" | "select" if not isinstance(value, str):
@@ -87,15 +87,15 @@ def _number(value: Any, name: str) -> float | None:
     if isinstance(value, int | float):
         return value
     if not isinstance(value, str):
-        raise TypeError("neither a number nor a text")
+        raise TypeError("neither a number nor a string")
     try:
         return (float(value) if "." in value else int(value)) if value.strip() else None
     except ValueError as error:
         raise ValueError(f"{name} in input form must be a valid number") from error
 
 
-def _file(value: Value, about: Value, finds: tuple[Find, Find], *, strict: bool) -> Value:
-    file, named = _found(value, *finds), value.get("type") or "custom"
+def _checked_file(value: Value, about: Value, finds: tuple[Find, Find], *, strict: bool) -> Value:
+    file, named = _file_of(value, *finds), value.get("type") or "custom"
     if strict and named != file["type"] and value.get("type"):
         raise ValueError("Detected file type does not match the specified type. Please verify the file.")
     if not _is_allowed(file, about, named):
@@ -104,19 +104,19 @@ def _file(value: Value, about: Value, finds: tuple[Find, Find], *, strict: bool)
 
 
 def check_link(url: str) -> None:
-    """Raises `ValueError` with Dify's words for a link that cannot be fetched: Dify tries every link before the run."""
+    """Raises `ValueError` with Dify's text if a link cannot be fetched: Dify fetches every link before the run."""
     if (urlsplit(url).hostname or "").endswith(UNREACHABLE):
         raise ValueError(f"Reached maximum retries (3) for URL {url}")
 
 
-def _names_one(item: Value) -> bool:
-    """Whether an item of a list names a file. Dify leaves out the others, such as `{}`."""
+def _names_file(item: Value) -> bool:
+    """Whether an item of a list names a file. Dify drops other items, such as `{}`."""
     method = item.get("transfer_method")
     return bool(item.get("url") or item.get("remote_url") if method == "remote_url" else method)
 
 
-def _found(value: Value, find: Find, uploads: Find) -> Value:
-    """The file that an input names. Other files are not read: what they are is told by their names."""
+def _file_of(value: Value, find: Find, uploads: Find) -> Value:
+    """The file that an input names. A linked file is not fetched: its type follows from its name."""
     match value.get("transfer_method"):
         case "remote_url":
             url = str(value.get("url") or value.get("remote_url") or "")
@@ -138,7 +138,7 @@ def _found(value: Value, find: Find, uploads: Find) -> Value:
 
 
 def _is_allowed(file: Value, about: Value, named: str) -> bool:
-    """Whether the variable takes the file. The restrictions are for what users upload: tool files pass."""
+    """Whether the variable accepts the file. Its restrictions apply to uploads and links; tool files are always accepted."""
     types, methods = about.get("allowed_file_types"), about.get("allowed_file_upload_methods")
     if file["transfer_method"] == "tool_file":
         return True

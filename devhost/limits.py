@@ -1,20 +1,21 @@
-"""The daemon's limits, each with the value it has there. Pure."""
+"""The daemon's limits, with their values there. Pure."""
 
 from dataclasses import dataclass
 
-BURST_EVENTS = 1_300  # of Dify's at once that the daemon passed on whole; of 5,000 it lost the end, and said nothing
-BURST_GAP_S = 0.1  # after such a silence the daemon's queue is empty again
+BURST_EVENTS = 1_300  # of Dify's at once that the daemon passed on; of 5,000 it silently lost the last ones
+BURST_GAP_S = 0.1  # after this long a silence the daemon's queue is empty
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How long things may take, in seconds.
+    """Time limits, in seconds.
 
-    `race_s`: an end within this after the first chunk cuts the answer to it. On the real daemon it is a matter of luck, up to
-    20 ms locally; here it is a rule. `absolute_s`: a streaming run from its start, however active it is
-    (DIFY_BACKWARDS_INVOCATION_READ_TIMEOUT). `execution_s`: an answer from its first chunk (PLUGIN_MAX_EXECUTION_TIMEOUT in
-    Dify's compose file). `transaction_s`: a backwards call of a serverless plugin (MAX_SERVERLESS_TRANSACTION_TIMEOUT).
-    `start_s` and `silence_s`: a local plugin that stays silent, before its first heartbeat and after.
+    `race_s`: a stream that ends within this time after its first chunk is cut to that chunk. On the real daemon this happens by
+    chance, up to 20 ms locally; here it always happens. `absolute_s`: a streaming run, from its start, even while it sends
+    events (DIFY_BACKWARDS_INVOCATION_READ_TIMEOUT). `execution_s`: an answer, from its first chunk
+    (PLUGIN_MAX_EXECUTION_TIMEOUT in Dify's compose file). `transaction_s`: a backwards call of a serverless plugin
+    (MAX_SERVERLESS_TRANSACTION_TIMEOUT). `start_s` and `silence_s`: the silence of a local plugin before its first heartbeat,
+    and after it.
     """
 
     race_s: float = 0.05
@@ -26,9 +27,9 @@ class Limits:
 
 
 class Backlog:
-    """The daemon's queue for events from one run: what comes beyond a burst is lost, until there is a moment of silence.
+    """The daemon's queue for the events of one run: events beyond `BURST_EVENTS` are lost, until `BURST_GAP_S` without events.
 
-    Time is the script's own, so that a slow machine makes no silence.
+    Time is counted by the script's pauses, so that a slow machine causes no gap.
     """
 
     def __init__(self) -> None:
@@ -37,7 +38,7 @@ class Backlog:
         self._last = 0.0
 
     def admits(self, now: float) -> bool:
-        """Whether an event that comes at `now`, in seconds, finds a place."""
+        """Whether the queue takes an event at `now` (seconds)."""
         self._count = 1 if now - self._last > BURST_GAP_S else self._count + 1
         self._last = now
         if self._count > BURST_EVENTS:

@@ -1,7 +1,6 @@
-"""The plugin as Dify runs it by default: a process of its own, and lines on its stdin and stdout.
+"""The plugin as Dify runs it by default: one process, with lines on its stdin and stdout.
 
-The plugin writes its manifest first, then a heartbeat every 10 s, and from then on the messages of its sessions, one
-JSON object a line.
+Each line is a JSON object. The plugin writes its manifest first, then a heartbeat every 10 s, and the messages of its sessions.
 """
 
 import asyncio
@@ -25,7 +24,7 @@ logger = logging.getLogger("devhost")
 
 
 class LocalPlugin(Plugin):
-    """One process of the plugin, from its start to its end. It never hears of a client that left."""
+    """One process of the plugin. It is not notified of clients that leave."""
 
     def __init__(self, process: Process, limits: Limits, trace: Trace | None) -> None:
         super().__init__(trace)
@@ -35,14 +34,14 @@ class LocalPlugin(Plugin):
 
     @classmethod
     async def start(cls, python: str | Path, folder: Path, entrypoint: str, limits: Limits, trace: Trace | None) -> Self:
-        """Starts the process and waits until its first heartbeat. `trace` is called with every message in either direction.
+        """Starts the process and waits for its first heartbeat. `trace` is called with every message in either direction.
 
-        Raises `StartError` if it ends, or stays silent, before that.
+        Raises `StartError` if the process ends first, or stays silent.
         """
         plugin = cls(await Process.start(python, folder, entrypoint, {"INSTALL_METHOD": "local"}), limits, trace)
         try:
             await plugin._get_ready()
-        except BaseException:  # a cancelled start must not leave a process behind either
+        except BaseException:  # also a cancelled start must not leave a process behind
             await plugin.process.stop()
             raise
         return plugin
@@ -53,7 +52,7 @@ class LocalPlugin(Plugin):
             await self.process.stdin.drain()
 
     async def wait(self) -> None:
-        """Waits for the end of the process and for all that it wrote."""
+        """Waits for the end of the process and for the rest of its output."""
         await self.process.wait()
         await asyncio.shield(self._reading)
 
@@ -76,10 +75,10 @@ class LocalPlugin(Plugin):
     async def _read_stdout(self) -> None:
         while line := await self._read_line():
             if line.strip():
-                self.take(line)
+                self.handle(line)
 
     async def _read_line(self) -> bytes:
-        """The next line; b"" at the end, and after what the daemon kills a plugin for."""
+        """The next line; b"" at the end, or if the daemon kills the plugin."""
         try:
             async with asyncio.timeout(self._limits.silence_s if self.ready.is_set() else None):
                 return await self.process.stdout.readline()
@@ -87,17 +86,14 @@ class LocalPlugin(Plugin):
             logger.warning("the plugin wrote a line of more than %d bytes and is killed", MAX_LINE)
         except TimeoutError:
             logger.warning("the plugin wrote nothing for %g s, not even a heartbeat, and is killed", self._limits.silence_s)
-        self.forget()  # their streams hang: nobody is told
+        self.drop_sessions()  # their streams hang, as behind the daemon
         self.process.signal(signal.SIGKILL)
         return b""
 
 
 @dataclass(eq=False)
 class LocalRuntime:
-    """Keeps one process of the plugin running: one that ends is replaced, and requests wait meanwhile.
-
-    `starts` counts its processes, `pid` is the newest one's, `declaration` is what that one declares.
-    """
+    """Keeps one process of the plugin running. When it ends, another is started, and requests wait meanwhile."""
 
     python: str | Path
     folder: Path
@@ -112,35 +108,35 @@ class LocalRuntime:
 
     async def __aenter__(self) -> Self:
         await self._start()
-        self._keeping = asyncio.create_task(self._keep())
+        self._supervising = asyncio.create_task(self._supervise())
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._keeping.cancel()
-        await asyncio.wait({self._keeping})
+        self._supervising.cancel()
+        await asyncio.wait({self._supervising})
 
     def routes(self) -> list[Route]:
-        """None: all goes through pipes."""
+        """No routes: the plugin uses pipes."""
         return []
 
     async def plugin(self) -> LocalPlugin | None:
         """See `Runtime`."""
         while True:
             plugin = await asyncio.shield(self._running)
-            if plugin is None or not plugin.process.ending:
+            if plugin is None or not plugin.process.is_ending:
                 return plugin
             await plugin.wait()
-            await asyncio.sleep(0)  # for `_keep` to see it, too
+            await asyncio.sleep(0)  # lets `_supervise` run
 
     async def reload(self) -> None:
         """See `Runtime`."""
         self._changed.set()
         if self._running.done() and (plugin := self._running.result()):
-            plugin.give_up("the plugin was started anew")
+            plugin.fail_sessions("the plugin was restarted")
             await plugin.process.stop()
 
-    async def _keep(self) -> None:
-        """Starts another process whenever one ends; where that fails, again when the folder has changed."""
+    async def _supervise(self) -> None:
+        """Starts another process whenever one ends. If that fails, it tries again after the next change in the folder."""
         while True:
             plugin = self._running.result()
             try:
@@ -148,7 +144,7 @@ class LocalRuntime:
             finally:
                 self._running = asyncio.Future()
                 if plugin:
-                    await plugin.process.stop()  # or what is left of its group
+                    await plugin.process.stop()  # and its children that are left
             logger.warning("the plugin's process ended; starting another")
             self._changed.clear()
             try:

@@ -1,7 +1,7 @@
-"""Packs a plugin as `dify plugin package` does, for those who lack that command.
+"""Packs a plugin as `dify plugin package` does.
 
-A `.difypkg` is a zip with every file that `.difyignore` (or without one `.gitignore`) does not name. Packing the same files
-twice gives the same bytes.
+A `.difypkg` is a zip of all files that `.difyignore` (without it: `.gitignore`) does not exclude. The same files always give the
+same bytes.
 """
 
 import sys
@@ -16,15 +16,15 @@ from devhost.declaration import Declaration, StartError
 
 MAX_SIZE = 52_428_800  # bytes of all files, uncompressed (MAX_PLUGIN_PACKAGE_SIZE)
 IGNORES = (".difyignore", ".gitignore")
-NO_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can tell
-MODE = 0o100644 << 16  # a plain file that nobody can execute
+NO_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest time in a zip
+MODE = 0o100644 << 16  # a file that is not executable
 
 
 def files(folder: Path) -> list[str]:
-    """The names of the files that belong into the package, sorted. Raises `StartError` if they are too large."""
+    """The names of the files in the package, sorted. Raises `StartError` if they are too large together."""
     ignore = next((folder / name for name in IGNORES if (folder / name).is_file()), None)
     lines = ignore.read_text("utf-8").splitlines() if ignore else []
-    spec = GitIgnoreSpec.from_lines(line for line in lines if not line.startswith("!"))  # which does nothing in Dify's packager
+    spec = GitIgnoreSpec.from_lines(line for line in lines if not line.startswith("!"))  # Dify's packager ignores it
     found = sorted(name for name in _walk(folder, spec, "") if not spec.match_file(name))
     size = sum((folder / name).stat().st_size for name in found)
     if size > MAX_SIZE:
@@ -33,7 +33,7 @@ def files(folder: Path) -> list[str]:
 
 
 def pack(folder: Path, target: Path) -> None:
-    """Packs the plugin in the folder. Raises `StartError` for one that Dify would not install."""
+    """Packs the plugin in the folder. Raises `StartError` if Dify would not install it."""
     Declaration.read(folder)
     names = files(folder)
     with ZipFile(target, "w", ZIP_DEFLATED) as package:
@@ -44,7 +44,7 @@ def pack(folder: Path, target: Path) -> None:
 
 
 def _walk(folder: Path, spec: GitIgnoreSpec, prefix: str) -> Iterator[str]:
-    """All files, links followed, but for those in folders that are ignored as a whole."""
+    """All files, following links, without the folders that are ignored as a whole."""
     for path in (folder / prefix).iterdir():
         name = f"{prefix}{path.name}"
         if not path.is_dir():
@@ -54,7 +54,7 @@ def _walk(folder: Path, spec: GitIgnoreSpec, prefix: str) -> Iterator[str]:
 
 
 def main() -> int:
-    """Packs the plugin that the command line names, and says where to."""
+    """Packs the plugin that the command line names, and prints the path of the package."""
     parser = parser_of("devhost.package", __doc__)
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="(default: NAME.difypkg)")
     options = parser.parse_args()

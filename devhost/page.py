@@ -1,4 +1,4 @@
-"""The page at `/`: what is served here, and where. Pure."""
+"""The page at `/` with the plugin's routes, settings and apps. Pure."""
 
 from collections.abc import Iterable, Mapping
 from html import escape
@@ -14,7 +14,7 @@ STYLE = (
 
 
 def render(declaration: Declaration | None, url: str, settings: Mapping[str, Any], apps: Mapping[str, App]) -> str:
-    """An HTML document with the plugin's routes, its settings (secrets masked as in Dify's console) and the apps behind it."""
+    """The HTML document. Secrets are masked as in Dify's console."""
     if declaration is None:
         return _document("devhost", f"<p>No plugin has connected yet. It will be served at <code>{escape(url)}/</code>.</p>")
     routes = [(route.method, _linked(url, route.method, route.path)) for route in declaration.routes if not route.hidden]

@@ -1,4 +1,4 @@
-"""A plugin at work, whichever way Dify runs it: the messages that go to it, and those that come, by their session."""
+"""The interfaces of a running plugin: it gets and sends messages, each of them for a session."""
 
 import asyncio
 import json
@@ -16,52 +16,52 @@ type Receive = Callable[[Mapping[str, Any]], None]
 type Trace = Receive
 
 logger = logging.getLogger("devhost")
-plugin_logger = logging.getLogger("devhost.plugin")  # what the plugin itself logs or writes to stderr
+plugin_logger = logging.getLogger("devhost.plugin")  # the plugin's own log messages, and its stderr
 
 
 class Plugin(ABC):
-    """One process of the plugin, or one connection to it. `hears_hang_ups` tells whether it learns that a client has left."""
+    """One process of the plugin, or one connection to it. `notices_disconnects`: a client that leaves is reported to it."""
 
-    hears_hang_ups = False
+    notices_disconnects = False
 
     def __init__(self, trace: Trace | None) -> None:
         self._trace = trace
         self._sessions: dict[str, Receive] = {}
-        self.ready = asyncio.Event()  # a heartbeat has come
+        self.ready = asyncio.Event()  # set by the first heartbeat
 
     def attach(self, session_id: str, receive: Receive) -> None:
-        """From now on `receive` is called with the `data` of each message of the session."""
+        """Calls `receive` with the `data` of each message of the session from now on."""
         self._sessions[session_id] = receive
 
     def detach(self, session_id: str) -> None:
-        """Messages of the session are dropped from now on."""
+        """Drops the session's messages from now on."""
         self._sessions.pop(session_id, None)
 
-    def give_up(self, reason: str) -> None:
-        """Ends all sessions with an error, as the daemon never does: whoever edits a plugin need not wait for hung clients."""
+    def fail_sessions(self, reason: str) -> None:
+        """Ends all sessions with an error. The daemon lets them hang; here a restart after a change must not."""
         for receive in list(self._sessions.values()):
             receive({"type": "error", "data": {"error_type": "Exception", "message": reason, "args": {}}})
 
     def write(self, line: bytes) -> None:
-        """Hands the plugin a line: a request, or a reply to a backwards call. Its length has no limit."""
+        """Sends the plugin a line of any length: a request, or a reply to a backwards call."""
         if self._trace:
             self._trace(json.loads(line))
         self._send(line)
 
-    def forget(self) -> None:
-        """Drops all sessions: nobody is told."""
+    def drop_sessions(self) -> None:
+        """Drops all sessions. Their clients get no answer."""
         self._sessions.clear()
 
     @abstractmethod
     async def drain(self) -> None:
-        """Waits until the plugin has read most of what was written."""
+        """Waits until the plugin has read most of the lines."""
 
     @abstractmethod
     def _send(self, line: bytes) -> None:
-        """Puts the line on its way."""
+        """Sends the line."""
 
-    def take(self, line: bytes) -> None:
-        """Takes a line from the plugin. What is no message is dropped, as the daemon does."""
+    def handle(self, line: bytes) -> None:
+        """Handles a line from the plugin. A line that is no message is dropped, as by the daemon."""
         try:
             message = json.loads(line)
         except ValueError:
@@ -79,16 +79,16 @@ class Plugin(ABC):
             case {"event": "error", "data": reason}:
                 logger.error("the plugin could not read a line: %s", reason)
             case {"type": "plugin"}:
-                pass  # its manifest, once, before all else
+                pass  # its manifest, which is its first line
             case _:
-                logger.warning("dropped from the plugin's output, since it is no message: %r", line[:200])
+                logger.warning("dropped a line of the plugin's output that is no message: %r", line[:200])
 
 
 class Runtime(Protocol):
-    """Keeps a plugin at work, while its context lasts. Entering raises `StartError` where that cannot be.
+    """Keeps a plugin running, as a context manager. Entering raises `StartError` if the plugin does not start.
 
-    `starts` counts how often the plugin came up, `pid` is that of its newest process, 0 where that is not known; `declaration`
-    is what it declared then, None before that.
+    `starts` counts its starts. `pid` is the id of its newest process, 0 if unknown. `declaration` is what it declares, None
+    before its first start.
     """
 
     starts: int
@@ -96,7 +96,7 @@ class Runtime(Protocol):
     declaration: Declaration | None
 
     async def __aenter__(self) -> Self:
-        """Starts what there is to start."""
+        """Starts the plugin, or the server to which it connects."""
         ...
 
     async def __aexit__(
@@ -106,13 +106,13 @@ class Runtime(Protocol):
         ...
 
     def routes(self) -> list[Route]:
-        """What the plugin calls devhost by, where it does so by HTTP."""
+        """The HTTP routes that the plugin calls."""
         ...
 
     async def plugin(self) -> Plugin | None:
-        """The plugin at work, awaited while there is about to be one; None if there is none."""
+        """The running plugin, or None. Waits while the plugin starts."""
         ...
 
     async def reload(self) -> None:
-        """Starts it anew: its folder has changed."""
+        """Restarts it, after a change in its folder."""
         ...

@@ -1,7 +1,7 @@
-"""The plugin as its author debugs it: a process that connects by TCP, says what it is, and then speaks the lines of all plugins.
+"""Remote debugging: the plugin's process connects by TCP, declares itself, and then sends and gets the usual lines.
 
-What a connection begins with: a handshake with the key, the manifest, the declarations, the assets in pieces, an end. What is
-wrong with any of it is told in a line of plain text, and the connection is closed.
+A connection begins with a handshake that has the key, the manifest, the declarations, the assets in pieces, and an end. An error
+in any of them is answered with a line of plain text, and the connection is closed.
 """
 
 import asyncio
@@ -21,28 +21,28 @@ from devhost.plugin import Plugin, Trace
 from devhost.settings import validate_settings
 
 LOOPBACK = "127.0.0.1"
-PORT = 5003  # that of Dify's debugging server
-HANDSHAKE_S = 10  # for the first line to come
-SILENCE_S = 60  # without any line, after which a connection is closed
-MAX_ASSETS = 50 * 1024 * 1024  # bytes of all of them
-NO_LIMIT = 2**30  # bytes of a line: there is none here
+PORT = 5003  # of Dify's debugging server
+HANDSHAKE_S = 10  # for the first line
+SILENCE_S = 60  # without a line, after which a connection is closed
+MAX_ASSETS = 50 * 1024 * 1024  # bytes of all assets
+NO_LIMIT = 2**30  # bytes of a line; asyncio needs a limit
 
 logger = logging.getLogger("devhost")
 
 
 class RemotePlugin(Plugin):
-    """One connection."""
+    """One connection of a plugin."""
 
-    hears_hang_ups = True
+    notices_disconnects = True
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, trace: Trace | None) -> None:
         super().__init__(trace)
         self._reader = reader
         self._writer = writer
 
-    async def introduce(self, key: str) -> Declaration:
-        """Reads what the plugin says it is. Raises `StartError` with what it is refused for."""
-        if not await self._shakes_hands(key):
+    async def read_declaration(self, key: str) -> Declaration:
+        """Reads the handshake and the declaration. Raises `StartError` with the reason for a refusal."""
+        if not await self._has_sent(key):
             raise StartError("handshake failed, invalid key")
         manifest, groups, assets = None, list[Any](), dict[str, bytes]()
         while True:
@@ -58,15 +58,15 @@ class RemotePlugin(Plugin):
                 case {"type": "end"}:
                     return Declaration.sent(manifest, groups, assets)
                 case {"type": str()}:
-                    pass  # tools and what else endpoints may be combined with
+                    pass  # declarations of other types, such as tools
                 case _:
-                    raise StartError("there is a line that is no declaration")
+                    raise StartError("a line is no declaration")
 
     async def serve(self) -> None:
-        """Takes its messages until it leaves."""
+        """Handles its messages until it disconnects."""
         while line := await self._read_line(SILENCE_S):
             if line.strip():
-                self.take(line)
+                self.handle(line)
 
     async def drain(self) -> None:
         """See `Plugin`."""
@@ -74,22 +74,22 @@ class RemotePlugin(Plugin):
             await self._writer.drain()
 
     def refuse(self, reason: str) -> None:
-        """Says why there is no connection."""
+        """Sends the reason for a refusal."""
         self._writer.write(reason.encode() + b"\n")
 
     def close(self) -> None:
-        """Ends the connection."""
-        self.give_up("the plugin has left")
+        """Closes the connection."""
+        self.fail_sessions("the plugin has disconnected")
         self._writer.close()
 
-    async def _shakes_hands(self, key: str) -> bool:
+    async def _has_sent(self, key: str) -> bool:
         match await self._read_message(HANDSHAKE_S):
             case {"type": "handshake", "data": {"key": str(given)}}:
                 return hmac.compare_digest(given.encode(), key.encode())
         return False
 
     async def _read_message(self, seconds: float = SILENCE_S) -> Any:
-        """The next line that is not empty, as the JSON it is; None for any other."""
+        """The JSON of the next line that is not empty; None if it is no JSON."""
         while (line := await self._read_line(seconds)) == b"\n":
             pass
         with contextlib.suppress(ValueError):
@@ -108,7 +108,7 @@ class RemotePlugin(Plugin):
 
 @dataclass(eq=False)
 class RemoteRuntime:
-    """The debugging server: serves the plugin that connected last, until it leaves. `starts` counts those that were let in."""
+    """The debugging server: serves the plugin that connected last. `starts` counts the accepted connections."""
 
     settings: Mapping[str, Any]
     trace: Trace | None
@@ -133,7 +133,7 @@ class RemoteRuntime:
             self._plugin.close()
 
     def routes(self) -> list[Route]:
-        """None: all goes through the connection."""
+        """No routes: the plugin uses its connection."""
         return []
 
     async def plugin(self) -> RemotePlugin | None:
@@ -141,12 +141,12 @@ class RemoteRuntime:
         return self._plugin
 
     async def reload(self) -> None:
-        """Nothing: who started the plugin starts it anew."""
+        """Does nothing: the plugin is restarted by whoever started it."""
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         plugin = RemotePlugin(reader, writer, self.trace)
         try:
-            declaration = await plugin.introduce(self.key)
+            declaration = await plugin.read_declaration(self.key)
             validate_settings(declaration.settings, self.settings)
         except StartError as error:
             logger.warning("a plugin was refused: %s", error)
@@ -164,4 +164,4 @@ class RemoteRuntime:
             plugin.close()
             if self._plugin is plugin:
                 self._plugin = None
-                logger.warning("the plugin has left")
+                logger.warning("the plugin has disconnected")

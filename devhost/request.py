@@ -1,7 +1,7 @@
-"""What the daemon makes of a client's HTTP request before the plugin gets it. Pure: no I/O.
+"""The HTTP request as the daemon rewrites it for the plugin. Pure: no I/O.
 
-The daemon copies the request with Go's net/http and writes it out as HTTP/1.1 text, so the plugin sees Go's habits:
-canonical header names in alphabetical order, a sorted query, and a chunked nothing where a POST has no body.
+The daemon copies the request with Go's net/http and writes it as HTTP/1.1 text, so the plugin gets it in Go's form: canonical
+header names in alphabetical order, a sorted query, and an empty chunked body for a POST without a body.
 """
 
 import re
@@ -9,11 +9,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from urllib.parse import quote_from_bytes, quote_plus, unquote_to_bytes
 
-BODY_LIMIT = 10_485_760  # the daemon reads bodies through a 10 MiB limit: what is longer is cut without a word
-NO_BODY = b"0\r\n\r\n"  # how Go writes the body of a POST or PUT that has none: chunked, and no chunk
-GO_AGENT = b"Go-http-client/1.1"  # what Go calls itself where the client gave no name
+BODY_LIMIT = 10_485_760  # bytes: the daemon silently cuts longer bodies
+NO_BODY = b"0\r\n\r\n"  # an empty chunked body, which Go writes for a POST or PUT without a body
+GO_AGENT = b"Go-http-client/1.1"  # Go's User-Agent, if the client sent none
 BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
-PATH_SAFE = "$&+,/:;=@"  # what Go leaves as it is in a path, besides letters, digits and -_.~
+PATH_SAFE = "$&+,/:;=@"  # not escaped by Go in a path, besides letters, digits and -_.~
 
 REMOVED_HEADERS = frozenset(
     ("X-Forwarded-For", "X-Real-Ip", "X-Forwarded", "X-Original-Forwarded-For", "X-Original-Url", "X-Original-Host")
@@ -22,7 +22,7 @@ WRITTEN_APART = frozenset({"Host", "User-Agent", "Content-Length", "Transfer-Enc
 
 
 def has_valid_escapes(raw_path: bytes) -> bool:
-    """Whether every percent sign begins an escape. Go's server answers 400 to a path where one does not."""
+    """Whether every percent sign begins an escape. If not, Go's server answers 400."""
     return not BROKEN_ESCAPE.search(raw_path)
 
 
@@ -31,12 +31,12 @@ def copy_request(
 ) -> bytes:
     """The HTTP/1.1 text that the plugin gets.
 
-    `path` is what follows the hook, decoded; `query` is as it came; `body` is without its transfer encoding.
+    `path` is the decoded path after the hook, `query` is unchanged, `body` is without transfer encoding.
     """
     fields: dict[str, list[bytes]] = defaultdict(list)
     for field, value in headers:
         fields[canonical_name(field.decode("latin-1"))].append(value)
-    # A client's X-Original-Host takes the place of its Host, for display as well as for the plugin.
+    # A client's X-Original-Host replaces its Host.
     host = _first(fields, "X-Original-Host") or _first(fields, "Host")
     if not _first(fields, "Dify-Hook-Url"):
         scheme = b"https" if _first(fields, "X-Forwarded-Proto") == b"https" else b"http"
@@ -61,7 +61,7 @@ def copy_request(
 
 
 def copy_query(query: bytes) -> bytes:
-    """The query as Go parses and writes it: keys sorted, `a` as `a=`, pairs with a bad escape or a `;` dropped."""
+    """The query as Go writes it: sorted by key, `a` as `a=`, without pairs that have an invalid escape or a `;`."""
     pairs = []
     for pair in query.split(b"&"):
         if not pair or b";" in pair or not has_valid_escapes(pair):
@@ -82,5 +82,5 @@ def _first(fields: Mapping[str, list[bytes]], name: str) -> bytes:
 
 
 def _one_line(value: bytes) -> bytes:
-    """Go writes a line break in a header value, as a decoded path may hold one, as a space."""
+    """Go replaces line breaks in a header value by spaces; a decoded path may have them."""
     return value.replace(b"\r", b" ").replace(b"\n", b" ").strip()

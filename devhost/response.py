@@ -1,9 +1,9 @@
-"""From the plugin's chunks to an HTTP response, with the daemon's ways of losing some.
+"""Turns the plugin's chunks into an HTTP response, and loses chunks where the daemon does.
 
-The daemon holds status and headers back until the first chunk, writes and flushes every chunk by itself, and passes
-them through a queue of 128 slots that is filled without waiting: a chunk that finds it full is lost. After the first
-chunk it looks whether the plugin's stream is over already, and if so it ends the response there, dropping what else has
-arrived. Whether that happens is a race there; here it is a rule: an end within the race window always cuts.
+The daemon sends status and headers with the first chunk, and flushes every chunk. Chunks go through a queue of 128 slots; a
+chunk that comes when the queue is full is lost. If the plugin's stream has ended when the first chunk is written, the daemon
+ends the response there and drops the other chunks. There this is a race; here it always happens to a stream that ends within
+the race window.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from devhost.wire import dumps, through_go
 
 QUEUE_SLOTS = 128  # of the daemon's queue between plugin and client
 BODILESS = frozenset({204, 304})
-# Go takes these away from answers that have no body; 304 loses its type as well.
+# Go removes these from responses without a body, and Content-Type from a 304, too.
 FRAMING_HEADERS = frozenset({"Content-Length", "Transfer-Encoding"})
 INTERNAL_ERROR = "PluginDaemonInternalServerError"
 
@@ -31,11 +31,11 @@ logger = logging.getLogger("devhost")
 
 
 class Answer:
-    """One request's answer: fed with what the plugin writes, written to the client as the daemon would.
+    """The answer to one request: takes the plugin's messages, and writes them to the client as the daemon does.
 
-    The first chunk goes to the client at once. Until the race window has passed since then, later chunks wait in the
-    queue, as they would for a client that has not read yet: so 128 chunks at once arrive and the 129th is lost, as
-    at worst behind the daemon. After the window a slot is taken only by what waits for the client's socket.
+    The first chunk is sent at once. Within the race window later chunks wait in the queue, as for a client that has not read
+    yet: of a burst 128 chunks arrive and the 129th is lost, the daemon's worst case. After the window only chunks that wait for
+    the client's socket occupy slots.
     """
 
     def __init__(self, limits: Limits, clock: Clock) -> None:
@@ -53,7 +53,7 @@ class Answer:
         self._fed = asyncio.Event()
 
     def feed(self, message: Mapping[str, Any]) -> None:
-        """Takes a `stream` message: `status` and `headers`, or a chunk as the hex text `result`, or both at once."""
+        """Takes a `stream` message: `status` and `headers`, or a chunk as the hex text `result`, or both."""
         if "status" in message:
             self._status = int(message["status"])
             self._headers = {canonical_name(name): str(value) for name, value in message.get("headers", {}).items()}
@@ -62,7 +62,7 @@ class Answer:
         self._fed.set()
 
     def fail(self, error: Mapping[str, Any]) -> None:
-        """Takes an `error` message: `error_type`, `message` and `args`. It ends the answer."""
+        """Takes an `error` message (`error_type`, `message`, `args`), which ends the answer."""
         if not self._over.is_set():
             self._error = error
             self.end()
@@ -75,12 +75,12 @@ class Answer:
         if self._cut and (self._chunks or self._error):
             logger.warning("truncation race: the stream ended right after its first chunk, %d lost", len(self._chunks))
         if self._lost:
-            logger.warning("queue full: %d chunks beyond %d waiting ones lost", self._lost, QUEUE_SLOTS)
+            logger.warning("queue full: %d chunks lost, %d were waiting", self._lost, QUEUE_SLOTS)
         self._over.set()
         self._fed.set()
 
     async def write(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Writes the response as it comes; ends with it."""
+        """Writes the response, until its end."""
         while self._first is None and not self._over.is_set():
             await self._wait()
         if self._first is None and self._error is not None:
@@ -97,21 +97,21 @@ class Answer:
                     if await self._survives_race():
                         await self._write_rest(body)
             except TimeoutError:
-                logger.warning("killed by timeout: %g s after its first chunk the answer had not ended", self._limits.execution_s)
+                logger.warning("killed by timeout: the answer had not ended %g s after its first chunk", self._limits.execution_s)
                 await body.write(bytes(daemon_error(500, -500, INTERNAL_ERROR, "killed by timeout").body))
         await body.finish()
 
     def _take(self, chunk: bytes) -> None:
         if self._first is None:
             self._first = chunk
-            self._first_at = self._clock.earliest()  # a moment in which devhost stood still is no race that the plugin lost
+            self._first_at = self._clock.earliest()  # a standstill of devhost must not count as the race window
         elif len(self._chunks) + self._in_race() >= QUEUE_SLOTS:
             self._lost += 1
         else:
             self._chunks.append(chunk)
 
     def _in_race(self) -> bool:
-        """Whether the race window is open: the first chunk still has its slot then."""
+        """Whether the race window is open. Within it the first chunk occupies a slot."""
         return self._first is not None and asyncio.get_running_loop().time() < self._first_at + self._limits.race_s
 
     async def _survives_race(self) -> bool:
@@ -136,7 +136,7 @@ class Answer:
 
 
 class _Body:
-    """The body on its way to the client; it holds to the plugin's own Content-Length, as Go's server does."""
+    """Writes the body, and keeps to the plugin's Content-Length as Go's server does."""
 
     def __init__(self, send: Send, *, bodiless: bool) -> None:
         self._send = send
@@ -164,13 +164,13 @@ class _Body:
         await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
 
     async def finish(self) -> None:
-        """Ends the body; one that is shorter than its Content-Length is left open, and the connection breaks."""
+        """Ends the body. If it is shorter than its Content-Length, it stays open and the connection breaks."""
         if self._bodiless or not self._left:
             await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 def daemon_error(status: int, code: int, error_type: str, message: str) -> Response:
-    """An error as the daemon words it: JSON whose `message` is JSON text again."""
+    """An error in the daemon's format: JSON whose `message` is JSON again."""
     text = dumps({"message": message, "error_type": error_type, "args": None})
     body = dumps({"code": code, "message": text, "data": None})
     return Response(body, status, {"content-type": "application/json; charset=utf-8"})
@@ -181,5 +181,5 @@ def _error_text(error: Mapping[str, Any]) -> str:
 
 
 def _raw(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
-    """Headers for ASGI. A value goes out on one line, as Go writes it."""
+    """Headers for ASGI. Line breaks in values become spaces, as with Go."""
     return [(name.encode(), " ".join(value.splitlines()).strip().encode()) for name, value in headers]

@@ -1,7 +1,7 @@
-"""What a manifest, an endpoint group and a route may say, as Dify has it.
+"""The schemas of a manifest, an endpoint group and a route, as Dify validates them.
 
-Dify reads a declaration twice: the daemon when the plugin is installed, the SDK when it starts. What either of them refuses
-is refused here, and keys that neither knows are ignored, as both do.
+Dify validates twice: the daemon when the plugin is installed, the SDK when the plugin starts. A value is refused here if either
+of them refuses it. Unknown keys are ignored, as both do.
 """
 
 import re
@@ -17,17 +17,17 @@ ASSETS = "_assets/"
 MODEL_SCOPES = ("llm", "text-embedding", "rerank", "tts", "speech2text", "moderation", "vision")
 SCOPES: Mapping[str, Iterable[str]] = {
     "app-selector": ("all", "chat", "workflow", "completion"),
-    "model-selector": (*MODEL_SCOPES, "document", "tool-call"),  # with the last two no value can be saved
+    "model-selector": (*MODEL_SCOPES, "document", "tool-call"),  # no value can be saved with the last two
 }
 NAME = "[a-z0-9_-]{1,128}"
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)
 
-type Holds = Callable[[str], bool]
+type HasFile = Callable[[str], bool]
 
 
 def _time(value: object) -> str:
-    """A time in RFC 3339; YAML has times of its own, for which PyYAML gives a `datetime`."""
+    """A time in RFC 3339. PyYAML turns a time without quotes into a `datetime`."""
     text = value.isoformat() if isinstance(value, datetime) else str(value)
     if not RFC_3339.fullmatch(text):
         raise ValueError(f"{text} is no RFC 3339 time with an offset")
@@ -49,19 +49,19 @@ def _any_version(text: str) -> str:
     return text
 
 
-def _file(name: str, info: ValidationInfo[Holds]) -> str:
-    """A file of the plugin; the validation's context tells whether there is one."""
+def _file(name: str, info: ValidationInfo[HasFile]) -> str:
+    """The name of one of the plugin's files; the validation's context checks that the file exists."""
     if not info.context(name):
         raise ValueError(f"there is no file {name}")
     return name
 
 
-def _asset(name: str, info: ValidationInfo[Holds]) -> str:
+def _asset(name: str, info: ValidationInfo[HasFile]) -> str:
     return _file(ASSETS + name, info)
 
 
 def _scope(scope: str, info: ValidationInfo[Any]) -> str:
-    """One known part of `a&b` is enough, even though no model-selector with it can be saved."""
+    """One known part of `a&b` is enough, even though such a model-selector cannot be saved."""
     kind = info.data.get("type", "")
     if not {part.strip() for part in scope.split("&")}.intersection(SCOPES.get(kind, ())):
         raise ValueError(f"{scope!r} is not a valid scope of type {kind}")
@@ -94,20 +94,20 @@ type Icon = Annotated[str, AfterValidator(_asset)]
 
 
 class _Model(BaseModel):
-    """Strict: a `"true"` is no boolean to the daemon, and a `3.12` no string to the SDK."""
+    """Strict: the daemon does not take `"true"` as a boolean, and the SDK does not take `3.12` as a string."""
 
     model_config = ConfigDict(frozen=True, strict=True)
 
 
 class Option(_Model):
-    """One of the values that a select takes."""
+    """One option of a select."""
 
     value: Text
     label: Text = Field(validation_alias=AliasPath("label", "en_US"))
 
 
 class Setting(_Model):
-    """One setting of an endpoint, as the console asks for it."""
+    """One setting of an endpoint."""
 
     name: Text
     type: Literal["secret-input", "text-input", "select", "boolean", "model-selector", "app-selector", "array[tools]"]
@@ -118,7 +118,7 @@ class Setting(_Model):
 
 
 class Route(_Model):
-    """One route: a Werkzeug rule, its method, and the file with the class that answers. `hidden` concerns the console only."""
+    """One route: a Werkzeug rule, a method, and the source file of its class. `hidden` affects only Dify's console."""
 
     path: Annotated[str, Field(pattern="^/")]
     method: Literal["HEAD", "GET", "POST", "PUT", "DELETE", "OPTIONS"]
@@ -127,21 +127,21 @@ class Route(_Model):
 
 
 class Group(_Model):
-    """An endpoint group: the settings of an endpoint, and its routes."""
+    """An endpoint group: settings and routes."""
 
     settings: list[Setting] = []
-    endpoints: list[Any] = []  # each the path of a file, or the route itself
+    endpoints: list[Any] = []  # each is the path of a file, or a route
 
 
 class Permission(_Model):
-    """One of the permissions that a manifest asks for."""
+    """One permission of a manifest."""
 
     enabled: bool | None = False
-    size: int = Field(default=1_048_576, ge=1_024, le=1_073_741_824)  # bytes; of the storage alone
+    size: int = Field(default=1_048_576, ge=1_024, le=1_073_741_824)  # bytes; only of `storage`
 
 
 class Manifest(_Model):
-    """What `manifest.yaml` says."""
+    """The fields of `manifest.yaml`."""
 
     version: Version
     type: Literal["plugin"]

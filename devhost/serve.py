@@ -1,6 +1,6 @@
 """Serves a plugin on loopback, with the demo apps behind it."""
 
-# ruff: noqa: T201 - it prints, for the command
+# ruff: noqa: T201 - a command prints
 
 import argparse
 import logging
@@ -26,14 +26,14 @@ MAX_PORT = 65_535
 
 
 def main() -> int:
-    """Serves until Ctrl-C or SIGTERM; gives the exit status."""
+    """Serves until Ctrl-C or SIGTERM; returns the exit status."""
     options = _options()
     logging.basicConfig(format="%(name)s: %(message)s", level=logging.INFO, stream=sys.stderr)
     logging.getLogger("watchfiles").setLevel(logging.WARNING)
     try:
         host = _devhost(options)
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: host.stop())  # no exception, which would break off whatever runs just then
+            signal.signal(number, lambda *_: host.stop())  # an exception could break off any statement
         with host:
             is_demo = not (options.settings or options.apps)
             if is_demo:
@@ -52,17 +52,17 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = parser_of("devhost", __doc__)
-    parser.add_argument("--port", type=_port, default=8000, help="on 127.0.0.1 (default: 8000; 0: a free one)")
+    parser.add_argument("--port", type=_port, default=8000, help="on 127.0.0.1 (default: 8000; 0: a free port)")
     parser.add_argument("--hook", type=_hook, help="the hook id in the URL (default: the plugin's name)")
-    for name, default, what in (
+    for name, default, text in (
         ("--race-ms", Limits().race_s * 1000, "a stream that ends within this after its first chunk is cut to it"),
         ("--absolute-timeout", Limits().absolute_s, "seconds after which a streaming run of an app is cut"),
         ("--execution-timeout", Limits().execution_s, "seconds from its first chunk after which an answer is cut"),
     ):
-        parser.add_argument(name, type=float, default=default, metavar="N", help=f"{what} (default: %(default)g)")
-    how = parser.add_mutually_exclusive_group()
-    how.add_argument("--remote", action="store_true", help="wait for a plugin that is debugged to connect")
-    how.add_argument("--serverless", action="store_true", help="run the plugin as serverless functions")
+        parser.add_argument(name, type=float, default=default, metavar="N", help=f"{text} (default: %(default)g)")
+    runs = parser.add_mutually_exclusive_group()
+    runs.add_argument("--remote", action="store_true", help="remote debugging: wait for a plugin to connect")
+    runs.add_argument("--serverless", action="store_true", help="run the plugin as serverless functions")
     add_python(parser)
     parser.add_argument("--debug-port", type=_port, default=PORT, metavar="N", help=f"for --remote (default: {PORT})")
     parser.add_argument("--debug-key", default="devhost", metavar="KEY", help="for --remote (default: devhost)")
@@ -86,11 +86,11 @@ def _hook(text: str) -> str:
 
 
 def _devhost(options: argparse.Namespace) -> Devhost:
-    named = demo.load(options.apps) if options.apps else None
+    aliases = demo.load(options.apps) if options.apps else None
     return Devhost(
         options.folder,
-        demo.apps() if named is None else {demo.app_id(name): app for name, app in named.items()},
-        read_mapping(options.settings, "a file of settings") if options.settings else demo.settings(named),
+        demo.apps() if aliases is None else {demo.app_id(alias): app for alias, app in aliases.items()},
+        read_mapping(options.settings, "a file of settings") if options.settings else demo.settings(aliases),
         hook=options.hook or "",
         port=options.port,
         runs="remote" if options.remote else "serverless" if options.serverless else "local",
@@ -110,11 +110,11 @@ def _trace(message: Mapping[str, Any]) -> None:
 
 
 def _welcome(host: Devhost, *, demo_settings: bool) -> list[str]:
-    """What to try. Only Duck's routes are known here."""
+    """The lines to print at the start. There are examples for Duck's routes only."""
     url, declaration = host.url, host.runtime.declaration
     name = declaration.manifest.name if declaration else "The plugin that connects"
     lines = ["", f"{name} is served at {url}/", f"Routes, settings and apps: {url.partition('/e/')[0]}/", ""]
     if host.runs == "remote":
         lines += [f"REMOTE_INSTALL_URL=127.0.0.1:{host.debug_port}", f"REMOTE_INSTALL_KEY={host.debug_key}", ""]
-    known = name == "duck" or host.runs == "remote"
-    return [*lines, *demo.hints(url), "Ctrl-C stops it."] if known and demo_settings else lines
+    has_examples = demo_settings and (name == "duck" or host.runs == "remote")
+    return [*lines, *demo.hints(url), "Ctrl-C stops it."] if has_examples else lines

@@ -1,7 +1,7 @@
-"""The plugin as functions: processes that share nothing and are called by HTTP, each request by whichever comes next.
+"""The plugin as serverless functions: processes that share nothing, and take requests by HTTP in turn.
 
-A request is a POST to `/invoke`, whose answer is the plugin's messages. A backwards call is a POST of the plugin's own to the
-daemon, called a transaction, whose answer is the replies, with empty lines while there are none.
+A request is a POST to `/invoke`; its response has the plugin's messages. A backwards call, or transaction, is a POST from the
+plugin to the daemon; its response has the replies, and empty lines while there are none.
 """
 
 import asyncio
@@ -29,19 +29,19 @@ from devhost.settings import validate_settings
 
 LOOPBACK = "127.0.0.1"
 TRANSACTIONS = "/backwards-invocation/transaction"
-START_S = 20  # for a process to answer, as the marketplace's install test asks
+START_S = 20  # for a process to answer, as in the marketplace's install test
 POLL_S = 0.1
 MAX_REQUEST = 5 * 1024 * 1024  # bytes of a request's message (MAX_SERVERLESS_REQUEST_BYTES)
 MAX_TRANSACTION = 6 * 1024 * 1024  # bytes of a backwards call
-HEARTBEAT_S = 25  # between the empty lines
-END_S = 1  # for a request whose answer is over to end; httpx leaks a connection that is cancelled while it is being closed
-TRIES = 3  # of a request that is answered with 502
+HEARTBEAT_S = 25  # between empty lines
+END_S = 1  # for a finished request to end: httpx leaks a connection that is cancelled while it is being closed
+TRIES = 3  # of a request whose answer is 502
 
 logger = logging.getLogger("devhost")
 
 
 class ServerlessPlugin(Plugin):
-    """The processes at these URLs, of which none hears of a client that left."""
+    """The processes at these URLs. They are not notified of clients that leave."""
 
     def __init__(self, urls: list[str], limits: Limits, trace: Trace | None) -> None:
         super().__init__(trace)
@@ -53,29 +53,29 @@ class ServerlessPlugin(Plugin):
         self._transactions: dict[str, asyncio.Queue[bytes]] = {}
 
     def detach(self, session_id: str) -> None:
-        """See `Plugin`. The request that belongs to the session is dropped, too, if it does not end by itself now."""
+        """See `Plugin`. Also cancels the session's request, if it does not end within `END_S`."""
         super().detach(session_id)
         if request := self._requests.pop(session_id, None):
             asyncio.get_running_loop().call_later(END_S, request.cancel)
 
     async def drain(self) -> None:
-        """Nothing waits here."""
+        """Returns at once: there is no buffer."""
 
     async def close(self) -> None:
-        """Drops all requests."""
-        self.give_up("the plugin was started anew")
+        """Cancels all requests."""
+        self.fail_sessions("the plugin was restarted")
         for request in self._requests.values():
             request.cancel()
         await self._client.aclose()
 
     async def transaction(self, request: Request) -> Response:
-        """Answers a backwards call."""
+        """The response to a backwards call."""
         body = await request.body()
         if len(body) > MAX_TRANSACTION:
             return Response("the transaction is too large", 413)
         request_id = json.loads(body)["data"]["data"]["backwards_request_id"]
         self._transactions[request_id] = asyncio.Queue()
-        self.take(body)
+        self.handle(body)
         return StreamingResponse(self._replies(request_id), media_type="text/event-stream")
 
     async def _replies(self, request_id: str) -> AsyncIterator[bytes]:
@@ -123,16 +123,16 @@ class ServerlessPlugin(Plugin):
         async for block in response.aiter_raw():
             *lines, rest = (rest + block).split(b"\n")
             for line in filter(None, lines):
-                self.take(line)
+                self.handle(line)
 
     def _fail(self, session_id: str, reason: str) -> None:
         if session_id in self._requests:
-            self.take(json.dumps({"event": "session", "session_id": session_id, "data": _error(reason)}).encode())
+            self.handle(json.dumps({"event": "session", "session_id": session_id, "data": _error(reason)}).encode())
 
 
 @dataclass(eq=False)
 class ServerlessRuntime:
-    """Keeps `processes` of the plugin running. `starts` counts how often all of them were started."""
+    """Runs `processes` processes of the plugin. `starts` counts the starts of all of them together."""
 
     python: str | Path
     folder: Path
@@ -205,14 +205,14 @@ class ServerlessRuntime:
 
 
 async def _log(process: Process) -> None:
-    """What the process writes to stdout is no protocol here: the messages of its loggers among other things."""
+    """Logs the plugin's log messages from its stdout, which carries no protocol here."""
     while line := await process.stdout.readline():
         with contextlib.suppress(ValueError, TypeError, KeyError):
             plugin_logger.info("%s", json.loads(line)["data"]["message"])
 
 
 def free_port() -> int:
-    """A port on loopback that nobody listens on now."""
+    """A free port on loopback."""
     with socket.create_server((LOOPBACK, 0)) as listener:
         port: int = listener.getsockname()[1]
         return port

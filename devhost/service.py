@@ -1,6 +1,6 @@
-"""Dify's Service API, for those who have an app's own key: it can do what a plugin's session cannot.
+"""Dify's Service API, which takes an app's own key and can do more than a plugin's session.
 
-Conversations, uploads and runs belong here to the end user of the app who began them.
+Conversations, uploads and runs belong to the app's end user who began them.
 """
 
 import asyncio
@@ -21,46 +21,46 @@ from devhost.dify import Dify
 from devhost.files import error, read_upload
 from devhost.inputs import check_link
 from devhost.run import Replies, Run
-from devhost.users import MAKING_S
+from devhost.users import CREATION_S
 from devhost.wire import END, Reply, dumps
 
 BASE = "/v1"
-PING_S = 10.0  # between two pings; the first comes at once
+PING_S = 10.0  # between two pings; the first is sent at once
 PING = b"event: ping\n\n"
-AHEAD = 1_000  # events that wait for a slow client before the run waits, too
-DEFAULT_USER = "DEFAULT-USER"  # the owner of an upload that names no user
+AHEAD = 1_000  # events that wait for a slow client; with more of them the run waits
+DEFAULT_USER = "DEFAULT-USER"  # the owner of uploads without a user
 ABORTED = "Aborted: User requested stop"
 WRONG_ROUTE = "Please check if your app mode matches the right API route."
-# How a failure is told to plugins; the API answers with the error itself.
+# The text of a failure for plugins. The API answers with the error in it.
 HTTP_ERROR = re.compile(r"invoke app failed: request failed with status code: (\d+) and respond with: (.*)", re.DOTALL)
 
-type Answer = Callable[["Asked"], Awaitable[Response]]
+type Answer = Callable[["AppRequest"], Awaitable[Response]]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A request with a key, and the app that it opens."""
+class AppRequest:
+    """A request with a valid key, and the key's app."""
 
-    request: Request
+    http: Request
     app_id: str
     app: App
 
 
 @dataclass(slots=True)
 class Service:
-    """The API of a workspace's apps. Each of the `keys` opens the app with this id."""
+    """The API of a workspace's apps. `keys` maps the apps' own keys to app ids."""
 
     dify: Dify
     keys: Mapping[str, str]
     _streams: dict[tuple[str, str], "Stream"] = field(default_factory=dict, init=False)  # by end user and task
-    _live: list["Stream"] = field(default_factory=list, init=False)  # runs that are being answered
+    _live: list["Stream"] = field(default_factory=list, init=False)  # runs that have not ended
 
     def routes(self) -> list[Route]:
-        """To be mounted at the server's root."""
+        """The routes, for the server's root."""
         posts: dict[str, Answer] = {
-            "/chat-messages": self._running(CHAT_MODES, "not_chat_app"),
-            "/completion-messages": self._running({"completion"}, "app_unavailable"),
-            "/workflows/run": self._running({"workflow"}, "not_workflow_app"),
+            "/chat-messages": self._run_endpoint(CHAT_MODES, "not_chat_app"),
+            "/completion-messages": self._run_endpoint({"completion"}, "app_unavailable"),
+            "/workflows/run": self._run_endpoint({"workflow"}, "not_workflow_app"),
             "/chat-messages/{task_id}/stop": self._stop,
             "/completion-messages/{task_id}/stop": self._stop,
             "/workflows/tasks/{task_id}/stop": self._stop,
@@ -68,11 +68,11 @@ class Service:
         }
         gets: dict[str, Answer] = {"/parameters": self._parameters, "/info": self._info}
         return [
-            *(Route(BASE + path, self._for_holders(answer), methods=["POST"]) for path, answer in posts.items()),
-            *(Route(BASE + path, self._for_holders(answer)) for path, answer in gets.items()),
+            *(Route(BASE + path, self._authorized(answer), methods=["POST"]) for path, answer in posts.items()),
+            *(Route(BASE + path, self._authorized(answer)) for path, answer in gets.items()),
         ]
 
-    def _for_holders(self, answer: Answer) -> Callable[[Request], Awaitable[Response]]:
+    def _authorized(self, answer: Answer) -> Callable[[Request], Awaitable[Response]]:
         async def answering(request: Request) -> Response:
             scheme, _, key = request.headers.get("authorization", "").partition(" ")
             app_id = self.keys.get(key, "") if scheme == "Bearer" else ""
@@ -81,40 +81,40 @@ class Service:
                 return error(401, "unauthorized", "Access token is invalid")
             if not app.api_enabled:
                 return error(403, "forbidden", "The app's API service has been disabled.")
-            return await answer(Asked(request, app_id, app))
+            return await answer(AppRequest(request, app_id, app))
 
         return answering
 
-    def _running(self, modes: Collection[str], refusal: str) -> Answer:
-        async def running(asked: Asked) -> Response:
-            app, body = asked.app, await _object(asked.request)
+    def _run_endpoint(self, modes: Collection[str], refusal: str) -> Answer:
+        async def run(request: AppRequest) -> Response:
+            app, body = request.app, await _object(request.http)
             user = body.get("user")
             if not isinstance(user, str) or not user:
                 return error(400, "invalid_param", "Arg user must be provided.")
-            end_user = await self._end_user(asked, user)
+            end_user = await self._end_user(request, user)
             if app.mode not in modes:
                 return error(400, refusal, WRONG_ROUTE)
             limit = app.max_active_requests
-            if limit and sum(stream.app_id == asked.app_id for stream in self._live) >= limit:
-                return error(400, "invalid_param", _too_many(asked.app_id, limit))
+            if limit and sum(stream.app_id == request.app_id for stream in self._live) >= limit:
+                return error(400, "invalid_param", _too_many(request.app_id, limit))
             try:
                 attached = [self._attached(file, end_user) for file in body.get("files") or []]
             except ValueError as reason:
                 return error(400, "invalid_param", str(reason))
-            call = {**body, "app_id": asked.app_id, "response_mode": body.get("response_mode") or "blocking"}
+            call = {**body, "app_id": request.app_id, "response_mode": body.get("response_mode") or "blocking"}
             replies = self.dify.invoke(call, by_key=True, attached=attached, end_user=end_user)
-            stream = Stream(self, replies, asked, end_user, user)
+            stream = Stream(self, replies, request, end_user, user)
             self._live.append(stream)
             return await stream.response()
 
-        return running
+        return run
 
-    async def _end_user(self, asked: Asked, user: str) -> str:
-        """The id of the app's end user with this name."""
-        found = self.dify.end_users.find(asked.app_id, user)
+    async def _end_user(self, request: AppRequest, user: str) -> str:
+        """The id of the app's end user with this name, who is created if necessary."""
+        found = self.dify.end_users.find(request.app_id, user)
         if found is None:
-            await asyncio.sleep(MAKING_S)
-            found = self.dify.end_users.make(asked.app_id, user)
+            await asyncio.sleep(CREATION_S)
+            found = self.dify.end_users.create(request.app_id, user)
         return found
 
     def _attached(self, file: Mapping[str, Any], end_user: str) -> Event:
@@ -126,16 +126,16 @@ class Service:
             raise ValueError("Invalid upload file")
         return upload
 
-    async def _stop(self, asked: Asked) -> Response:
-        """Says yes to whatever it is asked for, as Dify does."""
-        end_user = await self._end_user(asked, str((await _object(asked.request)).get("user")))
-        if stream := self._streams.get((end_user, asked.request.path_params["task_id"])):
+    async def _stop(self, request: AppRequest) -> Response:
+        """Answers "success" even if there is no such run, as Dify does."""
+        end_user = await self._end_user(request, str((await _object(request.http)).get("user")))
+        if stream := self._streams.get((end_user, request.http.path_params["task_id"])):
             stream.stop()
         return JSONResponse({"result": "success"})
 
-    async def _upload(self, asked: Asked) -> Response:
-        upload, fields = await read_upload(asked.request)
-        owner = await self._end_user(asked, fields.get("user") or DEFAULT_USER)
+    async def _upload(self, request: AppRequest) -> Response:
+        upload, fields = await read_upload(request.http)
+        owner = await self._end_user(request, fields.get("user") or DEFAULT_USER)
         if isinstance(upload, Response):
             return upload
         file = self.dify.files.add(upload.filename or "", upload.mimetype, upload.read(), uploaded=True, owner=owner)
@@ -145,43 +145,43 @@ class Service:
         nulls: dict[str, Any] = dict.fromkeys(names)
         return JSONResponse(nulls | about | {"source_url": self.dify.files.preview_url(file)}, 201)
 
-    async def _parameters(self, asked: Asked) -> Response:
-        form = asked.app.fetch() if asked.app.published else None
+    async def _parameters(self, request: AppRequest) -> Response:
+        form = request.app.fetch() if request.app.published else None
         if form is None or isinstance(form, Failure):
             return error(400, "app_unavailable", "App unavailable, please check your app configurations.")
         return JSONResponse(form)
 
-    async def _info(self, asked: Asked) -> Response:
-        app = asked.app
-        names = {"name": app.name or asked.app_id, "description": app.description, "author_name": "Devhost", "tags": []}
+    async def _info(self, request: AppRequest) -> Response:
+        app = request.app
+        names = {"name": app.name or request.app_id, "description": app.description, "author_name": "Devhost", "tags": []}
         return JSONResponse({**names, "mode": app.mode})
 
     def begin(self, stream: "Stream", event: Any) -> None:
-        """Lets a run be stopped by the task that its events name."""
+        """Registers a run under the task id of its events, by which it can be stopped."""
         if isinstance(event, dict) and (task := event.get("task_id")):
             self._streams[stream.end_user, task] = stream
 
     def end(self, stream: "Stream") -> None:
-        """Forgets a run that is over."""
+        """Removes a run that has ended."""
         self._live = [other for other in self._live if other is not stream]
         self._streams = {key: other for key, other in self._streams.items() if other is not stream}
 
 
 class Stream:
-    """One run being answered."""
+    """The answer to one run."""
 
-    def __init__(self, service: Service, replies: Replies, asked: Asked, end_user: str, user: str) -> None:
-        self.app_id = asked.app_id
+    def __init__(self, service: Service, replies: Replies, request: AppRequest, end_user: str, user: str) -> None:
+        self.app_id = request.app_id
         self.end_user = end_user
         self._user = user
-        self._mode = asked.app.mode
+        self._mode = request.app.mode
         self._service = service
         self._queue: asyncio.Queue[Reply] = asyncio.Queue()
         self._first: Event = {}
         self._run = Run(replies, lambda reply, _: self._queue.put_nowait(reply), self._drain)
 
     async def response(self) -> Response:
-        """Waits for the first reply: a run that fails at once is an HTTP error."""
+        """The response, after the first reply: a run that fails at once is an HTTP error."""
         first = await self._queue.get()
         if first.event != "error" and first.message != "struct":
             return _EventStream(self._events(first), self._end)
@@ -192,7 +192,7 @@ class Stream:
         return JSONResponse(first.data)
 
     def stop(self) -> None:
-        """Ends the run with the events that Dify ends one with that was stopped."""
+        """Ends the run with the events of a stopped run."""
         self._run.cancel()
         for event in _stopped(self._mode, self._first, {"id": self.end_user, "user": self._user}):
             self._queue.put_nowait(Reply("response", "stream", event))
@@ -218,7 +218,7 @@ class Stream:
             else:
                 reply = self._queue.get_nowait()
         if reply.event == "error":
-            raise ConnectionError(reply.message)  # the server closes the connection in mid-stream
+            raise ConnectionError(reply.message)  # makes the server close the connection in mid-stream
 
     async def _drain(self) -> None:
         while self._queue.qsize() > AHEAD:
@@ -226,7 +226,7 @@ class Stream:
 
 
 class _EventStream(StreamingResponse):
-    """Server-sent events. `end` is called when the response is over, even if no event was sent."""
+    """Server-sent events. Calls `end` at the end of the response, even if no event was sent."""
 
     def __init__(self, events: AsyncIterator[bytes], end: Callable[[], None]) -> None:
         super().__init__(events, media_type="text/event-stream")
@@ -240,7 +240,7 @@ class _EventStream(StreamingResponse):
 
 
 def _stopped(mode: Mode, first: Event, created_by: Event) -> Iterator[Event]:
-    """The events that end a stopped run, with the ids of its first event. Dify 1.16 calls a stopped chatflow failed."""
+    """The events that end a stopped run, with the ids of its first event. In Dify 1.16 a stopped chatflow has failed."""
     if "workflow_run_id" in first:
         is_chatflow, now = mode == "advanced-chat", int(time.time())
         data = {name: first.get("data", {}).get(name) for name in ("id", "workflow_id", "created_at")}
@@ -254,8 +254,8 @@ def _stopped(mode: Mode, first: Event, created_by: Event) -> Iterator[Event]:
 
 
 def _too_many(app_id: str, limit: int) -> str:
-    running = f"The current maximum concurrent requests allowed for {app_id} is {limit}."
-    return f"Too many requests. Please try again later. {running}"
+    run = f"The current maximum concurrent requests allowed for {app_id} is {limit}."
+    return f"Too many requests. Please try again later. {run}"
 
 
 def _http_error(text: str) -> tuple[int, str]:

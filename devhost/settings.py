@@ -1,4 +1,4 @@
-"""The values of an endpoint's settings, checked as Dify checks them. Pure."""
+"""Validates the values of an endpoint's settings as Dify does. Pure."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -12,10 +12,10 @@ KEYS = {"app-selector": ("app_id",), "model-selector": ("provider", "model", "mo
 
 
 def validate_settings(settings: Iterable[Setting], values: Mapping[str, Any]) -> None:
-    """Checks an endpoint's values as the daemon does when they are saved; raises `StartError` in its words.
+    """Validates the values as the daemon does when an endpoint is saved; raises `StartError` in the daemon's words.
 
-    Null is as good as absent, and "" is a value. Keys that are not declared pass, and so does all that `array[tools]` may
-    hold. A `default` is no value: it only fills in the console's form.
+    Null counts as absent, "" as a value. Undeclared keys and any value of `array[tools]` are accepted. A `default` is not
+    applied: it only prefills the form in Dify's console.
     """
     if len(values) > MAX_SETTINGS:
         raise StartError(f"{BAD_SETTINGS}too many setting fields")
@@ -28,7 +28,7 @@ def validate_settings(settings: Iterable[Setting], values: Mapping[str, Any]) ->
 
 
 def _fault(setting: Setting, value: Any) -> str | None:
-    """What the daemon has against a value."""
+    """Why the daemon refuses the value, or None."""
     match setting.type:
         case "text-input" | "secret-input" | "select" if not isinstance(value, str):
             return "is not a string"

@@ -1,4 +1,4 @@
-"""Messages between daemon and plugin, a readable line each. Pure."""
+"""Describes messages between daemon and plugin in readable lines. Pure."""
 
 import json
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ WIDTH = 160  # characters of a line's content
 
 
 def describe(message: Mapping[str, Any]) -> str | None:
-    """One line about a message in either direction; None for one that says nothing, a heartbeat or a log line (shown anyway)."""
+    """A line about a message in either direction; None for heartbeats, and for log lines, which are shown anyway."""
     session = str(message.get("session_id"))[:8]
     match message:
         case {"event": "request", "data": {"raw_http_request": raw, "settings": settings}}:

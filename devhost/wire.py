@@ -1,7 +1,7 @@
-"""The lines that the daemon writes to a plugin, and JSON as Go writes it. Pure: no I/O.
+"""The lines that the daemon writes to a plugin, in Go's JSON. Pure: no I/O.
 
-The daemon sends one JSON object a line. What comes from Dify passes through Go's `map[string]any` on its way: keys
-arrive in alphabetical order, `2.0` as `2`, and integers beyond 2**53 lose precision.
+Each line is a JSON object. Data from Dify passes through Go's `map[string]any`: keys are sorted, `2.0` becomes `2`, and integers
+beyond 2**53 lose precision.
 """
 
 import json
@@ -31,7 +31,7 @@ END = Reply("end", "")
 
 
 def through_go(value: Any) -> Any:
-    """The value as it is after Go has read it into a map and written it again."""
+    """The value after Go has decoded it into a map and encoded it again."""
     match value:
         case Mapping():
             return {key: through_go(value[key]) for key in sorted(value)}
@@ -49,7 +49,7 @@ def through_go(value: Any) -> Any:
 def dumps(value: Any) -> str:
     """JSON as Go's encoder writes it: compact, UTF-8, with `<`, `>` and `&` escaped.
 
-    Raises `ValueError` for NaN and the infinities, which JSON does not have.
+    Raises `ValueError` for NaN and infinities, which JSON lacks.
     """
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     for character, escape in GO_ESCAPES.items():  # faster than `str.translate` by far
@@ -58,14 +58,14 @@ def dumps(value: Any) -> str:
 
 
 def request_line(session_id: str, endpoint_id: str, raw_http: bytes, settings: Mapping[str, Any]) -> bytes:
-    """The line that hands an HTTP request to the plugin. The user of an endpoint's session is always ""."""
+    """The line with an HTTP request for the plugin. The user of an endpoint's session is always ""."""
     data = {"user_id": "", "type": "endpoint", "action": "invoke_endpoint"}
     data |= {"raw_http_request": raw_http.hex(), "settings": through_go(settings)}
     return _line(session_id, endpoint_id, "request", data)
 
 
 def reply_line(session_id: str, endpoint_id: str, request_id: str, reply: Reply) -> bytes:
-    """The line that hands a reply to the plugin; `request_id` is the one the plugin gave to its call."""
+    """The line with a reply for the plugin; `request_id` comes from the plugin's call."""
     answer = {"event": reply.event, "message": reply.message, "data": through_go(reply.data)}
     return _line(session_id, endpoint_id, "backwards_response", {"backwards_request_id": request_id, **answer})
 

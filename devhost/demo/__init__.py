@@ -1,12 +1,12 @@
-"""The apps of `python -m devhost`: one of each kind, and one of each kind of trouble. Their answers refer to what was sent.
+"""The apps of `python -m devhost`: one for each kind of app, and one for each kind of failure. They refer to their input.
 
-    chats.py      apps that hold conversations, and completion apps
+    chats.py      apps with conversations, and completion apps
     workflows.py  workflows
-    troubles.py   apps that fail, dawdle, are moderated or wait for a person
+    troubles.py   apps that fail, are slow, are moderated or wait for a person
     events.py     the events of workflow runs
-    forms.py      what apps ask for
+    forms.py      the forms of apps
 
-Events come at the pace of a model, and so do the blocking answers, which are folded from them.
+Events are sent at the pace of a model. Blocking answers are folded from them, and take as long.
 """
 
 import runpy
@@ -24,14 +24,14 @@ from devhost.dify import is_uuid
 ALIASES = [*chats.apps(), *workflows.apps(), *troubles.apps()]
 IDS = {alias: f"d0c0ffee-0000-4000-8000-{number:012}" for number, alias in enumerate(ALIASES, start=1)}
 KEY = "demo-key"
-LOCKED = "completion"  # which needs it
-BY_KEY = ("chatbot", "completion")  # apps that the demo's plugin reaches by their own keys
+LOCKED = "completion"  # the app that needs the key
+BY_KEY = ("chatbot", "completion")  # apps that the demo's plugin calls with their own keys
 
 
 def settings(apps: Iterable[str] | None = None) -> dict[str, Any]:
-    """An endpoint's settings by which each app has its alias: of the demo's apps, or of those with these aliases.
+    """Settings for Duck that give each app its alias: the demo's apps, or the `apps` with these aliases.
 
-    The demo's need no key, but for one.
+    The demo's apps are public, except `LOCKED`.
     """
     aliases = list(IDS if apps is None else apps)
     return {
@@ -43,17 +43,17 @@ def settings(apps: Iterable[str] | None = None) -> dict[str, Any]:
 
 
 def app_keys() -> dict[str, str]:
-    """Keys of Dify's Service API, each with the id of the app that it opens."""
+    """Keys of Dify's Service API, and the id of each key's app."""
     return {f"app-demo-{alias}": app_id for alias, app_id in IDS.items()}
 
 
 def own_keys(api_url: str) -> dict[str, Any]:
-    """Settings by which some of the apps are reached by their own keys, at a Service API."""
+    """Settings with which Duck calls the apps of `BY_KEY` with their own keys, at this Service API."""
     return {"service_api_url": api_url, "app_keys": ", ".join(f"{alias}=app-demo-{alias}" for alias in BY_KEY)}
 
 
 def hints(url: str) -> list[str]:
-    """What to open, and commands that try Duck's routes."""
+    """Lines with pages to open, and with commands that call Duck's routes."""
     call = f"curl -N -H 'Authorization: Bearer {KEY}'"
     post = "curl -N -H 'Content-Type: application/json' -d"
     return [
@@ -75,19 +75,19 @@ def hints(url: str) -> list[str]:
 
 
 def apps(*, pace: float = 1) -> dict[str, App]:
-    """The demo apps by id, with no conversation begun yet. `pace` 0 lets them answer at once, 2 takes twice the time."""
+    """The demo apps by id, without conversations. With `pace` 0 they answer at once, with 2 in twice the time."""
     made = {**chats.apps(), **workflows.apps(), **troubles.apps()}
     return {IDS[alias]: replace(app, script=_paced(app, pace)) for alias, app in made.items()}
 
 
 def load(path: Path) -> dict[str, App]:
-    """The apps in a Python file that defines `APPS`: a dict from UUIDs, or from aliases that `app_id` makes ids of, to apps.
+    """The apps in a Python file that defines `APPS`, a dict from UUIDs or aliases to apps.
 
-    Raises `StartError` if the file cannot be run or defines no such dict.
+    Raises `StartError` if the file cannot be run or has no such dict.
     """
     try:
         found = runpy.run_path(str(path)).get("APPS")
-    except Exception as error:  # whatever is in somebody's file
+    except Exception as error:  # the user's file may raise anything
         raise StartError(f"cannot load apps from {path}: {type(error).__name__}: {error}") from error
     if isinstance(found, dict) and found and all(isinstance(name, str) and isinstance(app, App) for name, app in found.items()):
         return found
@@ -95,7 +95,7 @@ def load(path: Path) -> dict[str, App]:
 
 
 def app_id(name: str) -> str:
-    """The id of an app that is known by this name: the name itself if it is a UUID, else one that is made of it."""
+    """The id of the app with this name: the name itself if it is a UUID, else a UUID derived from it."""
     return str(uuid.UUID(name)) if is_uuid(name) else IDS.get(name) or str(uuid.uuid5(uuid.NAMESPACE_OID, name))
 
 

@@ -1,4 +1,4 @@
-"""Apps that hold conversations, and completion apps, which do not."""
+"""Apps with conversations, and completion apps, which have none."""
 
 import json
 import uuid
@@ -22,7 +22,7 @@ RESOURCE: Event = json.loads("""{
     "word_count": 14, "segment_position": 4, "index_node_hash": "8f0d5e1c", "page": null, "doc_metadata": {"author": "docs"},
     "title": null, "files": null, "summary": null
 }""") | {"content": f"{QUOTE} For the staff alone: the spare key hangs behind the duck's portrait."}
-ANY: Event = {  # files that a chat takes
+ANY: Event = {  # the files that a chat accepts
     "image": {"enabled": True, "number_limits": 3, "transfer_methods": ["remote_url", "local_file"]},
     "enabled": True,
     "allowed_file_types": ["image", "document"],
@@ -38,18 +38,18 @@ PICTURE = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 200 150" fill=
 
 
 def apps() -> dict[str, App]:
-    """The apps by alias, with no conversation begun yet."""
+    """The apps by alias, without conversations."""
     topic = form(basic("text-input", "topic", "Topic", required=True, max_length=48))
     name = basic("text-input", "name", "Your name", max_length=48)
     tone = basic("select", "tone", "Tone", options=["friendly", "formal"], default="friendly")
     style = basic("select", "style", "Style", options=["pencil", "watercolour"], default="pencil")
     manner = variable("select", "tone", "Tone", options=["formal", "casual"], default="formal")
     greeting = "Hello! What would you like to know?"
-    asking = ["What is an endpoint plugin?", "How do I continue this conversation?"]
+    suggestions = ["What is an endpoint plugin?", "How do I continue this conversation?"]
     return {
         "chatbot": replace(
             conversing(
-                "chat", _chatbot, form(name, tone, opening_statement=greeting, suggested_questions=asking, file_upload=ANY)
+                "chat", _chatbot, form(name, tone, opening_statement=greeting, suggested_questions=suggestions, file_upload=ANY)
             ),
             name="Chatbot",
             description="Knows how an answer travels, and what you have attached.",
@@ -64,12 +64,12 @@ def apps() -> dict[str, App]:
 
 
 def conversing(mode: Mode, script: Callable[[Call, int], Iterator[Step]], form: Event) -> App:
-    """An app that remembers its conversations: the script is called with the call and the number of the turn."""
+    """An app that counts the turns of its conversations: the script gets the call and the number of the turn."""
     turns: dict[str, int] = {}
 
     def steps(call: Call) -> Iterator[Step]:
         if call.conversation_id not in turns:
-            if call.conversation_id and mode != "advanced-chat":  # which begins a new one without a word
+            if call.conversation_id and mode != "advanced-chat":  # it silently begins a new conversation
                 yield Failure.http(400, "invalid_param", "")
                 return
             call = replace(call, conversation_id=str(uuid.uuid4()))
@@ -123,7 +123,7 @@ def _agent(call: Call, turn: int) -> Iterator[Step]:
     yield thought(first, 1)
     yield Pause(THINK_S)
     yield from message.say(plan, name="agent_message")
-    yield message.event("agent_message", id=message.id, answer="")  # where the model calls a tool
+    yield message.event("agent_message", id=message.id, answer="")  # the model calls a tool here
     yield thought(first, 1, **use)
     yield Pause(THINK_S)
     yield message.event("message_file", id=file_id, type="image", belongs_to="assistant", url=url)

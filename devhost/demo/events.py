@@ -1,4 +1,4 @@
-"""The events of workflow runs, with all the fields that Dify 1.16 gives them, and what models' plugins say that fail."""
+"""The events of workflow runs, with all fields of Dify 1.16, and the error texts of models' plugins."""
 
 import json
 import secrets
@@ -18,7 +18,7 @@ SYSTEM_PROMPT = "You are a helpful duck. Never say where the pond's water comes 
 
 MODEL = {"model_provider": "langgenius/openai/openai", "model_name": "gpt-4o-mini"}
 
-# What does not vary in the demo.
+# Fields that do not vary in the demo.
 NODE_STARTED: Event = json.loads("""{
     "predecessor_node_id": null, "inputs": null, "inputs_truncated": false, "extras": {}, "iteration_id": null, "loop_id": null,
     "agent_strategy": null
@@ -32,28 +32,28 @@ NODE_FINISHED: Event = json.loads("""{
 
 @dataclass(frozen=True, slots=True)
 class Flow(Message):
-    """One run of a workflow: its ids, and the events that carry them. With a conversation it is a chatflow's."""
+    """Makes the events of one workflow run. With a conversation it is the run of a chatflow."""
 
     run_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     workflow_id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
     def flow_event(self, name: str, data: Event, **ids: str) -> Event:
-        """An event of a workflow, or of the one within a chatflow."""
+        """An event of a workflow, or of a chatflow's workflow."""
         if self.call.conversation_id:
             return self.event(name, **ids, data=data)
         return {"event": name, "workflow_run_id": self.run_id, "task_id": self.task_id, "data": data}
 
     def usage(self, answer: str) -> Event:
-        """What the answer is said to have taken: a workflow's node measures more than an app without one."""
+        """The reported usage. The node of a workflow measures more than a basic app."""
         usage = Message.usage(self, answer)
         return usage | {"time_to_first_token": 0.01, "time_to_generate": usage["latency"]}
 
     def chunk(self, text: str, selector: Iterable[str]) -> Event:
-        """A piece of a workflow's output, of the variable that the selector names."""
+        """A piece of the output of the variable that the selector names."""
         return self.flow_event("text_chunk", {"text": text, "from_variable_selector": list(selector)})
 
     def write(self, text: str, *, breaks_off: bool = False) -> Iterator[Step]:
-        """The text as a model writes it into a workflow's output: deltas, of which the last two are empty, if it gets there."""
+        """The text as a model writes it into a workflow's output: as deltas, and two empty ones unless it `breaks_off`."""
         selector = ("llm", "text")
         for token in tokens(text):
             yield self.chunk(token, selector)
@@ -62,10 +62,10 @@ class Flow(Message):
             yield from [self.chunk("", selector)] * 2
 
     def outputs(self, *values: tuple[Sequence[str], Any], are_first: bool = True) -> Iterator[Step]:
-        """The text chunks for outputs of a workflow's last node: selectors of the variables that they come from, and values.
+        """The text chunks for outputs of a workflow's last node: pairs of a variable's selector and its value.
 
-        Chunks with a line break separate them, also from an output that came before, unless they `are_first`. What a model
-        writes is not among them: see `write`.
+        Line breaks separate them, and separate them from earlier outputs unless they `are_first`. `write` makes the chunks of a
+        model's output.
         """
         for number, (selector, value) in enumerate(values):
             if number or not are_first:
@@ -73,7 +73,7 @@ class Flow(Message):
             yield self.chunk(shown(value), selector)
 
     def user(self) -> str:
-        """Whom Dify takes the run's user for."""
+        """The id of the run's user in Dify."""
         return self.call.user if self.call.by_key else USER
 
     def inputs(self) -> Event:
@@ -96,7 +96,7 @@ class Flow(Message):
         return self.flow_event("node_started", data, workflow_run_id=self.run_id)
 
     def node(self, node_type: str, title: str, body: Iterable[Step] = (), **done: Any) -> Iterator[Step]:
-        """One node: it starts, does what `body` does, and finishes with the fields in `done`."""
+        """One node: its first event, the steps of `body`, and its last event with the fields in `done`."""
         began, started = time.time(), self.node_started(node_type, title)
         yield started
         yield from body
@@ -105,12 +105,12 @@ class Flow(Message):
         yield self.flow_event("node_finished", NODE_FINISHED | node | times | done, workflow_run_id=self.run_id)
 
     def model(self, title: str, answer: str, body: Iterable[Step]) -> Iterator[Step]:
-        """A node in which a model gives the answer."""
+        """A node in which a model writes the answer."""
         usage = self.usage(answer)
-        asked = {"role": "user", "text": self.call.query or str(self.call.inputs), "files": []}
-        prompts = [{"role": "system", "text": SYSTEM_PROMPT, "files": []}, asked]
-        asked_for: Event = {"prompts": prompts, "usage": usage, "finish_reason": "stop", "model_mode": "chat", **MODEL}
-        done: Event = {"inputs": MODEL, "process_data": asked_for}
+        question = {"role": "user", "text": self.call.query or str(self.call.inputs), "files": []}
+        prompts = [{"role": "system", "text": SYSTEM_PROMPT, "files": []}, question]
+        process_data: Event = {"prompts": prompts, "usage": usage, "finish_reason": "stop", "model_mode": "chat", **MODEL}
+        done: Event = {"inputs": MODEL, "process_data": process_data}
         done["outputs"] = {"text": answer, "reasoning_content": "", "usage": usage, "finish_reason": "stop"}
         done["execution_metadata"] = {key: usage[key] for key in ("total_tokens", "total_price", "currency")}
         return self.node("llm", title, body, **done)
@@ -120,7 +120,7 @@ class Flow(Message):
         return self.node("llm", title, body, inputs=MODEL, status="failed", error=error)
 
     def finished(self, outputs: Event, *, steps: int, answer: str = "", **changes: Any) -> Event:
-        """The event that ends the run; it has succeeded unless `changes` say otherwise."""
+        """The event that ends the run, with status `succeeded` unless `changes` replace it."""
         data: Event = {"id": self.run_id, "workflow_id": self.workflow_id, "status": "succeeded", "outputs": outputs}
         data |= {"created_at": int(self.began), "finished_at": int(time.time())}
         data["created_by"] = {"id": self.call.end_user if self.call.by_key else END_USER, "user": self.user()}
@@ -129,7 +129,7 @@ class Flow(Message):
         return self.flow_event("workflow_finished", data | changes, workflow_run_id=self.run_id)
 
     def failed(self, error: str, *, steps: int) -> Iterator[Step]:
-        """The events that end a run that has failed. By an app's own key devhost leaves out the second, as Dify does."""
+        """The events that end a failed run. Calls with the app's own key do not get the second, as in Dify."""
         yield self.finished({}, steps=steps, status="failed", error=error, exceptions_count=1)
         if self.call.conversation_id:
             yield self.error("invalid_param", 400, f"Run failed: {error}")
@@ -140,7 +140,7 @@ def shown(value: Any) -> str:
     match value:
         case str():
             return value
-        case None | {"dify_model_identity": _} | [{"dify_model_identity": _}, *_]:  # nothing, and files
+        case None | {"dify_model_identity": _} | [{"dify_model_identity": _}, *_]:  # no value, or files
             return ""
         case dict():
             return json.dumps(value, ensure_ascii=False, indent=2)
@@ -150,12 +150,12 @@ def shown(value: Any) -> str:
 
 
 def refused_by_model(status: int, reason: str) -> str:
-    """What Dify makes of a model's refusal if the model's plugin does not name the error, as openai_api_compatible does not."""
+    """Dify's text for a model's error if the model's plugin does not name it; an example is openai_api_compatible."""
     answer = json.dumps({"error": {"message": reason, "type": "requests", "code": str(status)}})
     text = f"[models] Error: API request failed with status code {status}: {answer}"
     return dumps({"args": {"description": text}, "error_type": "InvokeError", "message": text})
 
 
 def in_workflow(refusal: str) -> str:
-    """The refusal as the error of a workflow's node."""
+    """The text as the error of a workflow's node."""
     return f"req_id: {secrets.token_hex(5)} PluginInvokeError: {refusal}"

@@ -1,10 +1,10 @@
-"""What apps ask for, as `fetch_app` tells it: basic apps describe their variables in another way than workflows."""
+"""Forms of apps, as `fetch_app` returns them. Basic apps and workflows describe their variables differently."""
 
 from typing import Any
 
 from devhost.apps import MINIMAL_FORM, Event
 
-# What every variable of a workflow that takes files has.
+# The fields that every file variable of a workflow has.
 UPLOADS: Event = {"allowed_file_extensions": [], "allowed_file_upload_methods": ["local_file", "remote_url"]}
 
 
@@ -20,5 +20,5 @@ def basic(control: str, variable: str, label: str, *, required: bool = False, **
 
 def variable(control: str, name: str, label: str, *, required: bool = False, **more: Any) -> Event:
     """A variable as chatflows and workflows describe it."""
-    known = {"variable": name, "label": label, "type": control, "max_length": 48, "required": required, "options": []}
-    return {control: {**known, **more}}
+    defaults = {"variable": name, "label": label, "type": control, "max_length": 48, "required": required, "options": []}
+    return {control: {**defaults, **more}}

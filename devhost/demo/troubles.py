@@ -1,4 +1,4 @@
-"""Apps that fail, dawdle, are moderated or wait for a person."""
+"""Apps that fail, are slow, are moderated or wait for a person."""
 
 import json
 import time
@@ -9,10 +9,10 @@ from devhost.demo.chats import conversing
 from devhost.demo.events import Flow, in_workflow, refused_by_model
 from devhost.demo.forms import basic, form, variable
 
-SILENCE_S = 20  # before the slow app's first token: longer than any keep-alive takes to come
+SILENCE_S = 20  # before the slow app's first token: longer than the interval of any keep-alive
 SLOW_TOKEN_S = 0.5
 NO_MODEL = Failure.http(400, "invalid_param", "Model gpt-4o-mini credentials is not initialized.")
-# How a model's plugin tells of a limit: one that names the error, and one that does not.
+# The rate limit of a model, as told by a plugin that names the error, and by a plugin that does not.
 RATE_LIMIT = "[models] Rate Limit Error, Error code: 429 - too many requests to langgenius/openai/openai"
 UNNAMED = refused_by_model(429, "too many requests to langgenius/openai/openai")
 POEM = (
@@ -31,18 +31,18 @@ REVIEW: Event = json.loads("""{
     "node_id": "human-input", "node_title": "Review", "resolved_default_values": {}, "form_token": "tok_demo",
     "approval_channels": []
 }""")
-REVIEW_S = 259_200  # how long a form of Dify's waits by default
+REVIEW_S = 259_200  # Dify's default for the expiration of a form
 
 
 def apps() -> dict[str, App]:
-    """The apps by alias, with no conversation begun yet."""
+    """The apps by alias, without conversations."""
     name = form(basic("text-input", "name", "Your name", max_length=48))
     text = form(variable("paragraph", "text", "Text", max_length=5000, default="The duck crosses the pond."))
     return {
         "fails-early": App(mode="chat", script=[NO_MODEL], form=name),
         "fails-midway": conversing("chat", _fail_midway, name),
         "fails-late": App(mode="workflow", script=_fail_late, form=text),
-        "slow": conversing("chat", _dawdle, name),
+        "slow": conversing("chat", _answer_slowly, name),
         "human-input": App(mode="workflow", script=_wait_for_a_person, form=text),
         "fails-unnamed": conversing("chat", _fail_unnamed, name),
         "fails-chatflow": conversing("advanced-chat", _fail_in_chatflow, form(variable("text-input", "name", "Your name"))),
@@ -76,7 +76,7 @@ def _moderate_answer(call: Call, _turn: int) -> Iterator[Step]:
 
 
 def _moderate_question(call: Call, _turn: int) -> Iterator[Step]:
-    """The model is not asked: Dify gives a preset answer, a character at a time."""
+    """Dify sends a preset answer, one character at a time, and does not call the model."""
     message = Message(call)
     for character in NOT_ASKED:
         yield message.event("message", id=message.id, answer=character, from_variable_selector=[])
@@ -90,7 +90,7 @@ def _fail_late(call: Call) -> Iterator[Step]:
     yield from flow.failed(RATE_LIMIT, steps=2)
 
 
-def _dawdle(call: Call, turn: int) -> Iterator[Step]:
+def _answer_slowly(call: Call, turn: int) -> Iterator[Step]:
     answer, message = f"{POEM} ({turn})", Message(call)
     yield Pause(SILENCE_S)
     yield from message.say(answer, pace=SLOW_TOKEN_S)

@@ -1,4 +1,4 @@
-"""Workflows: one with every kind of input, and one whose output is a file."""
+"""Workflows: one with every type of input, and one whose output is a file."""
 
 from collections.abc import Iterator
 from itertools import chain
@@ -9,7 +9,7 @@ from devhost.demo.events import END, Flow
 from devhost.demo.forms import UPLOADS, form, variable
 from devhost.wire import dumps
 
-RENDER_S = 0.3  # for the file
+RENDER_S = 0.3  # to make the file
 SCHEMA = '{"type": "object", "properties": {"source": {"type": "string"}}, "additionalProperties": true}'
 
 

@@ -1,4 +1,4 @@
-"""The witness, behind devhost, for most tests."""
+"""The plugin `witness` behind devhost, which most tests use."""
 
 import json
 from collections.abc import Iterator
@@ -10,18 +10,18 @@ from devhost import App, Devhost, Failure
 from devhost.limits import Limits
 from devhost.tests.support import HERE, SAMPLES, sample
 
-RACE_S = 1.0  # a race window for what has to happen within it, however busy the machine is
+RACE_S = 1.0  # a race window that is long enough on a busy machine
 
 
 @pytest.fixture(scope="session")
 def witness() -> Path:
-    """The folder of the plugin that shows what becomes of requests and answers."""
+    """The folder of the plugin that shows requests as it gets them, and answers in many ways."""
     return HERE / "witness"
 
 
 @pytest.fixture(scope="session")
 def served(witness: Path) -> Iterator[Devhost]:
-    """The witness, with the apps that were behind the real daemon when its answers were recorded."""
+    """The witness, with the apps that were used when the real daemon's answers were recorded."""
     events = sample("chat")
     answer = json.loads((SAMPLES / "chat.blocking.json").read_text())
     refused = Failure.http(400, "invalid_param", "Incorrect API key provided")

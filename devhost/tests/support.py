@@ -1,4 +1,4 @@
-"""What tests share: recordings of a real Dify, and waiting."""
+"""Recordings of a real Dify, and functions that wait, for several tests."""
 
 import json
 import threading
@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-ROOT = HERE.parents[1]  # from where `python -m devhost` runs
-SAMPLES = ROOT / "tests/samples"  # which Duck's tests read, too
+ROOT = HERE.parents[1]  # the folder in which `python -m devhost` runs
+SAMPLES = ROOT / "tests/samples"  # Duck's tests read them, too
 PLUGINS = HERE / "plugins"
 DEADLINE_S = 30
 
@@ -19,6 +19,6 @@ def sample(name: str) -> list[dict[str, Any]]:
 
 
 def eventually(true: Callable[[], bool]) -> bool:
-    """Whether it comes true before the deadline."""
+    """Whether it becomes true before the deadline."""
     waiting = threading.Event()
     return any(true() or waiting.wait(0.05) for _ in range(DEADLINE_S * 20))

@@ -1,4 +1,4 @@
-"""What the real SDK makes of devhost's files and storage."""
+"""devhost's files and storage, used by the real SDK."""
 
 import shutil
 from collections.abc import Iterator
@@ -41,12 +41,12 @@ class Keeping(Endpoint):
     def do_storage(self, r):
         storage = self.session.storage
         storage.set("k", b"v")
-        held = [storage.exist("k"), storage.get("k").decode()]
+        stored = [storage.exist("k"), storage.get("k").decode()]
         storage.delete("k")
         try:
             storage.get("k")
         except Exception as error:
-            return [*held, storage.exist("k"), str(error)]
+            return [*stored, storage.exist("k"), str(error)]
 """
 
 

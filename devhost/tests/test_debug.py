@@ -38,7 +38,7 @@ def debugging(folder: Path, **environment: str) -> Iterator[subprocess.Popen[str
 
 
 def output_of(folder: Path, **environment: str) -> tuple[int, list[str]]:
-    """The exit status of one that ends by itself, and what it says of itself."""
+    """The exit status of a debugger that ends by itself, and its own lines of output."""
     with debugging(folder, **environment) as process:
         output, _ = process.communicate(timeout=DEADLINE_S)
         lines = [line.removeprefix("devhost.debug: ") for line in output.splitlines() if line.startswith("devhost.debug: ")]
@@ -60,7 +60,7 @@ def test_a_plugin_connects_by_its_env_file_and_a_change_is_served(folder: Path, 
             assert eventually(lambda: httpx.get(host.url + "/list").status_code == 404)
             saying("changed", folder)
             assert eventually(lambda: httpx.get(host.url + "/greeting").text.startswith("changed "))
-        assert eventually(lambda: httpx.get(host.url + "/list").status_code == 404), "it has left with its debugger"
+        assert eventually(lambda: httpx.get(host.url + "/list").status_code == 404), "the plugin ends with its debugger"
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_a_plugin_connects_by_its_env_file_and_a_change_is_served(folder: Path, 
         ({"DEBUG_NAME": "witness"}, "DEBUG_NAME=mine\n", "witness"),
     ],
 )
-def test_it_connects_under_another_name_than_an_installed_package_has(
+def test_its_name_differs_from_that_of_an_installed_package(
     folder: Path, witness: Path, environment: dict[str, str], env: str, name: str
 ) -> None:
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
@@ -108,22 +108,22 @@ def test_without_an_env_file_it_connects_to_devhost(folder: Path) -> None:
             assert process.wait(DEADLINE_S) == 0
 
 
-def test_a_wrong_key_is_told_and_the_end(folder: Path, witness: Path) -> None:
+def test_a_wrong_key_ends_it_with_a_message(folder: Path, witness: Path) -> None:
     with Devhost(witness, runs="remote") as host:
         env_file(folder, host, key="wrong")
         status, lines = output_of(folder)
     assert status == 2
-    assert "A key is valid for two hours" in lines[-1], "whether the server's own words have come through or not"
+    assert "A key is valid for two hours" in lines[-1], "with or without the server's own words"
 
 
-def test_a_missing_key_is_told(folder: Path, witness: Path) -> None:
+def test_a_missing_key_ends_it_with_a_message(folder: Path, witness: Path) -> None:
     with Devhost(witness, runs="remote") as host:
         env_file(folder, host, key="")
         status, [_, line] = output_of(folder)
     assert (status, line.startswith("there is no key in .env: copy .env.example to .env")) == (2, True)
 
 
-def test_a_server_that_is_not_there_is_tried_as_often_as_the_sdk_does(folder: Path) -> None:
+def test_a_missing_server_is_tried_as_often_as_by_the_sdk(folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
     status, lines = output_of(folder, REMOTE_INSTALL_URL=f"127.0.0.1:{port}")

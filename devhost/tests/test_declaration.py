@@ -1,4 +1,4 @@
-"""What Dify refuses in a plugin's declaration, and in the values of its settings."""
+"""Declarations and settings that Dify refuses or accepts."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -41,7 +41,7 @@ extra: {python: {source: endpoints/hello.py}}
 
 @pytest.fixture
 def plugin(tmp_path: Path) -> Path:
-    """The folder of a plugin in the usual layout, an endpoint a file, and one within the group."""
+    """The folder of a plugin with two routes: one in a file, one within the group."""
     files = {
         "manifest.yaml": MANIFEST,
         "group/sample.yaml": GROUP,
@@ -58,7 +58,7 @@ def plugin(tmp_path: Path) -> Path:
 
 
 def change(path: Path, field: str, value: object) -> None:
-    """Sets a field of a YAML file, or takes it away; numbers in `field` are places in a list."""
+    """Sets or deletes a field of a YAML file. Numbers in `field` are indexes of a list."""
     content: Any = yaml.safe_load(path.read_text())
     *parents, last = [int(part) if part.isdigit() else part for part in field.split(".")]
     holder = content
@@ -72,7 +72,7 @@ def change(path: Path, field: str, value: object) -> None:
 
 
 def refusal(folder: Path) -> str:
-    """Why the plugin is refused, with the folder's path left out."""
+    """The reason for the refusal, without the folder's path."""
     with pytest.raises(StartError) as caught:
         Declaration.read(folder)
     [line] = str(caught.value).splitlines()
@@ -148,7 +148,7 @@ def test_a_manifest_is_refused_by_field_and_rule(plugin: Path, field: str, value
     assert refusal(plugin) == f"manifest.yaml: {field}: {rule}"
 
 
-def test_a_tag_is_one_of_difys(plugin: Path) -> None:
+def test_a_tag_must_be_one_of_difys(plugin: Path) -> None:
     change(plugin / "manifest.yaml", "tags", ["utilities", "ducks"])
     assert refusal(plugin).startswith("manifest.yaml: tags.1: Input should be 'agent', 'business', ")
 
@@ -197,7 +197,7 @@ def test_other_types_of_settings_are_refused(plugin: Path, kind: object) -> None
     assert refusal(plugin) == f"group/sample.yaml: settings.1.type: {rule}"
 
 
-def test_an_endpoint_file_is_named_where_it_is_wrong(plugin: Path) -> None:
+def test_the_error_names_the_endpoints_file(plugin: Path) -> None:
     change(plugin / "endpoints/hello.yaml", "method", "TRACE")
     rule = "Input should be 'HEAD', 'GET', 'POST', 'PUT', 'DELETE' or 'OPTIONS'"
     assert refusal(plugin) == f"endpoints/hello.yaml: method: {rule}"
@@ -310,7 +310,7 @@ def test_the_last_of_several_groups_counts(plugin: Path) -> None:
     assert [route.path for route in declaration.routes] == ["/hello", "/<app_id>"]
 
 
-def test_a_wrong_group_is_refused_even_if_it_does_not_count(plugin: Path) -> None:
+def test_every_group_is_validated(plugin: Path) -> None:
     change(plugin / "manifest.yaml", "plugins.endpoints", ["group/other.yaml", "group/sample.yaml"])
     (plugin / "group/other.yaml").write_text("settings: {}\n")
     assert refusal(plugin) == "group/other.yaml: settings: Input should be a valid list"
@@ -369,7 +369,7 @@ def test_a_value_is_refused_in_the_daemons_words(declared: Setting, value: objec
         (setting("text-input"), {f"key {number}": "" for number in range(64)}),
     ],
 )
-def test_a_value_that_the_daemon_takes_passes(declared: Setting, values: Mapping[str, Any]) -> None:
+def test_a_value_that_the_daemon_accepts_is_valid(declared: Setting, values: Mapping[str, Any]) -> None:
     validate_settings([declared], values)
 
 

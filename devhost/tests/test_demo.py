@@ -1,4 +1,4 @@
-"""The demo apps against Dify's own events: the same fields, the same order, and blocking answers that fit."""
+"""The demo apps compared with Dify's own events: fields, order, and blocking answers."""
 
 import json
 import uuid
@@ -15,13 +15,13 @@ from devhost.demo.events import END, Flow, shown
 from devhost.dify import Dify
 from devhost.files import Files
 from devhost.tests.support import SAMPLES, sample
-from devhost.users import MAKING_S
+from devhost.users import CREATION_S
 from devhost.wire import Reply
 
 DIFY_1_16 = SAMPLES / "dify-1.16"
 START = "start"  # the id of a demo workflow's first node
 NEW = "3f1d0c7a-5b2e-4a90-8c61-7e4f2b9d1a55"
-# Which sample each app is like.
+# The sample with which each app is compared.
 LIKE = {
     "chatbot": "chat",
     "agent": "agent-chat",
@@ -38,10 +38,10 @@ DIFY = Dify(demo.apps(), frozenset({"app"}), [], files=FILES)
 
 
 def replies(alias: str, **changes: Any) -> list[Reply | Pause]:
-    """All that comes of one call of a demo app, once it knows its user."""
+    """All replies to one call of a demo app, without the pause for the creation of its user."""
     query = "" if demo.apps()[demo.IDS[alias]].mode in {"workflow", "completion"} else "What is a duck?"
     request = {"app_id": demo.IDS[alias], "query": query, "inputs": INPUTS.get(alias, {}), "response_mode": "streaming"}
-    return [reply for reply in DIFY.answer("app", request | changes) if reply != Pause(MAKING_S)]
+    return [reply for reply in DIFY.answer("app", request | changes) if reply != Pause(CREATION_S)]
 
 
 def events(alias: str, **changes: Any) -> list[Event]:
@@ -62,18 +62,18 @@ def recorded(name: str) -> list[Event]:
 
 
 def shape(value: Any, depth: int) -> Any:
-    """The keys of an object and of those within it."""
+    """The keys of an object, and of the objects within it."""
     if isinstance(value, dict) and depth:
         return {key: shape(item, depth - 1) for key, item in value.items() if not key.startswith("sys.")}
     return None
 
 
 def shapes(stream: list[Event]) -> dict[str, list[Any]]:
-    """The shapes of each kind of event, without the contents of a node, which are the app's own."""
+    """The shapes of each type of event, without the contents of nodes, which differ from app to app."""
     found: dict[str, list[Any]] = defaultdict(list)
     for event in stream:
         form = shape(event, 3)
-        for measured in ("time_to_first_token", "time_to_generate"):  # where Dify has measured it
+        for measured in ("time_to_first_token", "time_to_generate"):  # only Dify may have measured it
             ((form.get("metadata") or {}).get("usage") or {}).pop(measured, None)
         for content in ("inputs", "outputs", "process_data", "execution_metadata", "tool_labels"):
             form.pop(content, None)
@@ -85,7 +85,7 @@ def shapes(stream: list[Event]) -> dict[str, list[Any]]:
 
 
 def names(stream: list[Event]) -> list[str]:
-    """The names of the events in order, repeated ones once."""
+    """The names of the events in order, without repetitions."""
     return [name for name, _ in groupby(event["event"] for event in stream)]
 
 
@@ -103,9 +103,9 @@ def test_events_have_the_fields_of_the_samples(alias: str) -> None:
 @pytest.mark.parametrize("alias", LIKE)
 def test_events_come_in_the_order_of_the_samples(alias: str) -> None:
     mine = names(events(alias))
-    if alias == "chatflow":  # it has one node more: it looks something up
+    if alias == "chatflow":  # the demo app has one more node, which looks something up
         mine[1:3] = []
-    if alias == "fails-late":  # its text is complete before it fails
+    if alias == "fails-late":  # the demo app writes text before it fails
         mine.remove("text_chunk")
     assert mine == names(sample(LIKE[alias]))
 
@@ -123,7 +123,7 @@ def test_a_blocking_answer_has_the_fields_of_the_sample_and_the_text_of_the_stre
     else:
         assert answer["metadata"].keys() == expected["metadata"].keys()
         assert answer["metadata"]["usage"].keys() == expected["metadata"]["usage"].keys()
-        # Turns are counted, and the stream is one turn of another conversation.
+        # The answer counts turns; the stream is the first turn of another conversation.
         assert answer["answer"] == text_of(events(alias))
 
 
@@ -274,7 +274,7 @@ def test_one_app_fails_in_the_middle_of_its_answer() -> None:
     stream = events("fails-midway")
     error = next(event for event in sample("rare-events.chat") if event["event"] == "error")
     assert (names(stream), stream[-1].keys()) == (["message", "error"], error.keys())
-    assert (stream[-1]["code"], stream[-1]["status"]) == ("rate_limit_error", 429), "its model's plugin names the error"
+    assert (stream[-1]["code"], stream[-1]["status"]) == ("rate_limit_error", 429), "the model's plugin names the error"
     text = Failure.http(400, "invalid_param", stream[-1]["message"]).text
     assert refusal("fails-midway", response_mode="blocking") == text
 
@@ -299,7 +299,7 @@ def test_the_slow_app_is_silent_for_long_and_then_slow() -> None:
 def test_without_pace_nothing_pauses() -> None:
     call = {"app_id": demo.IDS["slow"], "query": "q", "inputs": {}, "response_mode": "streaming"}
     steps = Dify(demo.apps(pace=0), frozenset({"app"}), []).answer("app", call)
-    assert {step.seconds for step in steps if isinstance(step, Pause)} == {MAKING_S, 0}
+    assert {step.seconds for step in steps if isinstance(step, Pause)} == {CREATION_S, 0}
 
 
 @pytest.mark.parametrize("alias", demo.IDS)
@@ -351,7 +351,7 @@ def test_apps_can_be_loaded_from_a_file(tmp_path: Path) -> None:
         ("APPS = {'a': 1}", "{path} has no APPS, which maps names to apps: "),
     ],
 )
-def test_a_file_without_apps_tells_what_is_wrong(tmp_path: Path, content: str | None, message: str) -> None:
+def test_a_file_without_apps_is_refused_with_the_reason(tmp_path: Path, content: str | None, message: str) -> None:
     path = tmp_path / "mine.py"
     if content is not None:
         path.write_text(content)

@@ -1,4 +1,4 @@
-"""A dialogue between a daemon and the SDK as it was captured, held again with devhost."""
+"""A captured dialogue between a daemon and the SDK, replayed with devhost."""
 
 import http.client
 import json
@@ -15,12 +15,12 @@ from devhost.limits import Limits
 from devhost.tests.support import HERE
 
 SESSION = [json.loads(line) for line in (HERE / "stdio-session.ndjson").read_text().splitlines()]
-HOOK = "Xk3hT0aB9cD2eF4g"  # as it was captured, so that the requests are the same to the letter
+HOOK = "Xk3hT0aB9cD2eF4g"  # as captured: the requests must be the same
 APP = "2d7b1c9e-4f6a-4e83-b0a5-9e8d7c6b5a43"
 SETTINGS = {"api_key": "k", "app": {"app_id": APP}}
 IDS = re.compile(r'"(session_id|endpoint_id|backwards_request_id)": ?"[^"]*"')
 
-# The plugin that was behind the capture: it streams a chat, or fetches a form.
+# The plugin of the capture: it streams a chat, or fetches a form.
 PLUGIN = """
 import json
 
@@ -43,7 +43,7 @@ class Captured(Endpoint):
 
 
 def dialogues() -> list[list[dict[str, Any]]]:
-    """The captured lines, a list for each request, from that on."""
+    """The captured lines, a list for each request."""
     found: list[list[dict[str, Any]]] = []
     for row in SESSION:
         if row["line"].get("event") == "request":
@@ -60,8 +60,8 @@ def without_ids(message: Mapping[str, Any]) -> Any:
     return json.loads(IDS.sub(r'"\1": "…"', json.dumps(message)))
 
 
-def hold(folder: Path, captured: list[dict[str, Any]]) -> list[Mapping[str, Any]]:
-    """Sends the captured request; gives all messages that went between devhost and the plugin."""
+def replay(folder: Path, captured: list[dict[str, Any]]) -> list[Mapping[str, Any]]:
+    """Sends the captured request; returns all messages between devhost and the plugin."""
     events = [row["line"]["data"]["data"] for row in STREAMED if row["line"]["event"] == "backwards_response"]
     form = next(row["line"]["data"]["data"] for row in FETCHED if row["line"]["event"] == "backwards_response")
     app = App(mode="chat", script=[event for event in events if event], form=form)
@@ -89,6 +89,6 @@ def test_devhosts_lines_are_those_of_the_capture(witness: Path, tmp_path: Path, 
     if captured is REFUSED:
         manifest = (folder / "manifest.yaml").read_text()
         (folder / "manifest.yaml").write_text(manifest.replace("    app: {enabled: true}\n", ""))
-    messages = hold(folder, captured)
-    told = [without_ids(message) for message in messages if message.get("event") in {"request", "backwards_response"}]
-    assert told == [without_ids(row["line"]) for row in captured if row["dir"] == "daemon->plugin"]
+    messages = replay(folder, captured)
+    sent = [without_ids(message) for message in messages if message.get("event") in {"request", "backwards_response"}]
+    assert sent == [without_ids(row["line"]) for row in captured if row["dir"] == "daemon->plugin"]

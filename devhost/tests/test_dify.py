@@ -1,4 +1,4 @@
-"""What comes of backwards calls."""
+"""The replies to backwards calls."""
 
 import asyncio
 import json
@@ -79,7 +79,7 @@ def test_a_refused_call_is_a_text(app: App | None, request_: dict[str, Any], tex
     assert refusal(app, **request_) == text
 
 
-def test_an_agent_refuses_to_block_in_the_words_of_the_sample() -> None:
+def test_an_agent_refuses_blocking_mode_in_the_words_of_the_sample() -> None:
     sample = json.loads((SAMPLES / "agent-chat.blocking.json").read_text())
     assert refusal(App(mode="agent-chat"), response_mode="blocking") == sample["exception_message"]
 
@@ -120,7 +120,7 @@ def test_a_blocking_run_gives_one_struct() -> None:
 def test_a_blocking_answer_follows_from_the_stream(mode: Mode, stream: str, answer: str) -> None:
     expected = json.loads((SAMPLES / f"{answer}.json").read_text())
     [reply] = replies(App(mode=mode, script=sample(stream), for_plugins=True), response_mode="blocking")
-    if "elapsed_time" in reply.data.get("data", {}):  # the samples' two runs took different times
+    if "elapsed_time" in reply.data.get("data", {}):  # the two runs of the samples took different times
         reply.data["data"]["elapsed_time"] = expected["data"]["elapsed_time"]
         reply.data["data"]["finished_at"] = expected["data"]["finished_at"]
     assert (reply.event, reply.message, reply.data) == ("response", "struct", expected)
@@ -149,7 +149,7 @@ def test_a_run_that_fails_fails_blocking_too(mode: Mode, stream: list[Step], tex
     assert refusal(App(mode=mode, script=stream), response_mode="blocking") == text
 
 
-def test_a_replaced_message_is_what_a_blocking_caller_gets() -> None:
+def test_a_blocking_caller_gets_a_replaced_message() -> None:
     stream = sample("chat")
     stream.insert(1, {**stream[0], "event": "message_replace", "answer": "No.", "reason": "output_moderation"})
     answer = fold("chat", stream)
@@ -190,7 +190,7 @@ def test_a_plugin_with_the_permission_stores_values() -> None:
     assert (ask("del", "k"), ask("exist", "k"), ask("get", "k")) == ("ok", False, missing)
 
 
-def test_a_plugin_stores_only_so_much() -> None:
+def test_a_plugins_storage_is_limited() -> None:
     dify = Dify({}, frozenset({"storage"}), [], storage_size=4)
 
     def set_(key: str, value: bytes) -> Reply | Any:

@@ -1,4 +1,4 @@
-"""Uploading and reading files over HTTP, as the SDK and readers of answers do."""
+"""Files are uploaded over HTTP as by the SDK, and read by their URLs."""
 
 import socket
 import threading
@@ -78,7 +78,7 @@ def test_the_url_to_upload_to_is_signed_for_a_user_and_a_tenant() -> None:
     assert [*parse_qs(url.query)] == ["timestamp", "nonce", "sign", "user_id", "tenant_id"]
 
 
-def test_a_url_is_good_for_one_name_and_type(files: Files) -> None:
+def test_an_upload_url_is_valid_for_one_name_and_type(files: Files) -> None:
     url = files.upload_url("a.txt", "text/plain")
     for answer in (post(url, "b.txt", b"", "text/plain"), post(url, "a.txt", b"", "text/html")):
         assert (answer.status_code, answer.json()) == (403, FORBIDDEN)
@@ -105,7 +105,7 @@ def test_signatures_expire(files: Files, clock: Clock) -> None:
 
 
 @pytest.mark.parametrize(("size", "status"), [(MAX_FILE, 201), (MAX_FILE + 1, 413), (MAX_FILE + 1_000_000, 413)])
-def test_a_file_may_only_be_so_large(files: Files, size: int, status: int) -> None:
+def test_the_size_of_a_file_is_limited(files: Files, size: int, status: int) -> None:
     answer = post(files.upload_url("a.bin", "application/x-a"), "a.bin", bytes(size), "application/x-a")
     assert answer.status_code == status
     if status == 413:
@@ -117,7 +117,7 @@ def test_an_upload_without_a_file_is_refused(files: Files) -> None:
     assert (answer.status_code, answer.json()["code"]) == (400, "no_file_uploaded")
 
 
-def test_only_so_much_is_kept_and_the_oldest_goes_first() -> None:
+def test_the_oldest_files_are_evicted() -> None:
     files = Files()
     first, second = (files.add(name, "text/plain", bytes(MAX_TOTAL // 2)) for name in "ab")
     assert files.find(first.id) == first

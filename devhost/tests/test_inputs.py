@@ -1,4 +1,4 @@
-"""What becomes of the inputs of a run: the rules of Dify's own validation, a row each."""
+"""The inputs of a run, by the rules of Dify's own validation."""
 
 import json
 from typing import Any
@@ -24,7 +24,7 @@ def variable(control: str, **more: Any) -> Event:
 
 
 def run(form: list[Event], inputs: Any, *, mode: Mode = "workflow", files: Files | None = None) -> list[Reply]:
-    """The replies of a run that tells in its only event what inputs it got."""
+    """The replies of a run whose only event has the inputs that the script got."""
 
     def script(call: Call) -> list[Event]:
         return [{"inputs": call.inputs}]
@@ -150,7 +150,7 @@ def test_defaults_of_chatflows_are_used() -> None:
 
 
 @pytest.mark.parametrize("mode", ["workflow", "advanced-chat"])
-def test_a_select_whose_default_is_no_option_has_to_be_chosen_from(mode: Mode) -> None:
+def test_a_select_without_a_valid_default_is_required(mode: Mode) -> None:
     refused = http("v in input form must be one of the following: ['a', 'b']")
     assert refusal([variable("select", options=["a", "b"], default="")], {}, mode=mode) == refused
 
@@ -162,22 +162,22 @@ def test_a_query_loses_its_nul_characters_too() -> None:
     assert reply == Reply("response", "stream", {"query": "ab"})
 
 
-def test_what_an_external_data_tool_fetches_is_no_input() -> None:
+def test_an_external_data_tool_is_no_input() -> None:
     form = json.loads((SAMPLES / "fetch_app.chat.json").read_text())["user_input_form"]
     expected = {"city": "Oslo", "notes": None, "days": None, "lang": None, "short": None}
     assert seen(form, {"city": "Oslo", "crm": "x"}, mode="chat") == expected
 
 
-def test_a_form_as_workflows_tell_it_is_understood() -> None:
+def test_a_form_of_a_workflow_is_applied() -> None:
     form = json.loads((SAMPLES / "fetch_app.workflow.json").read_text())["user_input_form"]
     assert refusal(form, {}) == http("text is required in input form")
-    assert refusal(form, {"text": "t"}) == http("tone is required in input form")  # a default is no help to it
+    assert refusal(form, {"text": "t"}) == http("tone is required in input form")  # its default does not apply
     values = seen(form, {"text": "t", "tone": "casual", "doc": LETTER, "pics": [PICTURE], "meta": {"k": "v"}})
     assert (values["count"], values["draft"], values["body"], values["meta"]) == (3, False, "", {"k": "v"})
     assert (values["doc"]["type"], [pic["filename"] for pic in values["pics"]]) == ("document", ["a duck.png"])
 
 
-def test_an_app_without_a_form_gets_its_inputs_untouched() -> None:
+def test_an_app_without_a_form_gets_its_inputs_unchanged() -> None:
     app = App(mode="workflow", script=lambda call: [{"inputs": call.inputs}])
     request = {"app_id": APP, "inputs": {"any": [{}]}, "response_mode": "streaming"}
     assert [*Dify({APP: app}, frozenset({"app"}), []).answer("app", request)] == [
@@ -185,7 +185,7 @@ def test_an_app_without_a_form_gets_its_inputs_untouched() -> None:
     ]
 
 
-def test_a_link_to_a_file_is_a_file_as_workflows_hold_it() -> None:
+def test_a_link_becomes_a_file_of_a_workflow() -> None:
     url = PICTURE["url"]
     assert seen([variable("file")], {"v": PICTURE})["v"] == {
         "dify_model_identity": "__dify__file__",
@@ -232,13 +232,13 @@ def test_a_file_that_does_not_fit_is_refused(value: Event, about: Event, text: s
     assert refusal([variable("file", **about)], {"v": value}) == http(text)
 
 
-def test_the_type_of_a_file_in_a_list_is_taken_on_trust() -> None:
+def test_the_type_of_a_file_in_a_list_is_not_validated() -> None:
     form = [variable("file-list", allowed_file_types=["document"])]
     [file] = seen(form, {"v": [{**PICTURE, "type": "document"}]})["v"]
     assert (file["type"], file["filename"]) == ("document", "a duck.png")
 
 
-def test_a_file_of_another_kind_is_taken_by_its_extension() -> None:
+def test_a_custom_file_is_accepted_by_its_extension() -> None:
     form = [variable("file", allowed_file_extensions=[".xyz"])]
     value = {"type": "custom", "transfer_method": "remote_url", "url": "https://example.org/a.xyz"}
     assert seen(form, {"v": value})["v"]["type"] == "custom"
@@ -253,7 +253,7 @@ def test_an_uploaded_file_is_a_tool_file_whatever_the_form_restricts() -> None:
     assert (got["filename"], got["size"], got["related_id"]) == ("duck.png", 3, file.id)
 
 
-def test_an_upload_of_another_owner_is_not_found_and_its_preview_is_taken() -> None:
+def test_an_upload_of_another_owner_is_not_found_and_its_preview_is_accepted() -> None:
     files = Files(foreign_owner=True)
     file = files.add("duck.png", "image/png", b"png", uploaded=True)
     tool_file = {"type": "image", "transfer_method": "tool_file", "tool_file_id": file.id}

@@ -1,4 +1,4 @@
-"""devhost for those who have nothing else of this repository: installed, beside a plugin in an environment of its own."""
+"""devhost installed without the rest of the repository, and a plugin in an environment of its own."""
 
 import ast
 import os
@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 
 from devhost.tests.support import HERE, PLUGINS, ROOT
 
-DEADLINE_S = 120  # of one command; some install packages first
+DEADLINE_S = 120  # of one command
 FOLDER = HERE.parent
 PROJECT = tomllib.loads((FOLDER / "pyproject.toml").read_text("utf-8"))["project"]
 REQUIREMENTS = {requirement.name: requirement for requirement in map(Requirement, PROJECT["dependencies"])}
@@ -47,7 +47,7 @@ def test_it_is_tested_with_what_it_requires(name: str) -> None:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the commands of a fresh environment with devhost alone."""
+    """The folder with the commands, in a new environment that has only devhost."""
     folder = tmp_path_factory.mktemp("installed")
     uv = shutil.which("uv", path=f"{ROOT}/.uv/bin:{os.environ['PATH']}")
     assert uv, "uv is missing: install it"
@@ -59,22 +59,22 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("command", PROJECT["scripts"])
 def test_a_command_explains_itself(installed: Path, command: str) -> None:
-    told = subprocess.run([installed / command, "--help"], capture_output=True, text=True, check=True, cwd=installed)
-    assert told.stdout.startswith(f"usage: {command} ")
+    ended = subprocess.run([installed / command, "--help"], capture_output=True, text=True, check=True, cwd=installed)
+    assert ended.stdout.startswith(f"usage: {command} ")
 
 
-def test_readme_tells_of_every_option(installed: Path) -> None:
-    told = subprocess.run([installed / "devhost", "--help"], capture_output=True, text=True, check=True, cwd=installed)
+def test_readme_lists_every_option(installed: Path) -> None:
+    ended = subprocess.run([installed / "devhost", "--help"], capture_output=True, text=True, check=True, cwd=installed)
     rows = re.findall(r"^\| `(--[\w-]+)", (FOLDER / "README.md").read_text("utf-8"), re.MULTILINE)
     also = ["--debug-key", "--debug-port"]  # in the row of --remote
-    assert sorted(rows + also) == sorted(set(re.findall(r"^  (--[\w-]+)", told.stdout, re.MULTILINE)))
+    assert sorted(rows + also) == sorted(set(re.findall(r"^  (--[\w-]+)", ended.stdout, re.MULTILINE)))
 
 
 def test_it_serves_a_plugin_that_has_an_environment_of_its_own(installed: Path, tmp_path: Path) -> None:
     shutil.copytree(PLUGINS / "minimal", tmp_path / "some-plugin")
     (tmp_path / "settings.yaml").write_text("whom: Ada\n")
     command: list[str | Path] = [installed / "devhost", "some-plugin", "--port", "0", "--settings", "settings.yaml", "--python"]
-    python = os.path.relpath(sys.executable, tmp_path)  # as people type it; the plugin runs in another folder
+    python = os.path.relpath(sys.executable, tmp_path)  # relative, while the plugin runs in another folder
     with subprocess.Popen([*command, python], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout
         url = next(line for line in process.stdout if "/e/" in line).split()[-1]
@@ -84,7 +84,7 @@ def test_it_serves_a_plugin_that_has_an_environment_of_its_own(installed: Path, 
 
 
 @pytest.mark.parametrize("command", ["devhost", "devhost-debug"])
-def test_a_python_without_the_sdk_is_told_what_to_do(installed: Path, tmp_path: Path, command: str) -> None:
+def test_without_the_sdk_the_message_says_what_to_do(installed: Path, tmp_path: Path, command: str) -> None:
     (tmp_path / "settings.yaml").write_text("whom: Ada\n")
     options = ["--port", "0", "--settings", str(tmp_path / "settings.yaml")] if command == "devhost" else []
     ended = subprocess.run(
@@ -100,7 +100,7 @@ def test_a_python_without_the_sdk_is_told_what_to_do(installed: Path, tmp_path: 
     assert ended.stderr.endswith("--python path/to/plugin/.venv/bin/python\n")
 
 
-def test_missing_settings_are_told_what_to_do(installed: Path, tmp_path: Path) -> None:
+def test_without_settings_the_message_says_what_to_do(installed: Path, tmp_path: Path) -> None:
     command: list[str | Path] = [installed / "devhost", PLUGINS / "minimal", "--port", "0"]
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
     assert (ended.returncode, ended.stderr.splitlines()) == (

@@ -1,4 +1,4 @@
-"""What devhost's apps send, against what a real Dify 1.16 sent: by the plugin's way and by an app's own key."""
+"""devhost's apps compared with a real Dify 1.16, for plugins' calls and for calls with an app's own key."""
 
 import json
 import re
@@ -25,10 +25,10 @@ PLUGIN = PLUGINS / "minimal"
 DEADLINE_S = 30
 BOOM = "Traceback (most recent call last):\nRuntimeError: boom\n"
 
-type Way = Literal["plugin", "service"]
+type Gateway = Literal["plugin", "service"]
 
 
-# Apps of the recordings' shapes that the demo does not have
+# Apps of the recordings that the demo does not have
 
 
 def _failing(call: Call) -> Iterator[Step]:
@@ -69,7 +69,7 @@ OWN = {
     "template": App(mode="workflow", script=_template),
     "humanflow": conversing("advanced-chat", _humanflow, {}),
 }
-# Which app each recording is like.
+# The app that is compared with each recording.
 LIKE = {
     "agent": "agent",
     "chat": "chatbot",
@@ -91,8 +91,8 @@ INPUTS = {"workflow": {"text": "one two three"}, "completion-today": {"topic": "
 IDS = demo.IDS | {name: str(uuid.uuid4()) for name in OWN}
 APPS = demo.apps(pace=0) | {IDS[name]: app for name, app in OWN.items()}
 PATHS: dict[Mode, str] = {"workflow": "/workflows/run", "completion": "/completion-messages"}
-BOTH: list[tuple[str, Way]] = [
-    (name, way) for name in LIKE for way in ("plugin", "service") if (name, way) != ("completion", "plugin")
+BOTH: list[tuple[str, Gateway]] = [
+    (name, gateway) for name in LIKE for gateway in ("plugin", "service") if (name, gateway) != ("completion", "plugin")
 ]
 
 
@@ -108,7 +108,7 @@ type Run = Callable[..., Any]
 
 @pytest.fixture
 def run(host: Devhost) -> Run:
-    """Runs the app that is like a recording."""
+    """Runs the app that is compared with a recording."""
 
     def by_key(alias: str, body: dict[str, Any]) -> Any:
         path = PATHS.get(APPS[IDS[alias]].mode, "/chat-messages")
@@ -131,31 +131,31 @@ def run(host: Devhost) -> Run:
         assert found
         return {"_status": int(found[1]), "_body": json.loads(found[2])}
 
-    def run(name: str, way: Way, mode: str = "streaming") -> Any:
+    def run(name: str, gateway: Gateway, mode: str = "streaming") -> Any:
         alias = LIKE.get(name, name)
         is_chat = APPS[IDS[alias]].mode not in PATHS
         body = {"query": "hi" if is_chat else "", "inputs": INPUTS.get(alias, {}), "response_mode": mode}
-        return (by_plugin if way == "plugin" else by_key)(alias, body)
+        return (by_plugin if gateway == "plugin" else by_key)(alias, body)
 
     return run
 
 
-def recorded(name: str, way: Way) -> list[Event]:
-    """What Dify sent. Where there is no recording by the plugin's way, it is as by the key: but for the error it is the same."""
-    path = DIFY_1_16 / f"{name}.{way}.ndjson"
+def recorded(name: str, gateway: Gateway) -> list[Event]:
+    """Dify's events. Without a recording of a plugin's call it is that of a call by key; they differ only in errors."""
+    path = DIFY_1_16 / f"{name}.{gateway}.ndjson"
     path = path if path.exists() else DIFY_1_16 / f"{name}.service.ndjson"
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def without_own(alias: str, stream: list[Event]) -> list[Event]:
-    """The stream without what only the demo's app does: look something up, draw a picture, and write before it fails."""
+    """The stream without steps that only the demo's app has: a lookup, a picture, and text before a failure."""
     types = {"knowledge-retrieval"} if alias == "chatflow" else set()
     names = {"message_file"} if alias == "agent" else {"text_chunk"} if alias == "fails-late" else set()
     return [event for event in stream if event["event"] not in names and event.get("data", {}).get("node_type") not in types]
 
 
 def order(stream: list[Event]) -> list[str]:
-    """The names of the events, deltas with a text in them once, and those without one each."""
+    """The names of the events: successive deltas with text count once, and each empty delta counts."""
     named = []
     for event in stream:
         is_empty = event.get("answer") == "" and event["event"] in {"message", "agent_message"}
@@ -164,7 +164,7 @@ def order(stream: list[Event]) -> list[str]:
 
 
 def facts(stream: list[Event]) -> list[Any]:
-    """How nodes and the run ended, and what an error is called."""
+    """How nodes and the run ended, and the codes of errors."""
     names = ("status", "index", "exceptions_count", "reason")
     ends = [
         [event["event"], *(event["data"].get(name) for name in names), event["data"].get("error") is None]
@@ -175,7 +175,7 @@ def facts(stream: list[Event]) -> list[Any]:
 
 
 def contents(stream: list[Event]) -> dict[str, Any]:
-    """What a model's node holds, and which variables Dify adds to the inputs."""
+    """The fields of a model's node, and the variables that Dify adds to the inputs."""
     found: dict[str, Any] = {}
     for event in stream:
         data = event.get("data", {})
@@ -190,18 +190,18 @@ def contents(stream: list[Event]) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize(("name", "way"), BOTH)
-def test_an_app_sends_what_dify_sent(run: Run, name: str, way: Way) -> None:
-    mine, theirs = without_own(LIKE[name], run(name, way)), recorded(name, way)
+@pytest.mark.parametrize(("name", "gateway"), BOTH)
+def test_an_app_sends_what_dify_sent(run: Run, name: str, gateway: Gateway) -> None:
+    mine, theirs = without_own(LIKE[name], run(name, gateway)), recorded(name, gateway)
     assert order(mine) == order(theirs)
-    if name != "chat.broken":  # whose model's plugin does not name the error, as the demo's does
+    if name != "chat.broken":  # the demo's model plugin names the error, the recorded one does not
         assert facts(mine) == facts(theirs)
     assert contents(mine) == contents(theirs)
     assert all_shapes(mine) == all_shapes(theirs)
 
 
 def all_shapes(stream: list[Event]) -> dict[str, list[Any]]:
-    """The shapes of the events, with what Dify has measured of the usage."""
+    """The shapes of the events, with the measured fields of the usage."""
     usage = {"usage": [sorted(event["metadata"]["usage"]) for event in stream if event["event"] == "message_end"]}
     return {name: sorted(forms, key=repr) for name, forms in shapes(stream).items()} | usage
 
@@ -210,20 +210,20 @@ def all_shapes(stream: list[Event]) -> dict[str, list[Any]]:
 
 
 def keys(value: Any, depth: int = 3) -> Any:
-    """The keys of an object and of those within it, but for what an app puts out, and what it found."""
+    """The keys of an object and of the objects within it, without outputs and resources."""
     if isinstance(value, dict) and depth:
         return {name: keys(item, depth - 1) for name, item in value.items() if name not in {"outputs", "retriever_resources"}}
     return None
 
 
-@pytest.mark.parametrize("way", ["plugin", "service"])
+@pytest.mark.parametrize("gateway", ["plugin", "service"])
 @pytest.mark.parametrize("name", ["chat", "chatflow", "completion", "failing", "human", "moderated", "template", "workflow"])
-def test_a_blocking_answer_has_the_fields_of_difys(run: Run, name: str, way: Way) -> None:
-    if (name, way) == ("completion", "plugin"):
-        refused = run(name, way, "blocking")
+def test_a_blocking_answer_has_the_fields_of_difys_answer(run: Run, name: str, gateway: Gateway) -> None:
+    if (name, gateway) == ("completion", "plugin"):
+        refused = run(name, gateway, "blocking")
         assert (refused["_status"], refused["_body"]["code"]) == (500, "unknown")
         return
-    mine, theirs = run(name, way, "blocking"), json.loads((DIFY_1_16 / f"{name}.blocking.json").read_text())
+    mine, theirs = run(name, gateway, "blocking"), json.loads((DIFY_1_16 / f"{name}.blocking.json").read_text())
     assert keys(mine) == keys(theirs)
     for part in ("status", "mode", "event"):
         assert mine["_body"].get("data", mine["_body"]).get(part) == theirs["_body"].get("data", theirs["_body"]).get(part)
@@ -236,8 +236,8 @@ def test_a_blocking_answer_has_the_fields_of_difys(run: Run, name: str, way: Way
 MODEL_ERROR = re.compile(r"(Run failed: )?(req_id: [0-9a-f]{10} PluginInvokeError: )?(\{.*\})", re.DOTALL)
 
 
-def said_by_model(text: str) -> tuple[bool, bool, Any]:
-    """Which prefixes a model's error has, and the shape of the JSON behind them."""
+def model_error(text: str) -> tuple[bool, bool, Any]:
+    """Whether a model's error has each prefix, and the shape of its JSON."""
     found = MODEL_ERROR.fullmatch(text)
     assert found, text
     error = json.loads(found[3])
@@ -248,7 +248,7 @@ def said_by_model(text: str) -> tuple[bool, bool, Any]:
 
 
 @pytest.mark.parametrize(
-    ("name", "way", "code"),
+    ("name", "gateway", "code"),
     [
         ("chat", "plugin", "invalid_param"),
         ("chat", "service", "completion_request_error"),
@@ -256,40 +256,40 @@ def said_by_model(text: str) -> tuple[bool, bool, Any]:
         ("chatflow", "service", "invalid_param"),
     ],
 )
-def test_a_models_error_is_told_to_blocking_callers_as_dify_tells_it(run: Run, name: str, way: Way, code: str) -> None:
+def test_a_models_error_reaches_blocking_callers_as_in_dify(run: Run, name: str, gateway: Gateway, code: str) -> None:
     mine, theirs = (
-        run(f"{name}.model-error", way, "blocking"),
+        run(f"{name}.model-error", gateway, "blocking"),
         json.loads((DIFY_1_16 / f"{name}.model-error.blocking.json").read_text()),
     )
     assert (mine["_status"], mine["_body"]["code"], mine["_body"].keys()) == (400, code, theirs["_body"].keys())
-    assert said_by_model(mine["_body"]["message"]) == said_by_model(theirs["_body"]["message"])
+    assert model_error(mine["_body"]["message"]) == model_error(theirs["_body"]["message"])
 
 
-@pytest.mark.parametrize("way", ["plugin", "service"])
-def test_a_models_error_is_streamed_as_dify_streams_it(run: Run, way: Way) -> None:
+@pytest.mark.parametrize("gateway", ["plugin", "service"])
+def test_a_models_error_is_streamed_as_dify_streams_it(run: Run, gateway: Gateway) -> None:
     for name in ("chat.model-error", "chatflow.model-error"):
-        mine, theirs = run(name, way), recorded(name, way)
+        mine, theirs = run(name, gateway), recorded(name, gateway)
         for part in ("message", "error"):
             texts = [[event.get(part) or (event.get("data") or {}).get(part) for event in stream] for stream in (mine, theirs)]
-            assert [said_by_model(text) for text in texts[0] if text] == [said_by_model(text) for text in texts[1] if text]
+            assert [model_error(text) for text in texts[0] if text] == [model_error(text) for text in texts[1] if text]
 
 
-@pytest.mark.parametrize("way", ["plugin", "service"])
-def test_a_blocking_run_of_a_failed_chatflow_is_refused_as_by_dify(run: Run, way: Way) -> None:
-    mine, theirs = run("failflow", way, "blocking"), json.loads((DIFY_1_16 / "failflow.blocking.json").read_text())
+@pytest.mark.parametrize("gateway", ["plugin", "service"])
+def test_a_blocking_run_of_a_failed_chatflow_is_refused_as_by_dify(run: Run, gateway: Gateway) -> None:
+    mine, theirs = run("failflow", gateway, "blocking"), json.loads((DIFY_1_16 / "failflow.blocking.json").read_text())
     assert (mine["_status"], mine["_body"]["code"]) == (theirs["_status"], theirs["_body"]["code"])
     assert mine["_body"]["message"] == f"Run failed: {BOOM}"
     assert theirs["_body"]["message"].startswith("Run failed: Traceback")
 
 
-@pytest.mark.parametrize("way", ["plugin", "service"])
-def test_a_moderated_question_is_answered_a_character_at_a_time(run: Run, way: Way) -> None:
-    stream = run("moderated-question", way)
+@pytest.mark.parametrize("gateway", ["plugin", "service"])
+def test_a_moderated_question_is_answered_a_character_at_a_time(run: Run, gateway: Gateway) -> None:
+    stream = run("moderated-question", gateway)
     assert [event["answer"] for event in stream[:-1]] == list(troubles.NOT_ASKED)
-    assert [event.keys() for event in (stream[0], stream[-1])] == [recorded("chat", way)[at].keys() for at in (0, -1)]
+    assert [event.keys() for event in (stream[0], stream[-1])] == [recorded("chat", gateway)[at].keys() for at in (0, -1)]
 
 
-def test_whom_dify_takes_the_caller_for(run: Run) -> None:
+def test_the_user_in_the_events_is_difys(run: Run) -> None:
     by_plugin, by_key = run("workflow", "plugin"), run("workflow", "service")
     theirs = recorded("workflow", "service")
     assert [by_key[0]["data"]["inputs"]["sys.user_id"], by_key[-1]["data"]["created_by"]["user"]] == ["direct"] * 2

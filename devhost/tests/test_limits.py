@@ -1,4 +1,4 @@
-"""What the daemon cuts, kills and loses when there is too much of it, or for too long."""
+"""The daemon's limits: what it cuts, kills and loses."""
 
 import json
 import shutil
@@ -39,7 +39,7 @@ class Printing(Endpoint):
 
 @pytest.fixture(scope="module")
 def hurried(witness: Path) -> Iterator[Devhost]:
-    """The witness behind a daemon that has little time."""
+    """The witness behind a daemon with short time limits."""
     with Devhost(witness, limits=Limits(absolute_s=0.5, execution_s=0.9)) as host:
         yield host
 
@@ -49,7 +49,7 @@ def event(number: int) -> dict[str, Any]:
 
 
 def chat(host: Devhost, script: Sequence[Step] | Callable[[Call], Iterable[Step]], mode: str = "streaming") -> list[str]:
-    """The lines that the witness writes about a run: an event each, and an exception as the last."""
+    """The witness's lines about a run: one for each event, and an exception as the last."""
     host.apps[APP] = App(mode="chat", script=script, blocking=_slow)
     return httpx.get(host.url + "/chat", params={"app": APP, "mode": mode}, timeout=DEADLINE_S).text.splitlines()
 
@@ -89,35 +89,35 @@ def test_an_answer_is_cut_with_json_in_its_body_at_the_execution_limit(hurried: 
 
 
 @pytest.fixture(scope="module")
-def told(witness: Path) -> Iterator[tuple[Devhost, list[Mapping[str, Any]]]]:
-    """The witness, and the events that it was told of; how many of its own chunks arrive is another matter."""
+def traced(witness: Path) -> Iterator[tuple[Devhost, list[Mapping[str, Any]]]]:
+    """The witness, and the messages that it got."""
     messages: list[Mapping[str, Any]] = []
     with Devhost(witness, trace=messages.append) as host:
         yield host, messages
 
 
-def told_events(messages: list[Mapping[str, Any]]) -> list[Any]:
+def traced_events(messages: list[Mapping[str, Any]]) -> list[Any]:
     replies = [message["data"] for message in messages if message.get("event") == "backwards_response"]
     return [reply["data"] for reply in replies if reply["message"] == "stream"]
 
 
-def test_of_too_many_events_at_once_the_end_is_lost_without_a_word(told: tuple[Devhost, list[Mapping[str, Any]]]) -> None:
-    host, messages = told
+def test_the_last_of_too_many_events_at_once_are_lost_silently(traced: tuple[Devhost, list[Mapping[str, Any]]]) -> None:
+    host, messages = traced
     messages.clear()
     answer = chat(host, [event(number) for number in range(5_000)])
-    assert told_events(messages) == [event(number) for number in range(BURST_EVENTS)]
+    assert traced_events(messages) == [event(number) for number in range(BURST_EVENTS)]
     assert "Exception" not in answer[-1]
 
 
-def test_a_long_paced_run_loses_nothing(told: tuple[Devhost, list[Mapping[str, Any]]]) -> None:
-    host, messages = told
+def test_a_long_paced_run_loses_nothing(traced: tuple[Devhost, list[Mapping[str, Any]]]) -> None:
+    host, messages = traced
     messages.clear()
     events = [event(number) for number in range(2 * BURST_EVENTS)]
     chat(host, [*events[:BURST_EVENTS], Pause(2 * BURST_GAP_S), *events[BURST_EVENTS:]])
-    assert told_events(messages) == events
+    assert traced_events(messages) == events
 
 
-def test_a_queue_that_was_full_takes_events_again_after_a_moment_of_silence() -> None:
+def test_a_full_queue_takes_events_again_after_a_gap() -> None:
     backlog = Backlog()
     assert [backlog.admits(5.0) for _ in range(BURST_EVENTS + 2)] == [True] * BURST_EVENTS + [False, False]
     assert backlog.admits(5.0 + 2 * BURST_GAP_S)
@@ -138,7 +138,7 @@ def test_a_plugin_without_a_heartbeat_does_not_start(witness: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize(("text", "body"), [("a whole line\n", "first second third"), ("half a line", "first third")])
-def test_what_a_plugin_prints_is_dropped_and_without_a_newline_takes_the_next_chunk_along(
+def test_printed_text_is_dropped_and_without_a_newline_takes_the_next_chunk_with_it(
     witness: Path, tmp_path: Path, text: str, body: str
 ) -> None:
     folder = shutil.copytree(witness, tmp_path / "plugin")

@@ -1,4 +1,4 @@
-"""What goes into a package, and what it is."""
+"""The files in a package, and its bytes."""
 
 import os
 import subprocess
@@ -30,7 +30,7 @@ def tree(folder: Path, *names: str) -> Path:
     return folder
 
 
-def test_all_that_is_not_ignored_goes_in_sorted(tmp_path: Path) -> None:
+def test_files_that_are_not_ignored_are_packed_in_order(tmp_path: Path) -> None:
     names = ("main.py", "duck/__pycache__/a.pyc", "duck/a.py", "a.log", "kept.log", "top.txt", "duck/top.txt", ".env")
     folder = tree(tmp_path, *names, "docs/a/draft.md", "docs/draft.md", "docs/final.md")
     (folder / ".difyignore").write_text(IGNORE)
@@ -51,22 +51,22 @@ def test_links_are_followed(tmp_path: Path) -> None:
     assert files(folder) == ["linked/lib.py", "main.py"]
 
 
-def test_a_package_may_only_be_so_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_size_of_a_package_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(package, "MAX_SIZE", 10)
     with pytest.raises(StartError, match="would hold 11 bytes, 10 are allowed"):
         files(tree(tmp_path, "eleven-char"))
 
 
-def test_packing_twice_gives_the_same_bytes_whatever_the_files_say_of_themselves(witness: Path, tmp_path: Path) -> None:
+def test_packing_twice_gives_the_same_bytes_whatever_the_files_times_and_modes(witness: Path, tmp_path: Path) -> None:
     pack(witness, tmp_path / "one.difypkg")
     before = (witness / "main.py").stat()
     os.utime(witness / "main.py", (0, 10**9))
-    os.chmod(witness / "main.py", 0o755)  # noqa: S103, PTH101 - it is not to matter
+    os.chmod(witness / "main.py", 0o755)  # noqa: S103, PTH101 - the mode must not matter
     try:
         pack(witness, tmp_path / "two.difypkg")
     finally:
         os.utime(witness / "main.py", (before.st_atime, before.st_mtime))
-        os.chmod(witness / "main.py", before.st_mode)  # noqa: PTH101 - as it was
+        os.chmod(witness / "main.py", before.st_mode)  # noqa: PTH101 - restored
     assert (tmp_path / "one.difypkg").read_bytes() == (tmp_path / "two.difypkg").read_bytes()
     with ZipFile(tmp_path / "one.difypkg") as packed:
         assert packed.testzip() is None
@@ -76,13 +76,13 @@ def test_packing_twice_gives_the_same_bytes_whatever_the_files_say_of_themselves
         }
 
 
-def test_what_dify_would_not_install_is_not_packed(tmp_path: Path) -> None:
+def test_a_plugin_that_dify_would_not_install_is_not_packed(tmp_path: Path) -> None:
     with pytest.raises(StartError, match=r"it has no manifest\.yaml"):
         pack(tmp_path, tmp_path / "x.difypkg")
     assert not (tmp_path / "x.difypkg").exists()
 
 
-def test_the_command_says_where_the_package_is(witness: Path, tmp_path: Path) -> None:
+def test_the_command_prints_the_path_of_the_package(witness: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "devhost.package"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
 

@@ -1,4 +1,4 @@
-"""Two plugins as others write them, unchanged: one like Dify's own example, and what each situation does to it."""
+"""Two ordinary plugins, one of them like Dify's own example, in several situations."""
 
 import json
 import logging
@@ -21,7 +21,7 @@ from devhost.apps import Script, Step
 from devhost.limits import Limits
 from devhost.tests.support import PLUGINS, sample
 
-DEADLINE_S = 60  # of whatever is waited for: a test that waits longer has hung
+DEADLINE_S = 60  # of every wait
 PAUSE = Pause(0.2)  # past the race window of 50 ms
 REPEATS = 10
 
@@ -35,19 +35,19 @@ UNKNOWN_APP = "/duck/00000000-0000-4000-8000-000000000000"
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A plugin behind devhost, and a client that reads what it answers."""
+    """A plugin behind devhost, and a client of it."""
 
     host: Devhost
     client: httpx.Client
 
     def add(self, script: Script) -> str:
-        """Puts a workflow into the workspace and gives its path. The events of a list come all at once."""
+        """Adds a workflow to the workspace and returns its path. The events of a list are sent at once."""
         app_id = str(uuid.uuid4())
         self.host.apps[app_id] = App(mode="workflow", script=script)
         return f"/duck/{app_id}"
 
     def get_paced(self, script: Sequence[Step], **options: Any) -> httpx.Response:
-        """Runs a workflow that goes on some time after the client has read what came of its first step."""
+        """Runs a workflow that pauses until the client has read the chunk of its first step."""
         read = threading.Event()
 
         def steps(_: Call) -> Iterable[Step]:
@@ -87,7 +87,7 @@ def minimal() -> Iterator[Served]:
 
 @pytest.fixture
 def log() -> Iterator[queue.SimpleQueue[logging.LogRecord]]:
-    """What devhost logs, for tests that wait for it."""
+    """devhost's log, for tests that wait for a record."""
     records: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
     handler = QueueHandler(records)
     logging.getLogger("devhost").addHandler(handler)
@@ -96,13 +96,13 @@ def log() -> Iterator[queue.SimpleQueue[logging.LogRecord]]:
 
 
 def br_lines(response: httpx.Response) -> list[Any]:
-    """The events in an answer of the original."""
+    """The events in an answer of the `original` plugin."""
     *lines, rest = response.text.split(" <br>")
     assert rest == ""
     return [json.loads(line) for line in lines]
 
 
-# A stream that takes its time
+# A paced stream
 
 
 def test_the_original_relays_a_paced_stream_as_br_lines(original: Served) -> None:
@@ -116,7 +116,7 @@ def test_the_original_relays_a_paced_stream_as_br_lines(original: Served) -> Non
 
 def test_of_a_stream_that_comes_all_at_once_the_original_loses_all_but_the_first_chunk(original: Served) -> None:
     path = original.add(EVENTS)
-    # A machine that is busy for longer than the race window can let one through, not all of them.
+    # On a busy machine some answers may arrive whole, not all.
     assert any(br_lines(original.client.get(path)) == EVENTS[:1] for _ in range(REPEATS))
 
 
@@ -134,14 +134,14 @@ def test_an_event_of_3_megabytes_kills_the_original_and_a_replacement_answers(
 ) -> None:
     starts, pid = original.host.runtime.starts, original.host.runtime.pid
     with original.client.stream("GET", original.add(WITH_LARGE)) as hanging:
-        chunks = hanging.iter_text()  # kept: the client hangs up when nobody holds it any more
+        chunks = hanging.iter_text()  # kept: an iterator that is dropped closes the connection
         assert json.loads(next(chunks).removesuffix(" <br>")) == EVENTS[0]
         while "starting another" not in log.get(timeout=DEADLINE_S).getMessage():
             pass
         assert br_lines(original.get_paced(EVENTS)) == EVENTS
         assert (original.host.runtime.starts, original.host.runtime.pid != pid) == (starts + 1, True)
         readable, _, _ = select.select([hanging.extensions["network_stream"].get_extra_info("socket")], [], [], 0)
-        assert not readable, "a client of the killed process hears nothing more"
+        assert not readable, "a client of the killed process gets nothing more"
 
 
 # An error in the middle, and one before the first chunk

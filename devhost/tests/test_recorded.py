@@ -1,4 +1,4 @@
-"""What the real daemon answered to 48 requests, against what devhost answers to them."""
+"""The answers of the real daemon to 48 requests, compared with devhost's."""
 
 import json
 import re
@@ -13,8 +13,7 @@ from devhost import Devhost
 
 RECORDED = [json.loads(line) for line in (Path(__file__).parent / "recorded.ndjson").read_text().splitlines()]
 
-# Exchanges whose answer may differ, and how: Dify ends the body of an error with a newline, which the program that
-# played Dify when these were recorded left out.
+# Dify ends the body of an error with a newline; the stand-in for Dify at the time of the recording did not.
 WITHOUT_NEWLINE = {"chat missing app", "chat refused", "chat broken"}
 FRAMING = {"date", "connection", "content-length", "transfer-encoding"}
 DEADLINE_S = 30
@@ -83,6 +82,6 @@ def test_an_exchange_goes_as_with_the_real_daemon(recorded: dict[str, object], s
     row = json.loads(expected)
     if recorded["name"] in WITHOUT_NEWLINE:
         row["body"] += "\n"
-    wanted = Answered(row["status"], row["headers"], row["framing"], without_traceback(row["body"]))
+    expected_answer = Answered(row["status"], row["headers"], row["framing"], without_traceback(row["body"]))
     answered.body = without_traceback(answered.body)
-    assert answered == wanted
+    assert answered == expected_answer

@@ -1,4 +1,4 @@
-"""The debugging server: what a plugin says when it connects, and what becomes of it."""
+"""The debugging server: declarations, refusals and requests of a plugin that connects."""
 
 import base64
 import contextlib
@@ -33,7 +33,7 @@ def host(witness: Path) -> Iterator[Devhost]:
 
 @pytest.fixture(scope="module")
 def declared(witness: Path) -> list[dict[str, Any]]:
-    """What the witness says it is."""
+    """The messages with which the witness declares itself."""
     manifest = yaml.safe_load((witness / "manifest.yaml").read_text())
     group = yaml.safe_load((witness / "group/witness.yaml").read_text())
     icon = base64.b64encode((witness / "_assets/icon.svg").read_bytes()).decode()
@@ -48,18 +48,18 @@ def declared(witness: Path) -> list[dict[str, Any]]:
 
 
 class Connection:
-    """A plugin of the test's own."""
+    """The test as a plugin that connects."""
 
     def __init__(self, host: Devhost) -> None:
         self.socket = socket.create_connection(("127.0.0.1", host.debug_port), timeout=DEADLINE_S)
         self.lines = self.socket.makefile("rb")
 
-    def say(self, *messages: Any) -> None:
-        with contextlib.suppress(ConnectionError):  # who is refused in mid-sentence hears why, and nobody hears the rest
+    def send(self, *messages: Any) -> None:
+        with contextlib.suppress(ConnectionError):  # the server closes the connection when it refuses a message
             for message in messages:
                 self.socket.sendall((message if isinstance(message, str) else json.dumps(message)).encode() + b"\n\n")
 
-    def hear(self) -> bytes:
+    def read(self) -> bytes:
         """The next line; b"" when the connection has ended."""
         with contextlib.suppress(ConnectionError):
             return self.lines.readline()
@@ -68,11 +68,11 @@ class Connection:
 
 @contextlib.contextmanager
 def connection(host: Devhost, declared: list[dict[str, Any]] | None = None) -> Iterator[Connection]:
-    """A connection, which is let in where something is declared."""
+    """A connection; with declarations it waits until they are accepted."""
     connected, starts = Connection(host), host.runtime.starts
     try:
         if declared:
-            connected.say({"type": "handshake", "data": {"key": host.debug_key}}, *declared)
+            connected.send({"type": "handshake", "data": {"key": host.debug_key}}, *declared)
             assert eventually(lambda: host.runtime.starts > starts)
         yield connected
     finally:
@@ -95,13 +95,13 @@ def debugged(folder: Path, host: Devhost) -> Iterator[subprocess.Popen[bytes]]:
 
 @contextlib.contextmanager
 def asking(host: Devhost) -> Iterator[None]:
-    """A client that makes a request and leaves in the end."""
+    """A client with a request, which disconnects at the end."""
     with socket.create_connection(("127.0.0.1", host.port)) as client:
         client.sendall(f"GET /e/{host.hook}/echo HTTP/1.1\r\nHost: h\r\n\r\n".encode())
         yield
 
 
-def test_without_a_plugin_a_request_is_answered_as_by_a_daemon_that_has_none(host: Devhost) -> None:
+def test_without_a_plugin_requests_get_the_daemons_error(host: Devhost) -> None:
     response = httpx.get(host.url + "/list")
     assert (response.status_code, "no available node, plugin runtime not found" in response.text) == (404, True)
     assert "No plugin has connected yet" in httpx.get(host.url.partition("/e/")[0]).text
@@ -119,23 +119,23 @@ def test_the_real_sdk_connects_is_served_and_leaves(host: Devhost, witness: Path
     "line",
     [{"type": "handshake", "data": {"key": "wrong"}}, {"type": "handshake"}, {"type": "end", "data": {}}, "GET / HTTP/1.1"],
 )
-def test_without_the_key_nobody_is_let_in(host: Devhost, line: Any) -> None:
+def test_without_the_key_a_connection_is_refused(host: Devhost, line: Any) -> None:
     with connection(host) as connected:
-        connected.say(line)
-        assert (connected.hear(), connected.hear(), host.runtime.starts) == (b"handshake failed, invalid key\n", b"", 0)
+        connected.send(line)
+        assert (connected.read(), connected.read(), host.runtime.starts) == (b"handshake failed, invalid key\n", b"", 0)
 
 
-def test_who_says_nothing_is_not_waited_for(host: Devhost, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_without_a_handshake_is_closed(host: Devhost, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "HANDSHAKE_S", 0.1)
     with connection(host) as connected:
-        assert (connected.hear(), connected.hear()) == (b"handshake failed, invalid key\n", b"")
+        assert (connected.read(), connected.read()) == (b"handshake failed, invalid key\n", b"")
 
 
 def changed(declared: list[dict[str, Any]], path: str, value: Any) -> list[dict[str, Any]]:
     messages: Any = copy.deepcopy(declared)
-    *way, last = (int(step) if step.isdigit() else step for step in path.split("."))
+    *parents, last = (int(step) if step.isdigit() else step for step in path.split("."))
     inner = messages
-    for step in way:
+    for step in parents:
         inner = inner[step]
     inner[last] = value
     return list(messages)
@@ -158,43 +158,43 @@ def changed(declared: list[dict[str, Any]], path: str, value: Any) -> list[dict[
             "number",
             "endpoint_declaration: settings.0.type: Input should be 'secret-input', 'text-input'",
         ),
-        ("3", {"data": 1}, "there is a line that is no declaration"),
-        ("3", [], "there is a line that is no declaration"),
+        ("3", {"data": 1}, "a line is no declaration"),
+        ("3", [], "a line is no declaration"),
     ],
 )
-def test_what_dify_would_not_install_is_told_in_a_line(
+def test_a_plugin_that_dify_would_not_install_is_refused_in_a_line(
     host: Devhost, declared: list[dict[str, Any]], path: str, value: Any, line: str | None
 ) -> None:
     if line is None:
         host.settings.clear()
         line = "failed to validate settings: missing required setting: "
     with connection(host) as connected:
-        connected.say({"type": "handshake", "data": {"key": host.debug_key}}, *changed(declared, path, value))
-        assert connected.hear().decode().startswith(line)
-        assert (connected.hear(), host.runtime.starts) == (b"", 0)
+        connected.send({"type": "handshake", "data": {"key": host.debug_key}}, *changed(declared, path, value))
+        assert connected.read().decode().startswith(line)
+        assert (connected.read(), host.runtime.starts) == (b"", 0)
 
 
-def test_assets_may_only_be_so_large(host: Devhost, declared: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_size_of_assets_is_limited(host: Devhost, declared: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "MAX_ASSETS", 10)
     with connection(host) as connected:
-        connected.say({"type": "handshake", "data": {"key": host.debug_key}}, *declared)
-        assert connected.hear() == b"the assets are too large\n"
+        connected.send({"type": "handshake", "data": {"key": host.debug_key}}, *declared)
+        assert connected.read() == b"the assets are too large\n"
 
 
 def test_the_plugin_that_connects_last_is_served(host: Devhost, declared: list[dict[str, Any]]) -> None:
     with connection(host, declared) as first, connection(host, declared) as last:
-        assert first.hear() == b""
+        assert first.read() == b""
         with asking(host):
-            request = json.loads(last.hear())
+            request = json.loads(last.read())
             assert (request["event"], request["data"]["action"]) == ("request", "invoke_endpoint")
 
 
-def test_a_plugin_without_heartbeats_is_hung_up_on(
+def test_a_plugin_without_heartbeats_is_disconnected(
     host: Devhost, declared: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(remote, "SILENCE_S", 0.1)
     with connection(host, declared) as connected:
-        assert connected.hear() == b""
+        assert connected.read() == b""
     assert httpx.get(host.url + "/list").status_code == 404
 
 
@@ -202,19 +202,19 @@ def test_a_client_that_leaves_ends_the_plugins_calls(host: Devhost, declared: li
     host.apps[APP] = App(mode="chat", script=[EVENT, Pause(DEADLINE_S)])
     with connection(host, declared) as connected:
         with asking(host):
-            session_id = json.loads(connected.hear())["session_id"]
+            session_id = json.loads(connected.read())["session_id"]
             request = {"app_id": APP, "query": "hi", "inputs": {}, "response_mode": "streaming"}
             call = {"type": "app", "backwards_request_id": "b", "request": request}
-            connected.say({"event": "session", "session_id": session_id, "data": {"type": "invoke", "data": call}})
-            assert json.loads(connected.hear())["data"]["data"] == EVENT
-        replies = [json.loads(connected.hear())["data"] for _ in range(2)]
+            connected.send({"event": "session", "session_id": session_id, "data": {"type": "invoke", "data": call}})
+            assert json.loads(connected.read())["data"]["data"] == EVENT
+        replies = [json.loads(connected.read())["data"] for _ in range(2)]
         assert [(reply["event"], reply["message"]) for reply in replies] == [
             ("error", "read app failed: context canceled\nfailed to read system header"),
             ("end", ""),
         ]
 
 
-def test_a_port_that_is_taken_is_one_clear_line(witness: Path) -> None:
+def test_a_taken_port_is_one_clear_line(witness: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(StartError, match=f"cannot listen on 127.0.0.1:{port}: "):

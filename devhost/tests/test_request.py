@@ -1,4 +1,4 @@
-"""What the daemon makes of a request, beyond what was recorded."""
+"""The request that a plugin gets, in cases that were not recorded."""
 
 import pytest
 
@@ -19,7 +19,7 @@ def test_a_request_is_written_as_in_the_captured_dialogue() -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT"])
-def test_a_missing_body_is_chunked_nothing(method: str) -> None:
+def test_a_missing_body_is_an_empty_chunked_body(method: str) -> None:
     text = copy(method)
     assert b"\r\nTransfer-Encoding: chunked\r\n" in text
     assert text.endswith(b"\r\n\r\n0\r\n\r\n")
@@ -41,7 +41,7 @@ def test_a_line_break_in_the_path_does_not_break_a_header() -> None:
         (b"q=a+b%20c&n=%2B%C3%A9~*", b"n=%2B%C3%A9~%2A&q=a+b+c"),
     ],
 )
-def test_a_query_is_parsed_and_written_anew(query: bytes, copied: bytes) -> None:
+def test_a_query_is_parsed_and_written_again(query: bytes, copied: bytes) -> None:
     assert copy_query(query) == copied
 
 

@@ -1,4 +1,4 @@
-"""Chunks for a client that does not read, and answers whose Content-Length is wrong."""
+"""Chunks for a client that does not read, and answers with a wrong Content-Length."""
 
 import asyncio
 import time
@@ -58,7 +58,7 @@ def test_128_chunks_wait_for_a_client_that_does_not_read_and_the_next_are_lost()
 
 
 def written(messages: Sequence[dict[str, Any]]) -> list[Message]:
-    """What goes to the client for a plugin that sends these messages and ends."""
+    """The messages for the client of a plugin that sends these messages and ends."""
     sent: list[Message] = []
 
     async def send(message: Message) -> None:
@@ -98,14 +98,14 @@ def test_a_line_break_cannot_leave_a_header_value() -> None:
 
 
 @pytest.mark.parametrize("turns", [0, 1, 2])
-def test_what_is_read_after_a_standstill_may_have_come_before_it(turns: int) -> None:
+def test_a_message_read_after_a_standstill_may_have_arrived_before_it(turns: int) -> None:
     async def run() -> float:
         clock, loop = Clock(), asyncio.get_running_loop()
         ticking = asyncio.create_task(clock.run())
         await asyncio.sleep(3 * TICK_S)
         before = loop.time()
         time.sleep(20 * TICK_S)
-        for _ in range(turns):  # of the loop, until a message gets from the socket to who takes it
+        for _ in range(turns):  # of the loop, from the socket to the reader
             await asyncio.sleep(0)
         ticking.cancel()
         return clock.earliest() - before
@@ -113,7 +113,7 @@ def test_what_is_read_after_a_standstill_may_have_come_before_it(turns: int) -> 
     assert asyncio.run(run()) < TICK_S
 
 
-def test_the_clock_moves_on_while_somebody_looks() -> None:
+def test_the_clock_moves_on() -> None:
     async def run() -> float:
         clock = Clock()
         began = clock.earliest()

@@ -1,4 +1,4 @@
-"""The caller of serverless plugins."""
+"""Plugins that run as serverless functions."""
 
 import asyncio
 import shutil
@@ -30,7 +30,7 @@ def host(witness: Path) -> Iterator[Devhost]:
 
 
 def chat(host: Devhost, app: App) -> list[str]:
-    """The lines that the witness writes about a streaming run."""
+    """The witness's lines about a streaming run."""
     host.apps[APP] = app
     return httpx.get(host.url + "/chat", params={"app": APP}, timeout=DEADLINE_S).text.splitlines()
 
@@ -58,7 +58,7 @@ def test_a_silent_transaction_is_kept_alive_by_empty_lines(host: Devhost, monkey
     assert chat(host, App(mode="chat", script=[Pause(0.5), EVENT])) == ['{"answer": "hi", "event": "message"}']
 
 
-def test_a_transaction_that_takes_too_long_ends_without_a_word(host: Devhost) -> None:
+def test_a_transaction_that_takes_too_long_ends_silently(host: Devhost) -> None:
     def endless(_: Call) -> Iterator[dict[str, Any] | Pause]:
         while True:
             yield EVENT
@@ -69,12 +69,12 @@ def test_a_transaction_that_takes_too_long_ends_without_a_word(host: Devhost) ->
     assert set(lines) == {'{"answer": "hi", "event": "message"}'}
 
 
-def test_a_transaction_may_only_be_so_large(host: Devhost, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_size_of_a_transaction_is_limited(host: Devhost, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serverless, "MAX_TRANSACTION", 10)
     assert "ValidationError" in chat(host, App(mode="chat", script=[EVENT]))[0], "the SDK takes the refusal for a reply"
 
 
-def test_a_request_may_only_be_so_large(host: Devhost) -> None:
+def test_the_size_of_a_request_is_limited(host: Devhost) -> None:
     response = httpx.post(host.url + "/echo", content=b"x" * 3_000_000)
     assert (response.status_code, "the request is too large" in response.text) == (500, True)
 
@@ -101,11 +101,11 @@ def test_a_change_in_the_folder_is_served(witness: Path, tmp_path: Path) -> None
     with Devhost(folder, runs="serverless", reload=True) as running:
         (folder / "endpoints/witness.py").write_text("this is no Python")
         assert eventually(lambda: "no available node, plugin runtime not found" in httpx.get(running.url + "/list").text)
-        saying("mended", folder)
-        assert eventually(lambda: httpx.get(running.url + "/greeting").text.startswith("mended "))
+        saying("fixed", folder)
+        assert eventually(lambda: httpx.get(running.url + "/greeting").text.startswith("fixed "))
 
 
-def test_a_plugin_that_does_not_start_tells_why(witness: Path, tmp_path: Path) -> None:
+def test_a_plugin_that_does_not_start_is_an_error_with_the_reason(witness: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(witness, tmp_path / "plugin")
     (folder / "main.py").write_text("raise RuntimeError('no such luck')\n")
     with (
@@ -117,11 +117,11 @@ def test_a_plugin_that_does_not_start_tells_why(witness: Path, tmp_path: Path) -
 
 def answering(*statuses: int) -> tuple[ThreadingHTTPServer, str, list[str]]:
     """A function that answers with these statuses, one after the other."""
-    left, asked = [*statuses], list[str]()
+    left, paths = [*statuses], list[str]()
 
     class Function(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            asked.append(self.path)
+            paths.append(self.path)
             self.rfile.read(int(self.headers["Content-Length"]))
             self.send_response(left.pop(0))
             self.end_headers()
@@ -132,11 +132,11 @@ def answering(*statuses: int) -> tuple[ThreadingHTTPServer, str, list[str]]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Function)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    return server, f"http://127.0.0.1:{server.server_port}", asked
+    return server, f"http://127.0.0.1:{server.server_port}", paths
 
 
 async def ask(url: str) -> list[Any]:
-    """What a session receives of a function at this URL."""
+    """The messages that a session gets from the function at this URL."""
     plugin, received, done = ServerlessPlugin([url], Limits(), None), list[Any](), asyncio.Event()
 
     def receive(data: Any) -> None:
@@ -154,20 +154,18 @@ async def ask(url: str) -> list[Any]:
     ("statuses", "reason", "tries"),
     [((502, 502, 502), "502 Bad Gateway", TRIES), ((502, 500), "no good", 2), ((500,), "no good", 1)],
 )
-def test_a_function_that_fails_is_asked_again_only_where_it_was_not_reached(
-    statuses: tuple[int, ...], reason: str, tries: int
-) -> None:
-    server, url, asked = answering(*statuses)
+def test_a_request_is_repeated_only_if_the_function_was_not_reached(statuses: tuple[int, ...], reason: str, tries: int) -> None:
+    server, url, paths = answering(*statuses)
     try:
         [error] = asyncio.run(ask(url))[:1]
         assert (error["type"], error["data"]["message"]) == ("error", reason)
-        assert asked == ["/invoke?action=invoke_endpoint"] * tries
+        assert paths == ["/invoke?action=invoke_endpoint"] * tries
     finally:
         server.shutdown()
         server.server_close()
 
 
-def test_a_function_that_is_not_there_is_an_error() -> None:
+def test_a_missing_function_is_an_error() -> None:
     server, url, _ = answering()
     server.server_close()
     [error] = asyncio.run(ask(url))[:1]

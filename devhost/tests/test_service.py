@@ -1,4 +1,4 @@
-"""The Service API that devhost plays, held against Dify's own description of it."""
+"""devhost's Service API, validated with Dify's own description of it."""
 
 import json
 import re
@@ -18,10 +18,10 @@ from devhost.apps import Message, Mode, Step
 from devhost.dify import Dify
 from devhost.files import Files
 from devhost.tests.support import PLUGINS, eventually, sample
-from devhost.users import MAKING_S
+from devhost.users import CREATION_S
 from devhost.wire import Reply
 
-# Each "oneOf" becomes an "anyOf", because an object fits more than one of the variants that it lists.
+# Each "oneOf" becomes an "anyOf", because an object can match several of its variants.
 API = json.loads((Path(__file__).parent / "service-api.openapi.json").read_text().replace('"oneOf"', '"anyOf"'))
 PLUGIN = PLUGINS / "minimal"
 GATED, STREAMING, FLOW, CHATFLOW = (
@@ -34,7 +34,7 @@ DEADLINE_S = 30
 
 
 def gated(call: Call) -> Iterator[Step]:
-    """A chat that says a word, and then none for as long as anybody reads."""
+    """A chat that sends a word, and then nothing for a long time."""
     message = Message(call)
     yield message.event("message", id=message.id, answer="One", from_variable_selector=[])
     yield from [Pause(0.05)] * 1_000
@@ -66,7 +66,7 @@ def key(alias: str) -> dict[str, str]:
 
 
 def conforms(response: httpx.Response, path: str, method: str = "post") -> Any:
-    """The answer, once it is one that Dify describes for this status."""
+    """The answer, validated with Dify's schema for its status."""
     described = API["paths"][path][method]["responses"][str(response.status_code)]
     if "$ref" in described:
         described = API["components"]["responses"][described["$ref"].rpartition("/")[2]]
@@ -77,7 +77,7 @@ def conforms(response: httpx.Response, path: str, method: str = "post") -> Any:
 
 
 def upload(client: httpx.Client, alias: str, user: str) -> dict[str, Any]:
-    """A picture of the user's, as an input."""
+    """Uploads a picture as the user, and returns it as an input."""
     files = {"file": ("a.png", b"PNG", "image/png")}
     stored = client.post("/files/upload", headers=key(alias), files=files, data={"user": user}).json()
     return {"type": "image", "transfer_method": "local_file", "upload_file_id": stored["id"]}
@@ -139,14 +139,14 @@ def test_parameters_and_info(client: httpx.Client) -> None:
         ),
     ],
 )
-def test_what_is_wrong_is_refused(
+def test_an_invalid_request_is_refused(
     client: httpx.Client, headers: dict[str, str], path: str, body: Any, status: int, code: str
 ) -> None:
     response = client.post(path, headers=headers, json=body)
     assert (response.status_code, response.json()["code"], response.json()["status"]) == (status, code, status)
 
 
-def test_a_conversation_is_its_users_own(client: httpx.Client) -> None:
+def test_a_conversation_belongs_to_its_user(client: httpx.Client) -> None:
     body = {"query": "hi", "inputs": {}, "user": "ann"}
     conversation = client.post("/chat-messages", headers=key("demo-chatbot"), json=body).json()["conversation_id"]
     body["conversation_id"] = conversation
@@ -155,7 +155,7 @@ def test_a_conversation_is_its_users_own(client: httpx.Client) -> None:
     assert (others.status_code, others.json()["code"]) == (404, "not_found")
 
 
-def test_an_upload_is_its_users_own(client: httpx.Client) -> None:
+def test_an_upload_belongs_to_its_user(client: httpx.Client) -> None:
     files = {"file": ("a.png", b"PNG", "image/png")}
     stored = conforms(
         client.post("/files/upload", headers=key("demo-chatbot"), files=files, data={"user": "ann"}), "/files/upload"
@@ -179,7 +179,7 @@ def test_an_upload_is_its_users_own(client: httpx.Client) -> None:
         assert client.post("/workflows/run", headers=key("demo-workflow"), json=body).status_code == status
 
 
-def test_an_upload_without_a_file_or_with_too_large_a_one(client: httpx.Client) -> None:
+def test_an_upload_without_a_file_or_with_a_large_file_is_refused(client: httpx.Client) -> None:
     assert client.post("/files/upload", headers=key("demo-chatbot"), data={"user": "ann"}).status_code == 400
     large = {"file": ("a.png", bytes(15_728_641), "image/png")}
     assert client.post("/files/upload", headers=key("demo-chatbot"), files=large, data={"user": "ann"}).status_code == 413
@@ -207,7 +207,7 @@ def test_a_run_ends_when_it_is_stopped_by_its_user(
         lines = response.iter_lines()
         first = json.loads(next(line for line in lines if line.startswith("data: "))[6:])
         address = stop.format(first["task_id"])
-        for user in ("bob", "ann"):  # the first of whom stops nothing
+        for user in ("bob", "ann"):  # another user stops nothing
             answer = conforms(client.post(address, headers=key(alias), json={"user": user}), stop.format("{task_id}"))
             assert answer == {"result": "success"}
         rest = [json.loads(line[6:]) for line in lines if line.startswith("data: ")]
@@ -217,7 +217,7 @@ def test_a_run_ends_when_it_is_stopped_by_its_user(
         theirs = sample("dify-1.16/workflow.service")[-1]["data"]
         assert rest[0]["data"].keys() == theirs.keys()
         assert rest[0]["data"]["created_by"]["user"] == "ann"
-    assert client.post(address, headers=key(alias), json={"user": "ann"}).status_code == 200, "twice is no mistake"
+    assert client.post(address, headers=key(alias), json={"user": "ann"}).status_code == 200, "a second stop is no error"
 
 
 def test_a_failure_in_mid_stream_breaks_the_connection(client: httpx.Client) -> None:
@@ -246,7 +246,7 @@ def test_a_run_ends_when_its_client_leaves() -> None:
         assert eventually(lambda: bool(left))
 
 
-# What an app allows by its key
+# What an app's key allows
 
 
 type Added = Callable[[App], dict[str, str]]
@@ -254,7 +254,7 @@ type Added = Callable[[App], dict[str, str]]
 
 @pytest.fixture
 def added(host: Devhost) -> Added:
-    """Adds an app to the workspace and gives the header with its key."""
+    """Adds an app to the workspace and returns the header with its key."""
 
     def add(app: App) -> dict[str, str]:
         app_id = str(uuid.uuid4())
@@ -264,19 +264,19 @@ def added(host: Devhost) -> Added:
     return add
 
 
-def told(response: httpx.Response) -> tuple[int, str, str]:
+def error_of(response: httpx.Response) -> tuple[int, str, str]:
     answer = response.json()
     return response.status_code, answer["code"], answer["message"]
 
 
 @pytest.mark.parametrize(("mode", "path"), [("workflow", "/workflows/run"), ("advanced-chat", "/chat-messages")])
 @pytest.mark.parametrize("query", ["hi", ""])
-def test_what_is_not_published_is_not_run(client: httpx.Client, added: Added, mode: Mode, path: str, query: str) -> None:
+def test_an_app_that_is_not_published_is_not_run(client: httpx.Client, added: Added, mode: Mode, path: str, query: str) -> None:
     headers = added(App(mode=mode, published=False))
     body = {"query": query, "inputs": {}, "user": "ann"}
-    assert told(client.post(path, headers=headers, json=body)) == (400, "invalid_param", "Workflow not published")
+    assert error_of(client.post(path, headers=headers, json=body)) == (400, "invalid_param", "Workflow not published")
     unavailable = (400, "app_unavailable", "App unavailable, please check your app configurations.")
-    assert told(client.get("/parameters", headers=headers)) == unavailable
+    assert error_of(client.get("/parameters", headers=headers)) == unavailable
     assert client.get("/info", headers=headers).status_code == 200
 
 
@@ -284,13 +284,13 @@ def test_an_api_that_is_switched_off_forbids_everything(client: httpx.Client, ad
     headers = added(App(mode="chat", script=say("Hi."), api_enabled=False))
     off = (403, "forbidden", "The app's API service has been disabled.")
     for path in ("/parameters", "/info"):
-        assert told(client.get(path, headers=headers)) == off
+        assert error_of(client.get(path, headers=headers)) == off
     for path in ("/chat-messages", "/workflows/run", "/completion-messages", "/chat-messages/x/stop", "/files/upload"):
-        assert told(client.post(path, headers=headers, json={})) == off
+        assert error_of(client.post(path, headers=headers, json={})) == off
 
 
 @pytest.mark.parametrize("mode", ["streaming", "blocking"])
-def test_only_so_many_requests_are_answered_at_a_time(client: httpx.Client, added: Added, mode: str) -> None:
+def test_the_number_of_running_requests_is_limited(client: httpx.Client, added: Added, mode: str) -> None:
     headers = added(App(mode="chat", script=gated, blocking={"event": "message", "answer": "One"}, max_active_requests=1))
     app_id = headers["Authorization"].removeprefix("Bearer app-")
     body = {"query": "hi", "inputs": {}, "user": "ann", "response_mode": "streaming"}
@@ -298,16 +298,18 @@ def test_only_so_many_requests_are_answered_at_a_time(client: httpx.Client, adde
         lines = response.iter_lines()
         assert next(lines) == "event: ping"
         refused = client.post("/chat-messages", headers=headers, json={**body, "response_mode": mode})
-    assert told(refused) == (
+    assert error_of(refused) == (
         400,
         "invalid_param",
         f"Too many requests. Please try again later. The current maximum concurrent requests allowed for {app_id} is 1.",
     )
     again = {**body, "response_mode": "blocking"}
-    assert eventually(lambda: client.post("/chat-messages", headers=headers, json=again).status_code == 200), "it has left"
-    assert client.post("/chat-messages", headers=headers, json=again).status_code == 200, "a blocking one is over with its answer"
+    assert eventually(lambda: client.post("/chat-messages", headers=headers, json=again).status_code == 200), (
+        "the client has left"
+    )
+    assert client.post("/chat-messages", headers=headers, json=again).status_code == 200, "a blocking run ends with its answer"
     assert client.post("/chat-messages", headers=headers, json={**again, "query": ""}).status_code == 400
-    assert client.post("/chat-messages", headers=headers, json=again).status_code == 200, "so is one that is refused"
+    assert client.post("/chat-messages", headers=headers, json=again).status_code == 200, "a refused run ends, too"
 
 
 def test_a_run_that_sends_nothing_is_an_empty_stream(client: httpx.Client, added: Added) -> None:
@@ -332,7 +334,7 @@ def test_only_a_plugin_is_sent_an_error_after_a_failed_chatflow(client: httpx.Cl
     if mode == "streaming":
         assert events(response) == sample("advanced-chat.failed")[:-1]
     else:
-        assert told(response) == (400, "invalid_param", sample("advanced-chat.failed")[-1]["message"])
+        assert error_of(response) == (400, "invalid_param", sample("advanced-chat.failed")[-1]["message"])
     app_id = str(uuid.uuid4())
     replies = Dify({app_id: app}, frozenset({"app"}), []).answer("app", {**body, "app_id": app_id})
     [*_, last] = [reply for reply in replies if isinstance(reply, Reply)]
@@ -353,14 +355,14 @@ UNNAMED = '{"args":{"description":"[models] Error: …"},"error_type":"InvokeErr
         ("invalid_param", 400, "x", "invalid_param", "x"),
     ],
 )
-def test_a_model_that_fails_a_blocking_caller(
+def test_a_models_error_reaches_a_blocking_caller(
     client: httpx.Client, added: Added, code: str, status: int, message: str, expected: str, text: str
 ) -> None:
     app = App(mode="chat", script=[{"event": "error", "code": code, "status": status, "message": message}])
     body = {"query": "hi", "inputs": {}, "user": "ann"}
-    *answer, said = told(client.post("/chat-messages", headers=added(app), json=body))
+    *answer, message_ = error_of(client.post("/chat-messages", headers=added(app), json=body))
     assert answer == [400, expected]
-    assert re.fullmatch(text, said)
+    assert re.fullmatch(text, message_)
     app_id = str(uuid.uuid4())
     request = {**body, "app_id": app_id, "response_mode": "blocking"}
     *_, reply = Dify({app_id: app}, frozenset({"app"}), []).answer("app", request)
@@ -373,12 +375,12 @@ def test_a_link_that_cannot_be_fetched_is_refused_before_the_run(client: httpx.C
     link = {"type": "image", "transfer_method": "remote_url", "url": "https://nowhere.invalid/a.png"}
     refused = (400, "invalid_param", "Reached maximum retries (3) for URL https://nowhere.invalid/a.png")
     body = {"query": "hi", "inputs": {}, "user": "ann", "files": [link], "response_mode": "streaming"}
-    assert told(client.post("/chat-messages", headers=key("demo-chatbot"), json=body)) == refused
+    assert error_of(client.post("/chat-messages", headers=key("demo-chatbot"), json=body)) == refused
     body = {"inputs": {"text": "t", "pics": [link]}, "user": "ann", "response_mode": "streaming"}
-    assert told(client.post("/workflows/run", headers=key("demo-workflow"), json=body)) == refused
+    assert error_of(client.post("/workflows/run", headers=key("demo-workflow"), json=body)) == refused
 
 
-# Users of whom an app has not heard
+# Users who are new to an app
 
 
 def run_with(client: httpx.Client, headers: dict[str, str], pictures: list[dict[str, Any]]) -> int:
@@ -387,38 +389,38 @@ def run_with(client: httpx.Client, headers: dict[str, str], pictures: list[dict[
 
 
 @pytest.fixture
-def leisurely(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Making an end user takes so long that requests of one moment meet, however busy the machine is."""
-    monkeypatch.setattr("devhost.service.MAKING_S", 1.0)
+def slow_creation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Creating an end user takes so long that parallel requests overlap, however busy the machine is."""
+    monkeypatch.setattr("devhost.service.CREATION_S", 1.0)
 
 
 @pytest.fixture
-def taking(added: Added) -> dict[str, str]:
-    """An app of which nobody has heard, that takes pictures."""
+def new_app(added: Added) -> dict[str, str]:
+    """A new app that takes pictures."""
     about = {"variable": "pics", "allowed_file_types": ["image"], "allowed_file_extensions": []}
     form = {"user_input_form": [{"file-list": about}]}
     return added(App(mode="workflow", script=sample("workflow"), form=form))
 
 
-@pytest.mark.usefixtures("leisurely")
-def test_first_uploads_side_by_side_are_two_users_and_only_one_is_found_again(
-    client: httpx.Client, taking: dict[str, str]
+@pytest.mark.usefixtures("slow_creation")
+def test_parallel_first_uploads_create_two_users_and_only_one_is_found_later(
+    client: httpx.Client, new_app: dict[str, str]
 ) -> None:
-    alias = taking["Authorization"].removeprefix("Bearer app-")
+    alias = new_app["Authorization"].removeprefix("Bearer app-")
     with ThreadPoolExecutor(2) as pool:
         pictures = [*pool.map(lambda _: upload(client, alias, "ann"), range(2))]
-    assert run_with(client, taking, pictures) == 400
-    assert sorted(run_with(client, taking, [picture]) for picture in pictures) == [200, 400]
-    assert run_with(client, taking, [upload(client, alias, "ann")]) == 200, "whoever is found is found for ever"
+    assert run_with(client, new_app, pictures) == 400
+    assert sorted(run_with(client, new_app, [picture]) for picture in pictures) == [200, 400]
+    assert run_with(client, new_app, [upload(client, alias, "ann")]) == 200, "the same user is always found"
 
 
-def test_first_uploads_one_after_the_other_are_one_users(client: httpx.Client, taking: dict[str, str]) -> None:
-    alias = taking["Authorization"].removeprefix("Bearer app-")
-    assert run_with(client, taking, [upload(client, alias, "ann") for _ in range(2)]) == 200
+def test_first_uploads_one_after_the_other_belong_to_one_user(client: httpx.Client, new_app: dict[str, str]) -> None:
+    alias = new_app["Authorization"].removeprefix("Bearer app-")
+    assert run_with(client, new_app, [upload(client, alias, "ann") for _ in range(2)]) == 200
 
 
-@pytest.mark.usefixtures("leisurely")
-def test_of_first_chats_side_by_side_only_one_can_be_continued(client: httpx.Client, added: Added) -> None:
+@pytest.mark.usefixtures("slow_creation")
+def test_of_parallel_first_chats_only_one_can_be_continued(client: httpx.Client, added: Added) -> None:
     headers = added(demo.apps(pace=0)[demo.IDS["chatflow"]])
     body = {"query": "hi", "inputs": {}, "user": "ann"}
 
@@ -429,20 +431,20 @@ def test_of_first_chats_side_by_side_only_one_can_be_continued(client: httpx.Cli
         begun = [response.json()["conversation_id"] for response in pool.map(ask, [""] * 3)]
     again = [ask(conversation) for conversation in begun]
     assert sorted(response.status_code for response in again) == [200, 404, 404]
-    assert {told(response)[2] for response in again if response.status_code == 404} == {"Conversation Not Exists."}
+    assert {error_of(response)[2] for response in again if response.status_code == 404} == {"Conversation Not Exists."}
 
 
 def first_chats(dify: Dify, app_id: str, count: int) -> list[str]:
-    """The conversations of so many calls of a plugin's that come together."""
+    """The conversations of `count` parallel calls of a plugin."""
     request = {"app_id": app_id, "query": "hi", "inputs": {}, "response_mode": "streaming"}
     runs = [dify.answer("app", request) for _ in range(count)]
-    assert [next(run) for run in runs] == [Pause(MAKING_S)] * count, "each looks for its user before the first is made"
+    assert [next(run) for run in runs] == [Pause(CREATION_S)] * count, "each looks up its user before the first is created"
     last = [[reply for reply in run if isinstance(reply, Reply)][-1] for run in runs]
     return [str(reply.data["conversation_id"]) for reply in last]
 
 
 @pytest.mark.parametrize("alias", ["chatbot", "agent", "chatflow"])
-def test_a_plugins_first_chats_side_by_side_cannot_all_be_continued(alias: str) -> None:
+def test_not_all_parallel_first_chats_of_a_plugin_can_be_continued(alias: str) -> None:
     app_id = demo.IDS[alias]
     dify = Dify(demo.apps(pace=0), frozenset({"app"}), [], files=Files())
     first, *others = first_chats(dify, app_id, 3)

@@ -1,4 +1,4 @@
-"""Starting and stopping, also from the command line."""
+"""Start and end, also from the command line."""
 
 import errno
 import os
@@ -45,14 +45,14 @@ def test_leaving_the_context_leaves_no_process_and_no_listener(witness: Path) ->
         assert is_running(pid)
         with socket.create_connection(("127.0.0.1", port)) as client:
             client.sendall(f"GET /e/{host.hook}/stream?n=1&linger=20 HTTP/1.1\r\nHost: h\r\n\r\n".encode())
-            assert client.recv(1)  # a stream is under way
+            assert client.recv(1)  # a stream has begun
             host.__exit__(None, None, None)
             assert not is_running(pid)
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port))
 
 
-def test_a_plugin_that_cannot_start_tells_why(witness: Path, tmp_path: Path) -> None:
+def test_a_plugin_that_does_not_start_is_an_error_with_the_reason(witness: Path, tmp_path: Path) -> None:
     folder = tmp_path / "plugin"
     shutil.copytree(witness, folder)
     (folder / "main.py").write_text("raise RuntimeError('no such luck')\n")
@@ -73,7 +73,9 @@ def test_a_plugin_that_cannot_start_tells_why(witness: Path, tmp_path: Path) -> 
     ],
     ids=["missing module", "no endpoint", "two endpoints"],
 )
-def test_a_plugin_that_cannot_start_says_what_to_do(witness: Path, tmp_path: Path, file: str, text: str, advice: str) -> None:
+def test_the_error_of_a_plugin_that_does_not_start_says_what_to_do(
+    witness: Path, tmp_path: Path, file: str, text: str, advice: str
+) -> None:
     folder = shutil.copytree(witness, tmp_path / "plugin")
     (folder / file).write_text(text)
     with pytest.raises(StartError) as caught, Devhost(folder):
@@ -120,7 +122,7 @@ def test_a_folder_without_a_plugin_is_one_clear_line(tmp_path: Path, name: str, 
         (["--python", "/nowhere/python"], "devhost: /nowhere/python cannot be run: No such file or directory"),
     ],
 )
-def test_an_option_that_cannot_be_is_one_clear_line(witness: Path, options: list[str], end: str) -> None:
+def test_an_invalid_option_is_one_clear_line(witness: Path, options: list[str], end: str) -> None:
     ended = devhost(witness, *options)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr.splitlines()[-1].endswith(end)

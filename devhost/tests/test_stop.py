@@ -1,4 +1,4 @@
-"""Stopping, at any moment of the start: nothing hangs, and no process is left behind."""
+"""devhost can be stopped at any time of its start: it does not hang, and no process is left behind."""
 
 import os
 import select
@@ -17,14 +17,14 @@ import pytest
 from devhost import Devhost
 from devhost.tests.support import DEADLINE_S, ROOT
 
-# A plugin that tells the test its process id, and never gets ready.
+# A plugin that sends the test its process id, and never gets ready.
 MAIN = """
 import os, pathlib, time
 
 pathlib.Path("pid").write_text(f"{os.getpid()}\\n")
 time.sleep(600)
 """
-# Stands for a package that devhost imports: the signal comes in the middle of the import.
+# Replaces a package that devhost imports: a signal arrives in the middle of the import.
 MODULE = """
 import os, signal, time
 
@@ -42,7 +42,7 @@ def is_running(pid: int) -> bool:
 
 
 class Starting:
-    """The folder of a plugin that never gets ready, and the process ids of those that have begun to start."""
+    """The folder of a plugin that never gets ready, and the ids of its processes."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -51,7 +51,7 @@ class Starting:
         self._pipe = os.open(folder / "pid", os.O_RDWR)
 
     def pid(self) -> int:
-        """Waits for a process."""
+        """Waits for the next process."""
         assert select.select([self._pipe], [], [], DEADLINE_S)[0], "the plugin's process was not started"
         return int(os.read(self._pipe, 100))
 
@@ -66,7 +66,7 @@ def starting(witness: Path, tmp_path: Path) -> Iterator[Starting]:
     plugin.close()
 
 
-def test_one_that_is_stopped_beforehand_starts_nothing(witness: Path) -> None:
+def test_nothing_starts_after_a_stop(witness: Path) -> None:
     host = Devhost(witness)
     host.stop()
     with pytest.raises(CancelledError):
@@ -76,9 +76,7 @@ def test_one_that_is_stopped_beforehand_starts_nothing(witness: Path) -> None:
 
 
 @pytest.mark.parametrize("runs", ["local", "serverless"])
-def test_one_that_is_stopped_while_the_plugin_starts_ends_the_plugin(
-    starting: Starting, runs: Literal["local", "serverless"]
-) -> None:
+def test_a_stop_while_the_plugin_starts_ends_the_plugin(starting: Starting, runs: Literal["local", "serverless"]) -> None:
     host, pids = Devhost(starting.folder, runs=runs), list[int]()
 
     def stop() -> None:

@@ -1,4 +1,4 @@
-"""How chunks become a body: held, cut, lost, broken off, hung."""
+"""How chunks become a body, and how they are cut or lost."""
 
 import select
 import socket
@@ -50,7 +50,7 @@ def test_the_first_chunk_is_not_held_back(served: Devhost) -> None:
         assert next(answer.iter_text()) == "0\n"
 
 
-def test_the_window_can_be_closed(witness: Path) -> None:
+def test_the_race_window_can_be_switched_off(witness: Path) -> None:
     with Devhost(witness, limits=Limits(race_s=0)) as host:
         assert get(host, "/stream?n=5").text == lines(5)
 
@@ -76,7 +76,7 @@ def test_a_line_of_more_than_5_mib_kills_the_plugin_and_a_replacement_answers(wi
 
 
 def wait_for_replacement(host: Devhost, pid: int | None) -> str:
-    """Asks until the plugin has been started anew; gives the setting that no longer kills it."""
+    """Waits until the plugin has been restarted; returns a setting that does not kill it."""
     deadline = threading.Event()
     timer = threading.Timer(DEADLINE_S, deadline.set)
     timer.start()

@@ -1,4 +1,4 @@
-"""For those who write a plugin: reload, trace and the page that shows what is served."""
+"""The tools for plugin authors: reload, trace and the page at `/`."""
 
 import shutil
 import signal
@@ -47,13 +47,13 @@ def test_a_change_in_the_folder_is_served(folder: Path) -> None:
         assert eventually(lambda: get().startswith("goodbye "))
 
 
-def test_a_mistake_is_served_as_no_plugin_until_it_is_mended(folder: Path) -> None:
+def test_with_a_mistake_there_is_no_plugin_until_it_is_fixed(folder: Path) -> None:
     with Devhost(folder, reload=True) as host:
         get = _getting(host)
         (folder / "endpoints/witness.py").write_text("this is no Python")
         assert eventually(lambda: "no available node, plugin runtime not found" in get())
-        saying("mended", folder)
-        assert eventually(lambda: get().startswith("mended "))
+        saying("fixed", folder)
+        assert eventually(lambda: get().startswith("fixed "))
 
 
 def test_a_devhost_that_is_killed_leaves_no_plugin_behind(folder: Path) -> None:
@@ -130,7 +130,7 @@ def _getting(host: Devhost) -> Callable[[], str]:
 
 
 def _is_running(pid: int) -> bool:
-    """Whether there is such a process; one that has ended and waits for its parent is none."""
+    """Whether the process runs. A zombie does not run."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text()
     except FileNotFoundError:

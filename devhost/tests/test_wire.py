@@ -1,4 +1,4 @@
-"""Devhost's lines against a captured dialogue between a daemon and the SDK."""
+"""devhost's lines compared with a captured dialogue between a daemon and the SDK."""
 
 import json
 from typing import Any
