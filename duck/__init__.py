@@ -7,6 +7,10 @@ Imports go downwards only, from each line of this map to those below it; `sdk` i
                       `formats`, of which `text` is one
         page/         what browsers get: `answers` to requests, `fields` of its forms, a `view` of the app, the `live` answer in
                       `markdown`, in the `words` of four languages
+        openai/       OpenAI's: `serve` handles the routes. Chat Completions are read by `messages` and written by `chunks`,
+                      Responses by `input` and `output`
+        asking        from what a client says to its model to a run
+        reply         from a run to one message of a chat
         tokens        signed ids by which clients continue a conversation
     invocation    from a checked request to a run; the faces' only way to Dify
     exchange      one HTTP request and its answer; the one place where errors become responses
@@ -20,7 +24,8 @@ Imports go downwards only, from each line of this map to those below it; `sdk` i
         guests        what guests see of all this
         failures      what Dify's errors mean, by the `failure_texts`
     runs/         from a request to a `run` that fits the app's form
-        bodies        the fields of a request, from JSON (`parsing`), forms (`fields`) or `multipart` bodies in any of `charsets`
+        bodies        the fields of a request, from JSON (`parsing`), forms (`fields`, `percent`-encoded) or `multipart` bodies,
+                      in any of `charsets`
         inputs        inputs checked against the form (`forms`); `attachments` are inputs that are `files`
     streams/      from events to the chunks of a response
         pump          writes events as they come, in a format (`format`: `sse`, `ndjson`; `json` encodes)

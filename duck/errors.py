@@ -22,6 +22,7 @@ LABELS = {
     "allowed_origins": "Allowed origins",
     "service_api_url": "Service API URL",
     "app_keys": "App keys",
+    "public_url": "Public URL",
 }
 _MEGABYTE = 1024 * 1024
 

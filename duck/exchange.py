@@ -6,6 +6,7 @@ SDK answers a `ValueError` with 404, and sends the text of any other exception t
 
 import contextlib
 import functools
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import GeneratorType
@@ -29,12 +30,15 @@ from duck.texts import Fault, Text
 _HEADERS = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
-    "Vary": "Accept, Accept-Language, Authorization, X-API-Key, Origin, Sec-Fetch-Site, Sec-Fetch-Dest",
+    "Vary": "Accept, Accept-Language, Authorization, X-API-Key, API-Key, Origin, Sec-Fetch-Site, Sec-Fetch-Dest",
 }
 # The headers that Duck parses, by their names in WSGI's environ.
 _PARSED = [
     "CONTENT_TYPE",
-    *(f"HTTP_{name}" for name in ("ACCEPT", "ACCEPT_LANGUAGE", "AUTHORIZATION", "X_API_KEY", "ORIGIN", "HOST", "DIFY_HOOK_URL")),
+    *(
+        f"HTTP_{name}"
+        for name in ("ACCEPT", "ACCEPT_LANGUAGE", "AUTHORIZATION", "X_API_KEY", "API_KEY", "ORIGIN", "HOST", "DIFY_HOOK_URL")
+    ),
     *(f"HTTP_{name}" for name in ("CONTENT_ENCODING", "ACCESS_CONTROL_REQUEST_HEADERS", "SEC_PURPOSE")),
 ]
 
@@ -66,7 +70,8 @@ class Exchange:
     def admit(self, values: Mapping[str, Any], name: str | None = None) -> Settings:
         """Reads the settings and identifies the caller. For a route with an app, `name` is what the route calls it.
 
-        Raises `DuckError`: 500 for invalid settings, 401 for a caller without access, 404 for an app that cannot be reached.
+        A face whose body names the app calls `reach` once it has read the body. Raises `DuckError`: 500 for invalid settings,
+        401 for a caller without access, 404 for an app that cannot be reached.
         """
         settings = self.parsed = settings_.parse(values)
         self.cors = access.cors(self.request, settings, public=name is not None and access.is_public(name, settings))
@@ -77,8 +82,14 @@ class Exchange:
             raise
         self.entry.by = "guest" if self.caller.guest else "key"
         if name is not None:
-            self.entry.app_id = access.resolve(name, settings, self.caller)
+            self.reach(name)
         return settings
+
+    def reach(self, name: str) -> str:
+        """The id of the app that the caller names. Raises `DuckError`: 401 for a caller without access to it, 404."""
+        self.cors = access.cors(self.request, self.settings, public=access.is_public(name, self.settings))
+        self.entry.app_id = access.resolve(name, self.settings, self.caller)
+        return self.entry.app_id
 
     def allow_origin(self, values: Mapping[str, Any]) -> None:
         """Lets pages of other origins read the answer, if the settings allow it. Invalid settings allow nothing."""
@@ -113,7 +124,12 @@ class Exchange:
 
     @property
     def public_url(self) -> str | None:
-        """The endpoint's address as callers know it. For display only: without a proxy in front, callers can make it up."""
+        """The endpoint's address as callers know it, as the owner has set it or Dify tells it; None if neither is known.
+
+        It is for display only: without a proxy in front of Dify, callers can make it up.
+        """
+        if self.parsed and self.parsed.public_url:
+            return self.parsed.public_url
         hook, url = self.request.headers.get("Dify-Hook-Id", ""), self.request.headers.get("Dify-Hook-Url", "")
         base, found, _ = url.partition(f"/e/{hook}")
         return f"{base}{found}/" if hook and found and base.startswith(("https://", "http://")) else None
@@ -123,10 +139,13 @@ type Handler[**P] = Callable[Concatenate[Exchange, P], Response]
 type WriteError = Callable[[Exchange, DuckError], Response]
 
 
-def answering[**P](errors: WriteError) -> Callable[[Handler[P]], Callable[Concatenate[Request, P], Response]]:
+def answering[**P](
+    errors: WriteError, *, request_id: str = ""
+) -> Callable[[Handler[P]], Callable[Concatenate[Request, P], Response]]:
     """Turns a handler into a function from request to response.
 
     `errors` writes the response to whatever the handler raises. Every response gets the common headers and a line in the log.
+    If `request_id` names a header, the response and its line get an id of the request, too.
     """
 
     def decorate(handle: Handler[P]) -> Callable[Concatenate[Request, P], Response]:
@@ -135,9 +154,13 @@ def answering[**P](errors: WriteError) -> Callable[[Handler[P]], Callable[Concat
             # Request and environ refer to each other, so a large body would stay in memory until the next garbage collection.
             request.environ.pop("werkzeug.request", None)
             entry = Entry(method=request.method, route=routes.pattern_of(request.path))
+            if request_id:
+                entry.request_id = f"req_{uuid.uuid4().hex}"
             exchange = Exchange(request, entry, states.current())
             response = _answered(exchange, functools.partial(handle, exchange, *args, **kwargs), errors)
             response.headers.update({**_HEADERS, **exchange.cors})
+            if request_id:
+                response.headers[request_id] = entry.request_id
             return _sent(exchange, response)
 
         return answer

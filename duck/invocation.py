@@ -18,6 +18,7 @@ from duck.dify import events, guests, service
 from duck.dify.gateway import Gateway
 from duck.dify.service import ServiceGateway
 from duck.exchange import Exchange
+from duck.runs.forms import Form
 from duck.runs.run import Kind, Run, RunRequest, check, upload
 from duck.streams import pump
 from duck.streams.format import Event, StreamFormat
@@ -43,6 +44,14 @@ class Invocation:
             return events.fold(self._collected(self._events(), blocking=False), self.run.kind)
         [answer] = self._collected(self._answering(), blocking=True)
         return guests.answer(answer) if self.exchange.caller.guest else answer
+
+    def events(self) -> list[Event]:
+        """All events of the run, once it is over: of a blocking run its last ones, of an agent the whole stream.
+
+        Raises `DuckError`.
+        """
+        source = self.dify.answer_events(self.run)
+        return self._collected(guests.events(source) if self.exchange.caller.guest else source, blocking=True)
 
     def stream(self, writer: StreamFormat, headers: Mapping[str, str]) -> Response:
         """A response that streams the run. A blocking run is streamed as its last events, after keep-alives.
@@ -135,6 +144,29 @@ def parameters(exchange: Exchange, dify: Gateway) -> Mapping[str, Any]:
     before = functools.partial(exchange.count, dify.endpoint_id)
     whole = dify.parameters(exchange.entry.app_id, before=before)
     return guests.parameters(whole) if exchange.caller.guest else whole
+
+
+def form(exchange: Exchange, dify: Gateway) -> Form | None:
+    """The app's form, None if it cannot be fetched or read. Raises `DuckError` 429 for too many guests."""
+    gateway = gateway_for(exchange, dify)
+    exchange.form, _ = gateway.form(exchange.entry.app_id, before=functools.partial(exchange.count, dify.endpoint_id))
+    return exchange.form
+
+
+def kind_of(exchange: Exchange, dify: Gateway) -> Kind | None:
+    """The app's kind, found out without a run; None if it is not known. Raises `DuckError` 429 for too many guests."""
+    before = functools.partial(exchange.count, dify.endpoint_id)
+    return gateway_for(exchange, dify).kind(exchange.entry.app_id, before=before)
+
+
+def remember(exchange: Exchange, digest: str, conversation_id: str) -> None:
+    """Remembers a conversation by a digest of all that was said in it."""
+    exchange.state.memory.conversations.put(digest, conversation_id)
+
+
+def recall(exchange: Exchange, digest: str) -> str | None:
+    """The conversation in which this was said, once; None if it is not known."""
+    return exchange.state.memory.conversations.take(digest)
 
 
 def stop(exchange: Exchange, dify: Gateway, task_id: str, user: str) -> None:

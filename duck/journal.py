@@ -39,6 +39,7 @@ class Entry:
 
     method: str
     route: str
+    request_id: str = ""
     app_id: str = ""
     kind: str = ""
     format: str = ""
@@ -76,6 +77,7 @@ class Entry:
 
     def _write(self) -> None:
         words = {
+            "request": self.request_id,
             "app": self.app_id,
             "kind": self.kind,
             "format": self.format,

@@ -29,6 +29,7 @@ FORM_S = 60.0  # for which a form is cached; it is fetched anew before anything 
 UPLOAD_SILENCE_S = 10  # for the address of an upload; the SDK gives the upload itself as long
 MAX_FORMS = 1_000  # in the cache: some 10 MB
 MAX_END_USERS = 10_000  # that are remembered: some 3 MB
+MAX_CONVERSATIONS = 10_000  # that are remembered by what was said in them: some 2 MB
 END_USER_S = 5.0  # for which a run waits until another run has created its end user
 
 # Dify's Service API

@@ -97,7 +97,7 @@ WRONG = {
     "another scheme": {"Authorization": f"Token {KEY}"},
     "Basic that is no base64": {"Authorization": "Basic !!!"},
     "Basic without a colon": {"Authorization": "Basic " + base64.b64encode(KEY.encode()).decode()},
-    "another header": {"Api-Key": KEY},
+    "another header": {"X-Key": KEY},
     "cookie": {"Cookie": f"api_key={KEY}"},
 }
 

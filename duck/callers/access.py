@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from werkzeug import Request
 
-from duck.callers.settings import DEFAULT, Settings, canonical
+from duck.callers.settings import DEFAULT, NO_KEY, Settings, canonical
 from duck.errors import NO_APP, DuckError, setting
 from duck.texts import Text
 
@@ -36,17 +36,19 @@ GUEST = Caller(guest=True, explicit=False, user="public")
 def identify(request: Request, settings: Settings) -> Caller:
     """Identifies the caller by the keys in the headers. One valid key is enough. Keys are never read from the URL.
 
-    Raises `DuckError` 401 if there are keys and none is valid.
+    The key `public` counts as none, for clients that insist on a key. Raises `DuckError` 401 if there are keys and none is valid.
     """
-    key, authorization = request.headers.get("X-API-Key"), request.authorization
+    headers, authorization = request.headers, request.authorization
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     bearer = token.strip() if scheme.lower() == "bearer" else None  # Werkzeug parses a token with "=" in it as parameters
     password = authorization.password if authorization and authorization.type == "basic" else None
-    for given, explicit in ((key, True), (bearer, True), (password, False)):
+    keys = [(headers.get("X-API-Key"), True), (headers.get("api-key"), True), (bearer, True), (password, False)]
+    for given, explicit in keys:
         if given and _is_valid_key(given, settings):
             user = "key-" + hashlib.sha256(given.encode("utf-8", "surrogatepass")).hexdigest()[:16]
             return Caller(guest=False, explicit=explicit, user=user)
-    if key or request.headers.get("Authorization"):
+    given_keys = {given for given, _ in keys if given}
+    if given_keys - {NO_KEY} or (not given_keys and headers.get("Authorization")):
         raise unauthorized(settings)
     return GUEST
 
@@ -65,6 +67,20 @@ def resolve(name: str, settings: Settings, caller: Caller) -> str:
     if not app_id or (settings.reachable is not None and app_id not in settings.reachable):
         raise DuckError(404, "app_not_found", NO_APP)  # the same for an app that does not exist and for one that is not reachable
     return app_id
+
+
+def visible_apps(settings: Settings, caller: Caller) -> list[tuple[str, str]]:
+    """Names and ids of the apps that the caller may know of: by alias, `default`, and by their ids if they have neither.
+
+    Raises `DuckError` 401 for a guest if no app is public.
+    """
+    if caller.guest and not settings.public:
+        raise unauthorized(settings)
+    visible = (
+        settings.public if caller.guest else settings.public | {*settings.names.values()} | (settings.reachable or frozenset())
+    )
+    named = {name: app_id for name, app_id in settings.names.items() if app_id in visible}
+    return [*named.items(), *((app_id, app_id) for app_id in sorted(visible - {*named.values()}))]
 
 
 def is_public(name: str, settings: Settings) -> bool:

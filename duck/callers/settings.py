@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from duck.errors import DuckError, setting
 from duck.texts import Text
@@ -36,7 +36,8 @@ class Settings:
     `presets` are the owner's values for inputs of the default app. `public` are the ids of the apps that need no key, and
     `public_rate` limits the guests' runs per minute. Pages of the `origins` may call; with `any_origin` pages of all others may
     call public apps. `app_keys` has keys of apps for Dify's Service API, by app id. These apps are reached at `service_url`, the
-    base of that API, without a slash at its end.
+    base of that API, without a slash at its end. `public_url` is the endpoint's URL as callers know it, with a slash at its end,
+    "" if the owner has not set it.
     """
 
     keys: tuple[str, ...]
@@ -49,6 +50,7 @@ class Settings:
     any_origin: bool = False
     service_url: str = ""
     app_keys: Mapping[str, str] = field(default_factory=dict, repr=False)
+    public_url: str = ""
 
     def lists_origin(self, origin: str | None) -> bool:
         """Whether `origins` has an origin, as a browser sends it, or a wildcard for a domain above it."""
@@ -96,6 +98,7 @@ def parse(values: Mapping[str, Any]) -> Settings:
         any_origin="*" in origins,
         service_url=service_url,
         app_keys=app_keys,
+        public_url=_public_url(_text(values, "public_url").strip()),
     )
 
 
@@ -168,9 +171,19 @@ def _origin(text: str, number: int) -> str:
 
 def _service_url(text: str) -> str:
     """The base of Dify's Service API. A host alone gets the default path."""
+    parts = _url(text, _invalid("service_api_url", Text("must be like https://api.dify.ai/v1")))
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/') or '/v1'}" if parts else ""
+
+
+def _public_url(text: str) -> str:
+    parts = _url(text, _invalid("public_url", Text("must be like https://dify.example.com/e/abc123/")))
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}/" if parts else ""
+
+
+def _url(text: str, wrong: DuckError) -> SplitResult | None:
+    """The parts of an http(s) URL, None for no text. Raises `wrong` for a URL that has more than host, port and path."""
     if not text:
-        return ""
-    wrong = _invalid("service_api_url", Text("must be like https://api.dify.ai/v1"))
+        return None
     try:
         parts = urlsplit(text)
         host, _ = parts.hostname, parts.port
@@ -186,7 +199,7 @@ def _service_url(text: str) -> str:
         or not _URL_CHARACTERS.fullmatch(text)
     ):
         raise wrong
-    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/') or '/v1'}"
+    return parts
 
 
 def _app_keys(text: str, names: Mapping[str, str], reachable: frozenset[str] | None) -> dict[str, str]:

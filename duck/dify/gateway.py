@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from duck.runs.files import File, Upload
     from duck.runs.forms import Form
-    from duck.runs.run import Run
+    from duck.runs.run import Kind, Run
     from duck.streams.format import Event
 
 log = logging.getLogger("duck")
@@ -77,17 +77,17 @@ class Gateway(ABC):
 
         Agents refuse blocking mode, so their stream is folded.
         """
-        if run.app_id not in self.memory.agents:
-            try:
-                with self.memory.end_users.request(self._end_user(run.app_id), limits.END_USER_S):
-                    return self._checked_answer(run)
-            except DuckError as error:
-                if second_try := _with_links(run, error):
-                    return self._checked_answer(second_try)
-                if error.code != failure_texts.BLOCKING_REFUSED:
-                    raise
-                self.memory.agents.add(run.app_id)
-        return events.fold(self.stream(run), run.kind)
+        answer = self._blocking_answer(run)
+        return events.fold(self.stream(run), run.kind) if answer is None else answer
+
+    def answer_events(self, run: Run) -> Generator[Event]:
+        """The same as events: the whole stream of an agent, or the few that the answer can be unfolded to. Raises `DuckError`."""
+        answer = self._blocking_answer(run)
+        yield from self.stream(run) if answer is None else events.unfold(answer, run.kind)
+
+    def kind(self, app_id: str, *, before: Callable[[], None] = lambda: None) -> Kind | None:  # noqa: ARG002 - for subclasses
+        """The app's kind, None if it is not known. It is found out without a run. `before` is called ahead of a request."""
+        return self.memory.kinds.get(app_id)
 
     def parameters(self, app_id: str, *, before: Callable[[], None] = lambda: None) -> Mapping[str, Any]:
         """The app's form as Dify's `GET /parameters` gives it, at most a minute old. `before` is called ahead of a fetch.
@@ -152,6 +152,21 @@ class Gateway(ABC):
             yield self._with_restart(failure)
         elif not progress.has_end:
             raise failures.interrupted()
+
+    def _blocking_answer(self, run: Run) -> Mapping[str, Any] | None:
+        """Dify's answer to a blocking run, None for an agent. Raises `DuckError`."""
+        if run.app_id in self.memory.agents:
+            return None
+        try:
+            with self.memory.end_users.request(self._end_user(run.app_id), limits.END_USER_S):
+                return self._checked_answer(run)
+        except DuckError as error:
+            if second_try := _with_links(run, error):
+                return self._checked_answer(second_try)
+            if error.code != failure_texts.BLOCKING_REFUSED:
+                raise
+        self.memory.agents.add(run.app_id)
+        return None
 
     def _checked_answer(self, run: Run) -> Mapping[str, Any]:
         answer = self._answer(run)

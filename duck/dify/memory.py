@@ -16,11 +16,33 @@ if TYPE_CHECKING:
     from duck.runs.run import Kind
 
 
+class Conversations:
+    """Ids of conversations by a digest of all that was said in them.
+
+    Each is given away once only: a caller who continues it changes what was said in it.
+    """
+
+    def __init__(self) -> None:
+        self._ids: dict[str, str] = {}  # in the order in which they were put
+
+    def put(self, digest: str, conversation_id: str) -> None:
+        """Remembers a conversation, in place of the oldest one if there are too many."""
+        self._ids.pop(digest, None)
+        self._ids[digest] = conversation_id
+        if len(self._ids) > limits.MAX_CONVERSATIONS:
+            self._ids.pop(next(iter(self._ids)))
+
+    def take(self, digest: str) -> str | None:
+        """The conversation, which is forgotten then; None if it is not known."""
+        return self._ids.pop(digest, None)
+
+
 class Memory:
     """What a process remembers of Dify's apps.
 
     `forms` and `infos` are cached answers. `kinds` has the kind of each app, by its id, that a run has shown; `agents` has the
-    ids of the apps that refused blocking mode, so that they are not refused again.
+    ids of the apps that refused blocking mode, so that they are not refused again. `conversations` are ids of conversations by
+    what was said in them.
     """
 
     def __init__(self, clock: Clock = CLOCK) -> None:
@@ -29,6 +51,7 @@ class Memory:
         self.kinds: dict[str, Kind] = {}
         self.agents: set[str] = set()
         self.end_users = EndUsers()
+        self.conversations = Conversations()
 
     @functools.cached_property
     def http(self) -> httpx.Client:

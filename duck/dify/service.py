@@ -6,7 +6,7 @@ Nothing that leaves this module has the key or the address in it, not even the l
 
 import contextlib
 import logging
-from collections.abc import Generator, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -58,6 +58,13 @@ class ServiceGateway(Gateway):
     def info(self) -> Mapping[str, Any]:
         """See `Gateway`. At most a minute old; empty if the request failed."""
         return self.memory.infos.answer_if_any(self._cache_key(""), self._fetch_info) or {}
+
+    def kind(self, app_id: str, *, before: Callable[[], None] = lambda: None) -> Kind | None:
+        """See `Gateway`."""
+        known = super().kind(app_id)
+        if known is None:
+            before()
+        return known or kind_in(self.info())
 
     def stop(self, task_id: str) -> None:
         """See `Gateway`. Dify reports success even for a run that is over or has never existed."""

@@ -32,7 +32,7 @@ REASON_CHARACTERS = 1_000
 
 
 class SessionGateway(Gateway):
-    """Runs apps through the plugin's session. `invoke` is the session's method that runs one kind of app."""
+    """Runs apps through the plugin's session. `invoke` is its method for one kind of app; without it, that for the run's kind."""
 
     def __init__(self, session: Session, invoke: Callable[..., Any] | None = None) -> None:
         super().__init__(str(session.endpoint_id))
@@ -82,38 +82,38 @@ class SessionGateway(Gateway):
     def _run_error(self, error: Exception, run: Run) -> DuckError:
         """Translates an exception of a run. If it gives no reason, the app may be a text generator, called as another kind."""
         translated = _translated(error, run)
-        if run.kind != "completion" and failures.has_no_reason(str(error)) and self._probed_kind(run) == "completion":
+        if run.kind != "completion" and failures.has_no_reason(str(error)) and self.kind(run.app_id) == "completion":
             return errors.wrong_route(run.kind, "completion")
         return translated
 
-    def _probed_kind(self, run: Run) -> Kind | None:
-        """The app's kind, found out by a request that cannot start a run; None if that does not show it.
+    def kind(self, app_id: str, *, before: Callable[[], None] = lambda: None) -> Kind | None:
+        """See `Gateway`. The kind is found out by a request that cannot start a run, once in the life of the process.
 
         The request has no query and an input of a wrong type. Dify 1.16 answers it for a chat with an error about the query, for
         a workflow with one about the input, and for a text generator with one without a reason. It starts no run.
         """
-        if kind := self.memory.kinds.get(run.app_id):
+        if kind := super().kind(app_id):
             return kind
-        form, _ = self.form(run.app_id)
+        form, _ = self.form(app_id, before=before)
         if form is None or not (wrong := checks.wrong_input(form)):
             return None
+        before()
         self._session.max_invocation_timeout = limits.PARAMETERS_SILENCE_S
         try:
-            self._session.app.workflow.invoke(app_id=run.app_id, inputs=wrong, response_mode="blocking", user=run.user)
+            self._session.app.workflow.invoke(app_id=app_id, inputs=wrong, response_mode="blocking")
         except Exception as error:  # noqa: BLE001 - the SDK raises nothing finer
             if kind := failures.kind_from_probe(str(error)):
-                self.memory.kinds[run.app_id] = kind
+                self.memory.kinds[app_id] = kind
             return kind
         return None
 
     def _invocation(self, run: Run, mode: Mode) -> Callable[[], Any]:
         """The call that starts a run. Raises `DuckError` 413 for a run that is too large for the session."""
-        if self._invoke is None:
-            raise TypeError("this gateway was made without a call to run apps by")
         chat = {"query": run.query, "conversation_id": run.conversation_id} if run.kind == "chat" else {}
         arguments = {"app_id": run.app_id, "inputs": dict(run.inputs), "response_mode": mode, "user": run.user, **chat}
         check_size(arguments, limits.MAX_RUN)
-        return functools.partial(self._invoke, **arguments)
+        invoke = self._invoke or getattr(self._session.app, run.kind).invoke
+        return functools.partial(invoke, **arguments)
 
 
 class ObjectReader:

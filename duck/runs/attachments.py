@@ -35,8 +35,10 @@ def from_links(variable: Variable, values: Sequence[Any], form: Form) -> list[An
 def from_link(variable: Variable, value: Any, form: Form) -> Any:
     """The file of a link: as Dify's API takes it, or a `File` if the link is a `data:` URL and so has the content in it.
 
-    `value` is a URL, or an object as Dify's API takes it. Raises `InputError`.
+    `value` is a URL, an object as Dify's API takes it, or a `File`. Raises `InputError`.
     """
+    if isinstance(value, File):
+        return _checked_files(variable, [value], form)[0]
     url, kind = value, None
     if isinstance(value, Mapping):
         if value.get("transfer_method") != "remote_url":
@@ -56,6 +58,13 @@ def from_link(variable: Variable, value: Any, form: Form) -> Any:
     if files.extension_of(name) not in variable.file_extensions if kind == "custom" else _refuses_kind(variable, kind):
         raise _wrong_kind(variable, name)
     return value
+
+
+def kind_for(variable: Variable, kind: str, name: str) -> str | None:
+    """The kind as which a variable takes a file of this kind and name; None if it does not take it."""
+    if not variable.takes_files or (_refuses_kind(variable, kind) and not _takes_extension(variable, name)):
+        return None
+    return "custom" if _refuses_kind(variable, kind) else kind
 
 
 def refers_to_upload(value: Any) -> bool:

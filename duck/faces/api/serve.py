@@ -109,14 +109,10 @@ def index(exchange: Exchange, values: Mapping[str, Any]) -> Response:
     A guest signs in here, because a browser sends the password along to all paths below.
     """
     settings, is_guest = exchange.admit(values), exchange.caller.guest
-    visible = (
-        settings.public if is_guest else settings.public | set(settings.names.values()) | (settings.reachable or frozenset())
-    )
-    if is_guest and (not visible or bodies.query_value(exchange.request, SIGN_IN) is not None):
+    if is_guest and bodies.query_value(exchange.request, SIGN_IN) is not None:
         raise access.unauthorized(settings)
-    names = {name: app_id for name, app_id in settings.names.items() if app_id in visible}
-    apps = [*names.items(), *((app_id, app_id) for app_id in sorted(visible - set(names.values())))]
-    infos = invocation.infos(exchange, visible)
+    apps = access.visible_apps(settings, exchange.caller)
+    infos = invocation.infos(exchange, [app_id for _, app_id in apps])
     offer: dict[str, Any] = {
         "name": "duck",
         "version": duck.__version__,

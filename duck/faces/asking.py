@@ -1,0 +1,222 @@
+"""From what a client says to its model to a run of an app, for faces whose protocol is not Dify's.
+
+A client's prompt is text, earlier turns and files. An app takes a query or inputs, and keeps the turns itself.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from werkzeug import Response
+
+from duck import errors, invocation
+from duck.callers.settings import canonical
+from duck.dify.gateway import Gateway
+from duck.errors import DuckError
+from duck.exchange import Exchange
+from duck.faces.reply import Reply
+from duck.faces.tokens import Signer
+from duck.invocation import Invocation
+from duck.runs import attachments, files
+from duck.runs.files import File
+from duck.runs.forms import Form, Variable
+from duck.runs.run import Kind, Run, RunRequest
+from duck.streams import json
+
+MAX_REPLAY = 200_000  # characters of a conversation that is sent again as one query
+TEXT_NAMES = ("query", "input", "text", "question", "prompt", "message")  # of the variable that takes the client's text
+SYSTEM_NAMES = ("system", "system_prompt", "instructions")  # of the variable that takes its system prompt
+_TEXT_CONTROLS = {"text-input", "paragraph"}
+
+# A role and what it said: `user`, `assistant`, `tool` or `system`.
+type Turn = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """A file of the last message: its content or a link to it. `kind` is Dify's word; `place` is where the request has it."""
+
+    value: File | str
+    kind: files.FileKind
+    place: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """What a client says to its model.
+
+    `text` is the last message of the user, `turns` are what was said before. `conversation_id` is Dify's id of the conversation
+    that the client continues, None if it named none. The `system` prompt is sent once in a conversation, or with each message if
+    it `repeats_system`.
+    """
+
+    text: str
+    turns: tuple[Turn, ...] = ()
+    system: str = ""
+    repeats_system: bool = False
+    attachments: tuple[Attachment, ...] = ()
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    conversation_id: str | None = None
+    user: str = ""
+    streams: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A prompt on its way to an app. `call` is the run, `signer` makes the ids by which clients continue."""
+
+    call: Invocation
+    signer: Signer
+    prompt: Prompt
+    exchange: Exchange
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of the app."""
+        return self.call.run.kind
+
+    def reply(self) -> Reply:
+        """The whole reply, which is remembered. Raises `DuckError`, also for a run that has failed."""
+        reply = Reply().whole(self.call.events())
+        if failed := reply.failed:
+            raise DuckError(429 if failed.code == "rate_limit_error" else 502, failed.code, failed.message)
+        self.remember(reply)
+        return reply
+
+    def remember(self, reply: Reply) -> None:
+        """Remembers the conversation by all that was said in it, so that a client continues it by sending that again."""
+        conversation_id = reply.begun.conversation_id
+        if self.kind == "chat" and self.prompt.conversation_id is None and conversation_id and not reply.failed:
+            said = [("user", self.prompt.text), ("assistant", reply.sent)]
+            invocation.remember(self.exchange, _digest(self.exchange, self.prompt, said), conversation_id)
+
+
+def signer(exchange: Exchange, dify: Gateway, face: str) -> Signer:
+    """Makes and verifies this face's tokens for the caller and the app."""
+    return Signer(
+        face=face,
+        app_id=exchange.entry.app_id,
+        guest=exchange.caller.guest,
+        endpoint_id=dify.endpoint_id,
+        keys=exchange.settings.keys,
+    )
+
+
+def conversation(given: str, signer: Signer) -> str | None:
+    """The conversation that a client names by its id or a token; None if it may not continue it. Guests need a token."""
+    raw = None if signer.guest else canonical(given)
+    return raw if raw is not None else signer.verify(given)
+
+
+def respond(exchange: Exchange, prompt: Prompt, dify: Gateway, face: str, answer: Callable[[Request], Response]) -> Response:
+    """The response that `answer` makes of the app's run. Raises `DuckError`.
+
+    An app of unknown kind is called as a workflow without a query first: Dify refuses that for a chat before it runs anything.
+    """
+    exchange.refuse_other_sites()
+    kind = invocation.kind_of(exchange, dify)
+    try:
+        return answer(_request(exchange, prompt, dify, face, kind or "workflow"))
+    except DuckError as error:
+        if kind is not None or error.right_kind != "chat":
+            raise
+    return answer(_request(exchange, prompt, dify, face, "chat"))
+
+
+def _request(exchange: Exchange, prompt: Prompt, dify: Gateway, face: str, kind: Kind) -> Request:
+    exchange.entry.kind = kind
+    gateway = invocation.gateway_for(exchange, dify, prompt.user)
+    form = invocation.form(exchange, gateway)
+    conversation_id = prompt.conversation_id
+    if kind == "chat" and conversation_id is None and any(role == "assistant" for role, _ in prompt.turns):
+        conversation_id = invocation.recall(exchange, _digest(exchange, prompt))
+    wanted = place(prompt, form, kind, exchange.entry.app_id, conversation_id, takes_files=gateway.takes_files)
+    call = invocation.prepare(exchange, wanted, dify)
+    return Request(call=call, signer=signer(exchange, dify, face), prompt=prompt, exchange=exchange)
+
+
+def place(
+    prompt: Prompt, form: Form | None, kind: Kind, app_id: str, conversation_id: str | None, *, takes_files: bool
+) -> RunRequest:
+    """Puts what a client says into the fields that the app has for it. Pure.
+
+    Without a `conversation_id` the earlier turns are part of the query. `takes_files` tells whether a chat takes files besides
+    its inputs. Raises `DuckError` 400.
+    """
+    inputs = dict(prompt.inputs)
+    texts = [variable for variable in form.variables if _takes_text(variable)] if form else []
+    system = prompt.system
+    if system and (variable := next((each for each in texts if each.name in SYSTEM_NAMES), None)):
+        system = ""
+        inputs.setdefault(variable.name, prompt.system)
+    besides: list[Any] = []
+    for attachment in prompt.attachments:
+        _attach(attachment, form, inputs, besides if takes_files and kind != "workflow" else None)
+    run = Run(kind=kind, app_id=app_id, inputs=inputs, mode="streaming" if prompt.streams else "blocking", user=prompt.user)
+    if kind == "chat":
+        run = replace(run, query=_query(prompt, system, conversation_id), conversation_id=conversation_id or "")
+    elif variable := _variable_for_text([each for each in texts if each.name not in inputs]):
+        inputs[variable.name] = _joined(system, prompt.text)
+    return RunRequest(run=run, files=besides or None)
+
+
+def _query(prompt: Prompt, system: str, conversation_id: str | None) -> str:
+    if conversation_id:
+        return _joined(system if prompt.repeats_system else "", prompt.text)
+    if not prompt.turns:
+        return _joined(system, prompt.text)
+    said = (f"{role}: {text}" for role, text in prompt.turns)
+    query = _joined(system, "Conversation so far:", *said, "----", prompt.text)
+    if len(query) > MAX_REPLAY:
+        message = f"The conversation has more than {MAX_REPLAY} characters, which are too many to send again as one query."
+        raise DuckError(400, "context_length_exceeded", message)
+    return query
+
+
+def _joined(*paragraphs: str) -> str:
+    return "\n\n".join(filter(None, paragraphs))
+
+
+def _takes_text(variable: Variable) -> bool:
+    return variable.control in _TEXT_CONTROLS and not variable.hidden
+
+
+def _variable_for_text(free: list[Variable]) -> Variable | None:
+    """The variable that takes the client's text: by its name, else the only required one, else the only one."""
+    named = [variable for name in TEXT_NAMES for variable in free if variable.name == name]
+    required = [variable for variable in free if variable.required]
+    return next((found[0] for found in (named[:1], required, free) if len(found) == 1), None)
+
+
+def _attach(attachment: Attachment, form: Form | None, inputs: dict[str, Any], besides: list[Any] | None) -> None:
+    """Puts a file among the files `besides` the inputs, or into the first variable that takes it. Raises `DuckError` 400."""
+    value = attachment.value
+    name = value.name if isinstance(value, File) else files.name_in(value) or ""
+
+    def given_to(variable: Variable) -> Any:
+        """The file as a value of the variable, None if the variable does not take it."""
+        kind = attachments.kind_for(variable, attachment.kind, name)
+        return kind and (value if isinstance(value, File) else files.link(value, kind))
+
+    if besides is not None and form and form.files and (given := given_to(form.files)):
+        besides.append(given)
+        return
+    for variable in form.variables if form else ():
+        given = None if variable.hidden else given_to(variable)
+        if given and variable.control == "file-list":
+            inputs[variable.name] = [*inputs.get(variable.name, ()), given]
+            return
+        if given and variable.name not in inputs:
+            inputs[variable.name] = given
+            return
+    what = {"image": "images", "audio": "sound", "video": "videos"}.get(attachment.kind, "files")
+    raise errors.invalid_field(attachment.place, f"this app takes no {what}: it has no variable for one")
+
+
+def _digest(exchange: Exchange, prompt: Prompt, more: list[Turn] | None = None) -> str:
+    """Stands for the caller, the app, its inputs and all that was said. Blanks do not count: clients trim them."""
+    said = [("system", prompt.system), *prompt.turns, *(more or [])]
+    turns = [[role, " ".join(text.split())] for role, text in said if text]
+    whole = [exchange.caller.user, prompt.user, exchange.entry.app_id, prompt.inputs, turns]
+    return hashlib.sha256(json.encode(whole)).hexdigest()
