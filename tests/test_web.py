@@ -11,7 +11,6 @@ import pytest
 from werkzeug import Response
 
 import duck
-from duck.dify import session
 from duck.faces.api import serve
 from duck.faces.api.formats import MIMETYPES
 from duck.runs.run import Kind
