@@ -17,9 +17,11 @@ It is as unforgiving as the real daemon. It imports nothing of the plugin: the t
     dify.py        backwards calls; run.py: one call in its thread; inputs.py: inputs of apps; files.py: uploads and downloads
     service.py     Dify's Service API, which takes an app's own key; users.py: the end users of apps
     apps.py        scripted apps; demo/: the apps of `python -m devhost`
-    serve.py       the command `python -m devhost`; command.py: options that the commands share
+    serve.py       the command `python -m devhost`; command.py: options that the commands share; addresses.py: ports
     trace.py       messages as readable lines; page.py: the page at `/`
-    debug.py       runs a plugin for remote debugging; debugged.py: what the plugin's process runs; package.py: packs a plugin
+    debug.py       runs a plugin for remote debugging; debugged.py: what the plugin's process runs
+    package.py     packs a plugin
+    watching.py    the files whose change restarts a plugin
 """
 
 from importlib import import_module

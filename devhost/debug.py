@@ -13,12 +13,12 @@ from pathlib import Path
 
 from watchfiles import watch
 
+from devhost.addresses import DEBUG_PORT, LOOPBACK
 from devhost.command import add_python, parser_of
 from devhost.debugged import GAVE_UP
-from devhost.host import SOURCES
-from devhost.remote import LOOPBACK, PORT
+from devhost.watching import SOURCES
 
-DEFAULTS = {"REMOTE_INSTALL_URL": f"{LOOPBACK}:{PORT}", "REMOTE_INSTALL_KEY": "devhost"}
+DEFAULTS = {"REMOTE_INSTALL_URL": f"{LOOPBACK}:{DEBUG_PORT}", "REMOTE_INSTALL_KEY": "devhost"}
 RUNNER = Path(__file__).with_name("debugged.py")
 POLL_MS = 300  # between two checks whether the plugin has ended
 STOP_GRACE_S = 2

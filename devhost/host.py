@@ -14,8 +14,9 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 import uvicorn
-from watchfiles import PythonFilter, awatch
+from watchfiles import awatch
 
+from devhost.addresses import LOOPBACK
 from devhost.apps import App, Call
 from devhost.clock import Clock
 from devhost.daemon import Daemon
@@ -28,13 +29,10 @@ from devhost.plugin import Runtime, Trace
 from devhost.remote import RemoteRuntime
 from devhost.serverless import ServerlessRuntime
 from devhost.service import BASE, Service
+from devhost.watching import SOURCES
 
-LOOPBACK = "127.0.0.1"
 UNNAMED = "plugin"  # the hook id if the folder has no manifest, which `remote` does not need
 HEADER_LIMIT = 1_048_576  # bytes of request line and headers that Go's server accepts
-SOURCES = PythonFilter(
-    extra_extensions=[".yaml", ".yml", ".html", ".css", ".js", ".svg", ".toml", ".txt"]
-)  # files whose change restarts the plugin
 
 logger = logging.getLogger("devhost")
 

@@ -16,12 +16,11 @@ from typing import Any, Self
 
 from starlette.routing import Route
 
+from devhost.addresses import LOOPBACK
 from devhost.declaration import Declaration, StartError
 from devhost.plugin import Plugin, Trace
 from devhost.settings import validate_settings
 
-LOOPBACK = "127.0.0.1"
-PORT = 5003  # of Dify's debugging server
 HANDSHAKE_S = 10  # for the first line
 SILENCE_S = 60  # without a line, after which a connection is closed
 MAX_ASSETS = 50 * 1024 * 1024  # bytes of all assets

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from devhost import demo
+from devhost.addresses import DEBUG_PORT, LOOPBACK, PORT
 from devhost.command import add_python, parser_of
 from devhost.declaration import StartError, read_mapping
 from devhost.host import Devhost
 from devhost.limits import Limits
-from devhost.remote import PORT
 from devhost.settings import BAD_SETTINGS
 from devhost.trace import describe
 
@@ -52,7 +52,7 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = parser_of("devhost", __doc__)
-    parser.add_argument("--port", type=_port, default=8000, help="on 127.0.0.1 (default: 8000; 0: a free port)")
+    parser.add_argument("--port", type=_port, default=PORT, help=f"on {LOOPBACK} (default: {PORT}; 0: a free port)")
     parser.add_argument("--hook", type=_hook, help="the hook id in the URL (default: the plugin's name)")
     for name, default, text in (
         ("--race-ms", Limits().race_s * 1000, "a stream that ends within this after its first chunk is cut to it"),
@@ -64,7 +64,7 @@ def _options() -> argparse.Namespace:
     runs.add_argument("--remote", action="store_true", help="remote debugging: wait for a plugin to connect")
     runs.add_argument("--serverless", action="store_true", help="run the plugin as serverless functions")
     add_python(parser)
-    parser.add_argument("--debug-port", type=_port, default=PORT, metavar="N", help=f"for --remote (default: {PORT})")
+    parser.add_argument("--debug-port", type=_port, default=DEBUG_PORT, metavar="N", help=f"for --remote (default: {DEBUG_PORT})")
     parser.add_argument("--debug-key", default="devhost", metavar="KEY", help="for --remote (default: devhost)")
     parser.add_argument("--trace", action="store_true", help="show every message between daemon and plugin")
     settings, apps = "the endpoint's settings, JSON or YAML", "a Python file with APPS, by alias"

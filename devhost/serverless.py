@@ -21,13 +21,13 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from devhost.addresses import LOOPBACK
 from devhost.declaration import Declaration, StartError
 from devhost.limits import Limits
 from devhost.plugin import Plugin, Trace, plugin_logger
 from devhost.process import Process
 from devhost.settings import validate_settings
 
-LOOPBACK = "127.0.0.1"
 TRANSACTIONS = "/backwards-invocation/transaction"
 START_S = 20  # for a process to answer, as in the marketplace's install test
 POLL_S = 0.1
