@@ -55,7 +55,7 @@ class Files:
 
     def __init__(self, *, foreign_owner: bool = False, clock: Callable[[], float] = time.time) -> None:
         self.base_url = ""
-        self._foreign_owner = foreign_owner
+        self.foreign_owner = foreign_owner
         self._clock = clock
         self._key = secrets.token_bytes()
         self._stored: dict[str, Stored] = {}
@@ -88,7 +88,7 @@ class Files:
     def input(self, file_id: str) -> dict[str, Any] | None:
         """The file as an input of a run, or None if the run's user may not read it."""
         file = self.find(file_id)
-        return None if file is None or (file.uploaded and self._foreign_owner) else self.value(file)
+        return None if file is None or (file.uploaded and self.foreign_owner) else self.value(file)
 
     def upload_of(self, file_id: str, owner: str) -> dict[str, Any] | None:
         """The owner's upload as an input of a run, or None."""

@@ -41,13 +41,14 @@ logger = logging.getLogger("devhost")
 class Devhost:
     """Runs a plugin and serves it on loopback, as a context manager.
 
-    `folder` holds the plugin. `apps` maps app ids (UUIDs in lower case) to scripted apps, and `settings` are the endpoint's
-    settings; both may be changed while it runs. `hook` is the hook id in the URL, by default the plugin's name. `port` 0 takes
-    a free port. `runs` is `local` (one process), `serverless` (several processes, called by HTTP) or `remote`: somebody else
-    starts the plugin, and it connects to `debug_port` with `debug_key`, whatever is in the folder. `python` runs the plugin.
-    With `reload` a change in the folder restarts the plugin. `trace` is called with each message in either direction. `files`
-    are Dify's files. `app_keys` maps keys of Dify's Service API, which is served at `api_url`, to app ids. `calls` collects
-    all runs of apps. Once it runs, `url` is the endpoint's address, without a slash at its end, and `runtime` has the plugin.
+    `folder` holds the plugin. `apps` maps app ids (UUIDs in lower case) to scripted apps, `settings` are the endpoint's settings
+    and `limits` the daemon's; all three can be changed while it runs. `hook` is the hook id in the URL, by default the plugin's
+    name. `port` 0 takes a free port. `runs` is `local` (one process), `serverless` (several processes, called by HTTP) or
+    `remote`: somebody else starts the plugin, and it connects to `debug_port` with `debug_key`, whatever is in the folder.
+    `python` runs the plugin. With `reload` a change in the folder restarts the plugin. `trace` is called with each message in
+    either direction. `files` are Dify's files. `app_keys` maps keys of Dify's Service API, which is served at `api_url`, to app
+    ids. `calls` collects all runs of apps. Once it runs, `url` is the endpoint's address, without a slash at its end, and
+    `runtime` has the plugin.
 
     Entering raises `StartError` if the plugin cannot be started (with what it wrote to stderr), if its manifest or the
     settings are not valid, or if the port is taken; and `CancelledError` if `stop` is called meanwhile.

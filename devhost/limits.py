@@ -6,9 +6,9 @@ BURST_EVENTS = 1_300  # of Dify's at once that the daemon passed on; of 5,000 it
 BURST_GAP_S = 0.1  # after this long a silence the daemon's queue is empty
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Limits:
-    """Time limits, in seconds.
+    """Time limits, in seconds. They can be changed while devhost runs.
 
     `race_s`: a stream that ends within this time after its first chunk is cut to that chunk. On the real daemon this happens by
     chance, up to 20 ms locally; here it always happens. `absolute_s`: a streaming run, from its start, even while it sends
