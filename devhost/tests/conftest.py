@@ -1,16 +1,18 @@
 """The plugin `witness` behind devhost, which most tests use."""
 
 import json
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from devhost import App, Devhost, Failure
-from devhost.limits import Limits
 from devhost.tests.support import HERE, SAMPLES, sample
 
 RACE_S = 1.0  # a race window that is long enough on a busy machine
+MESSAGES: list[Mapping[str, Any]] = []  # between `served` and its plugin
 
 
 @pytest.fixture(scope="session")
@@ -19,9 +21,19 @@ def witness() -> Path:
     return HERE / "witness"
 
 
+@pytest.fixture
+def bare(witness: Path, tmp_path: Path) -> Path:
+    """The folder of a plugin that starts in a moment."""
+    folder = shutil.copytree(witness, tmp_path / "plugin")
+    shutil.copy(HERE / "bare.py", folder / "main.py")
+    return folder
+
+
 @pytest.fixture(scope="session")
-def served(witness: Path) -> Iterator[Devhost]:
+def served(witness: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devhost]:
     """The witness, with the apps that were used when the real daemon's answers were recorded."""
+    folder = shutil.copytree(witness, tmp_path_factory.mktemp("served") / "plugin")
+    (folder / ".env").write_text("INSTALL_METHOD=remote\nREMOTE_INSTALL_KEY=k\nREMOTE_INSTALL_URL=127.0.0.1:9\n")
     events = sample("chat")
     answer = json.loads((SAMPLES / "chat.blocking.json").read_text())
     refused = Failure.http(400, "invalid_param", "Incorrect API key provided")
@@ -31,12 +43,20 @@ def served(witness: Path) -> Iterator[Devhost]:
         "00000000-0000-4000-8000-00000000000c": App(mode="chat", script=[refused]),
         "00000000-0000-4000-8000-00000000000d": App(mode="chat", blocking=broken),
     }
-    with Devhost(witness, apps=apps, settings={"secret": "s3cret"}) as host:
+    with Devhost(folder, apps=apps, settings={"secret": "s3cret"}, trace=MESSAGES.append) as host:
         yield host
 
 
-@pytest.fixture(scope="session")
-def patient(witness: Path) -> Iterator[Devhost]:
+@pytest.fixture
+def messages(served: Devhost) -> list[Mapping[str, Any]]:
+    """The messages between `served` and its plugin, from now on."""
+    assert served.trace == MESSAGES.append
+    MESSAGES.clear()
+    return MESSAGES
+
+
+@pytest.fixture
+def patient(served: Devhost, monkeypatch: pytest.MonkeyPatch) -> Devhost:
     """The witness behind a daemon with a long race window."""
-    with Devhost(witness, limits=Limits(race_s=RACE_S)) as host:
-        yield host
+    monkeypatch.setattr(served.limits, "race_s", RACE_S)
+    return served

@@ -6,16 +6,26 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]  # the folder in which `python -m devhost` runs
 SAMPLES = ROOT / "tests/samples"  # Duck's tests read them, too
 PLUGINS = HERE / "plugins"
 DEADLINE_S = 30
 
+# `httpx.get` would load certificates for each request. No connection is kept, since servers end.
+HTTP = httpx.Client(timeout=DEADLINE_S, limits=httpx.Limits(max_keepalive_connections=0))
+
 
 def sample(name: str) -> list[dict[str, Any]]:
     """The events of a recorded stream."""
     return [json.loads(line) for line in (SAMPLES / f"{name}.ndjson").read_text("utf-8").splitlines()]
+
+
+def say(word: str, folder: Path) -> None:
+    """Makes the plugin `bare` in the folder answer with another word."""
+    (folder / "main.py").write_text((HERE / "bare.py").read_text().replace('"hello"', f'"{word}"'))
 
 
 def eventually(true: Callable[[], bool]) -> bool:

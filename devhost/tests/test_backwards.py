@@ -5,15 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from devhost import App, Call, Devhost
 from devhost.apps import Step
-from devhost.files import Files
+from devhost.tests.support import HTTP
 
 APP = "00000000-0000-4000-8000-0000000000ee"
-DEADLINE_S = 30
 FORM = {"user_input_form": [{"file": {"variable": "doc", "type": "file", "label": "Doc", "required": True}}]}
 
 PLUGIN = """
@@ -55,7 +53,7 @@ def script(call: Call) -> Iterator[Step]:
 
 
 @pytest.fixture(scope="module")
-def folder(witness: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def host(witness: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devhost]:
     plugin = shutil.copytree(witness, tmp_path_factory.mktemp("keeping") / "plugin")
     (plugin / "endpoints/witness.py").write_text(PLUGIN)
     manifest = (plugin / "manifest.yaml").read_text()
@@ -63,33 +61,33 @@ def folder(witness: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (plugin / "manifest.yaml").write_text(
         manifest.replace(permission, f"{permission}    storage: {{enabled: true, size: 1024}}\n")
     )
-    return plugin
+    with Devhost(plugin, {APP: App(mode="workflow", script=script, form=FORM)}) as running:
+        yield running
 
 
 def get(host: Devhost, path: str, **params: str) -> Any:
-    return httpx.get(host.url + path, params=params, timeout=DEADLINE_S).json()
+    return HTTP.get(host.url + path, params=params).json()
 
 
-def test_an_upload_becomes_an_input_of_an_app_and_can_be_read_by_its_url(folder: Path) -> None:
-    with Devhost(folder, {APP: App(mode="workflow", script=script, form=FORM)}) as host:
-        made = get(host, "/file", text="some text", app=APP)
-        [end] = made["answer"]
-        assert (made["name"], made["size"]) == ("a report.txt", 9)
-        assert end["data"]["outputs"]["doc"]["filename"] == "a report.txt"
-        assert httpx.get(made["url"]).text == "some text"
-        assert get(host, "/storage") == [
-            True,
-            "v",
-            False,
-            "load data failed, please check if the key is correct or you have not set it",
-        ]
+def test_an_upload_becomes_an_input_of_an_app_and_can_be_read_by_its_url(host: Devhost) -> None:
+    made = get(host, "/file", text="some text", app=APP)
+    [end] = made["answer"]
+    assert (made["name"], made["size"]) == ("a report.txt", 9)
+    assert end["data"]["outputs"]["doc"]["filename"] == "a report.txt"
+    assert HTTP.get(made["url"]).text == "some text"
 
 
-def test_an_upload_of_another_owner_is_refused_and_its_preview_url_is_taken(folder: Path) -> None:
-    apps = {APP: App(mode="workflow", script=script, form=FORM)}
-    with Devhost(folder, apps, files=Files(foreign_owner=True)) as host:
-        refused = get(host, "/file", text="some text", app=APP)["answer"]
-        assert refused.startswith("invoke app failed: request failed with status code: 400 and respond with: ")
-        assert "ToolFile " in refused
-        [end] = get(host, "/file", text="some text", app=APP, preview="1")["answer"]
-        assert end["data"]["outputs"]["doc"]["transfer_method"] == "remote_url"
+def test_values_are_stored_until_they_are_deleted(host: Devhost) -> None:
+    missing = "load data failed, please check if the key is correct or you have not set it"
+    assert get(host, "/storage") == [True, "v", False, missing]
+
+
+def test_an_upload_of_another_owner_is_refused_and_its_preview_url_is_accepted(
+    host: Devhost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host.files, "foreign_owner", True)
+    refused = get(host, "/file", text="some text", app=APP)["answer"]
+    assert refused.startswith("invoke app failed: request failed with status code: 400 and respond with: ")
+    assert "ToolFile " in refused
+    [end] = get(host, "/file", text="some text", app=APP, preview="1")["answer"]
+    assert end["data"]["outputs"]["doc"]["transfer_method"] == "remote_url"

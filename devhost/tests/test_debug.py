@@ -10,12 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 import pytest
 
 from devhost import Devhost
-from devhost.tests.support import ROOT, eventually
-from devhost.tests.test_watching import saying
+from devhost.tests.support import HTTP, ROOT, eventually
 
 DEADLINE_S = 60
 
@@ -55,24 +53,25 @@ def test_a_plugin_connects_by_its_env_file_and_a_change_is_served(folder: Path, 
     with Devhost(witness, settings={"secret": "s3cret"}, runs="remote") as host:
         env_file(folder, host)
         with debugging(folder):
-            assert eventually(lambda: httpx.get(host.url + "/list").text == "a\nb\nc\n")
+            assert eventually(lambda: HTTP.get(host.url + "/list").text == "a\nb\nc\n")
             (folder / "endpoints/witness.py").write_text("this is no Python")
-            assert eventually(lambda: httpx.get(host.url + "/list").status_code == 404)
-            saying("changed", folder)
-            assert eventually(lambda: httpx.get(host.url + "/greeting").text.startswith("changed "))
-        assert eventually(lambda: httpx.get(host.url + "/list").status_code == 404), "the plugin ends with its debugger"
+            assert eventually(lambda: HTTP.get(host.url + "/list").status_code == 404)
+            witness_module = (witness / "endpoints/witness.py").read_text()
+            (folder / "endpoints/witness.py").write_text(witness_module.replace('"a\\n"', '"changed\\n"'))
+            assert eventually(lambda: HTTP.get(host.url + "/list").text == "changed\nb\nc\n")
+        assert eventually(lambda: HTTP.get(host.url + "/list").status_code == 404), "the plugin ends with its debugger"
 
 
 @pytest.mark.parametrize(
-    ("environment", "env", "name"),
+    ("environment", "env", "name", "number"),
     [
-        ({}, "DEBUG_NAME=\n", "witness-debug"),
-        ({}, "DEBUG_NAME=mine\n", "mine"),
-        ({"DEBUG_NAME": "witness"}, "DEBUG_NAME=mine\n", "witness"),
+        ({}, "DEBUG_NAME=\n", "witness-debug", signal.SIGINT),
+        ({}, "DEBUG_NAME=mine\n", "mine", signal.SIGTERM),
+        ({"DEBUG_NAME": "witness"}, "DEBUG_NAME=mine\n", "witness", signal.SIGKILL),
     ],
 )
-def test_its_name_differs_from_that_of_an_installed_package(
-    folder: Path, witness: Path, environment: dict[str, str], env: str, name: str
+def test_its_name_differs_from_that_of_an_installed_package_and_the_plugin_ends_with_it(
+    folder: Path, witness: Path, environment: dict[str, str], env: str, name: str, number: signal.Signals
 ) -> None:
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
     with Devhost(witness, settings={"secret": "s3cret"}, runs="remote") as host:
@@ -82,10 +81,12 @@ def test_its_name_differs_from_that_of_an_installed_package(
         with debugging(folder, **environment) as process:
             assert eventually(lambda: host.runtime.starts == 1)
             assert host.runtime.declaration is not None
-            assert (host.runtime.declaration.manifest.name, httpx.get(host.url + "/list").text) == (name, "a\nb\nc\n")
-            process.terminate()
+            assert (host.runtime.declaration.manifest.name, HTTP.get(host.url + "/list").text) == (name, "a\nb\nc\n")
+            process.send_signal(number)
+            assert process.wait(DEADLINE_S) == (-number if number is signal.SIGKILL else 0)
             assert process.stdout is not None
             output = process.stdout.read()
+        assert eventually(lambda: HTTP.get(host.url + "/list").status_code == 404)
     assert f"devhost.debug: the plugin connects as witness/{name}\n" in output
     assert ("Dify deletes it when the plugin disconnects" in output) == (name == "witness")
     assert {path: path.read_bytes() for path in before} == before
@@ -102,7 +103,7 @@ def test_without_an_env_file_it_connects_to_devhost(folder: Path) -> None:
             url = next(line for line in lines if "/e/" in line).split()[-1]
             address = next(line for line in lines if line.startswith("REMOTE_INSTALL_URL")).strip().partition("=")[2]
             with debugging(folder, REMOTE_INSTALL_URL=address):
-                assert eventually(lambda: httpx.get(url + "list").text == "a\nb\nc\n")
+                assert eventually(lambda: HTTP.get(url + "list").text == "a\nb\nc\n")
         finally:
             process.send_signal(signal.SIGINT)
             assert process.wait(DEADLINE_S) == 0
@@ -141,21 +142,10 @@ def test_a_server_that_goes_away_is_waited_for(folder: Path, witness: Path) -> N
             host.__exit__(None, None, None)
             with Devhost(witness, runs="remote", debug_port=host.debug_port) as again:
                 assert eventually(lambda: again.runtime.starts == 1)
-                assert httpx.get(again.url + "/list").text == "a\nb\nc\n"
+                assert HTTP.get(again.url + "/list").text == "a\nb\nc\n"
             process.terminate()
             assert process.stdout is not None
             assert f"the debugging server at 127.0.0.1:{host.debug_port} is gone; connecting again" in process.stdout.read()
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_the_plugin_ends_with_its_debugger(folder: Path, witness: Path, number: signal.Signals) -> None:
-    with Devhost(witness, runs="remote") as host:
-        env_file(folder, host)
-        with debugging(folder) as process:
-            assert eventually(lambda: host.runtime.starts == 1)
-            process.send_signal(number)
-            assert process.wait(DEADLINE_S) == (-number if number is signal.SIGKILL else 0)
-        assert eventually(lambda: httpx.get(host.url + "/list").status_code == 404)
 
 
 def test_a_folder_without_a_plugin_is_one_line(tmp_path: Path) -> None:

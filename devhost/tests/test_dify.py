@@ -2,20 +2,17 @@
 
 import asyncio
 import json
-import shutil
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from devhost import App, Call, Devhost, Failure
 from devhost.apps import Mode, Step, fold, say
 from devhost.dify import Dify
 from devhost.run import Replies, Run
-from devhost.tests.support import SAMPLES, sample
+from devhost.tests.support import HTTP, SAMPLES, sample
 from devhost.wire import END, Reply
 
 APP = "00000000-0000-4000-8000-0000000000aa"
@@ -230,7 +227,7 @@ def test_a_script_that_raises_is_a_stream_that_breaks(served: Devhost) -> None:
         raise RuntimeError("boom")
 
     served.apps[NEW] = App(mode="chat", script=script)
-    answer = httpx.get(f"{served.url}/chat?app={NEW}", timeout=30)
+    answer = HTTP.get(f"{served.url}/chat?app={NEW}", timeout=30)
     assert answer.text == '{"event": "message"}\nException: read app failed: request failed: boom\n'
     assert served.calls[-1].app_id == NEW
 
@@ -262,14 +259,3 @@ def test_the_end_of_a_call_comes_although_its_error_has_ended_the_session() -> N
         return sent
 
     assert asyncio.run(run()) == [FAILED, END]
-
-
-def test_a_manifest_without_the_permission_is_enforced(witness: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "plugin"
-    shutil.copytree(witness, folder)
-    manifest = folder / "manifest.yaml"
-    manifest.write_text(manifest.read_text().replace("app: {enabled: true}", "app: {enabled: false}"))
-    with Devhost(folder, apps={APP: CHAT}) as host:
-        answer = httpx.get(f"{host.url}/chat?app={APP}", timeout=30)
-    assert answer.text == "Exception: permission denied, you need to enable app access in plugin manifest\n"
-    assert host.calls == []

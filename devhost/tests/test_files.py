@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 
 from devhost.dify import Dify
 from devhost.files import ACCESS_S, MAX_FILE, MAX_TOTAL, Files
+from devhost.tests.support import HTTP
 from devhost.wire import Reply
 
 FORBIDDEN = {"code": "forbidden", "message": "Invalid request.", "status": 403}
@@ -45,7 +46,7 @@ def files(clock: Clock) -> Iterator[Files]:
 
 
 def post(url: str, name: str, content: bytes, mimetype: str) -> httpx.Response:
-    return httpx.post(url, files={"file": (name, content, mimetype)}, timeout=30)
+    return HTTP.post(url, files={"file": (name, content, mimetype)}, timeout=30)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +64,7 @@ def test_an_upload_is_kept_and_can_be_read(files: Files, name: str, mimetype: st
     assert urlsplit(about["preview_url"]).path == f"/files/tools/{about['id']}{extension}"
     expected = {"id": about["id"], "name": name, "size": 5, "extension": extension, "mime_type": mimetype}
     assert about == {**expected, "preview_url": about["preview_url"]}
-    read = httpx.get(about["preview_url"])
+    read = HTTP.get(about["preview_url"])
     assert (read.status_code, read.content, read.headers["content-type"]) == (200, b"quack", mimetype)
     kept = files.find(about["id"])
     assert kept is not None
@@ -91,17 +92,17 @@ def test_a_changed_signature_is_refused(files: Files, old: str, new: str) -> Non
     url = files.upload_url("a.txt", "text/plain")
     assert post(url.replace(old, new), "a.txt", b"", "text/plain").json() == FORBIDDEN
     url = files.preview_url(files.add("a.txt", "text/plain", b"a"))
-    assert httpx.get(url.replace(old, new)).json() == FORBIDDEN
+    assert HTTP.get(url.replace(old, new)).json() == FORBIDDEN
 
 
 def test_signatures_expire(files: Files, clock: Clock) -> None:
     file = files.add("a.txt", "text/plain", b"a")
     upload, preview = files.upload_url("a.txt", "text/plain"), files.preview_url(file)
     clock.now += ACCESS_S
-    assert (post(upload, "a.txt", b"", "text/plain").status_code, httpx.get(preview).status_code) == (201, 200)
+    assert (post(upload, "a.txt", b"", "text/plain").status_code, HTTP.get(preview).status_code) == (201, 200)
     clock.now += 1
-    assert (post(upload, "a.txt", b"", "text/plain").status_code, httpx.get(preview).status_code) == (403, 403)
-    assert httpx.get(files.preview_url(file)).status_code == 200
+    assert (post(upload, "a.txt", b"", "text/plain").status_code, HTTP.get(preview).status_code) == (403, 403)
+    assert HTTP.get(files.preview_url(file)).status_code == 200
 
 
 @pytest.mark.parametrize(("size", "status"), [(MAX_FILE, 201), (MAX_FILE + 1, 413), (MAX_FILE + 1_000_000, 413)])
@@ -113,7 +114,7 @@ def test_the_size_of_a_file_is_limited(files: Files, size: int, status: int) -> 
 
 
 def test_an_upload_without_a_file_is_refused(files: Files) -> None:
-    answer = httpx.post(files.upload_url("a.txt", "text/plain"), data={"file": "a"})
+    answer = HTTP.post(files.upload_url("a.txt", "text/plain"), data={"file": "a"})
     assert (answer.status_code, answer.json()["code"]) == (400, "no_file_uploaded")
 
 

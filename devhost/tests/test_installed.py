@@ -11,11 +11,10 @@ import tomllib
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
-import httpx
 import pytest
 from packaging.requirements import Requirement
 
-from devhost.tests.support import HERE, PLUGINS, ROOT
+from devhost.tests.support import HERE, HTTP, PLUGINS, ROOT
 
 DEADLINE_S = 120  # of one command
 FOLDER = HERE.parent
@@ -57,17 +56,24 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "venv/bin"
 
 
+@pytest.fixture(scope="module")
+def helps(installed: Path) -> dict[str, str]:
+    """What each command prints for --help."""
+    return {
+        command: subprocess.run([installed / command, "--help"], capture_output=True, text=True, check=True, cwd=installed).stdout
+        for command in PROJECT["scripts"]
+    }
+
+
 @pytest.mark.parametrize("command", PROJECT["scripts"])
-def test_a_command_explains_itself(installed: Path, command: str) -> None:
-    ended = subprocess.run([installed / command, "--help"], capture_output=True, text=True, check=True, cwd=installed)
-    assert ended.stdout.startswith(f"usage: {command} ")
+def test_a_command_explains_itself(helps: dict[str, str], command: str) -> None:
+    assert helps[command].startswith(f"usage: {command} ")
 
 
-def test_readme_lists_every_option(installed: Path) -> None:
-    ended = subprocess.run([installed / "devhost", "--help"], capture_output=True, text=True, check=True, cwd=installed)
+def test_readme_lists_every_option(helps: dict[str, str]) -> None:
     rows = re.findall(r"^\| `(--[\w-]+)", (FOLDER / "README.md").read_text("utf-8"), re.MULTILINE)
     also = ["--debug-key", "--debug-port"]  # in the row of --remote
-    assert sorted(rows + also) == sorted(set(re.findall(r"^  (--[\w-]+)", ended.stdout, re.MULTILINE)))
+    assert sorted(rows + also) == sorted(set(re.findall(r"^  (--[\w-]+)", helps["devhost"], re.MULTILINE)))
 
 
 def test_it_serves_a_plugin_that_has_an_environment_of_its_own(installed: Path, tmp_path: Path) -> None:
@@ -78,7 +84,7 @@ def test_it_serves_a_plugin_that_has_an_environment_of_its_own(installed: Path, 
     with subprocess.Popen([*command, python], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout
         url = next(line for line in process.stdout if "/e/" in line).split()[-1]
-        assert httpx.get(f"{url}hello", timeout=DEADLINE_S).text == "Hello, Ada!"
+        assert HTTP.get(f"{url}hello", timeout=DEADLINE_S).text == "Hello, Ada!"
         process.send_signal(signal.SIGINT)
         assert process.wait(DEADLINE_S) == 0
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from itertools import groupby
 from typing import Any, Literal
 
-import httpx
 import pytest
 
 from devhost import App, Call, Devhost, demo
@@ -16,7 +15,7 @@ from devhost.demo import troubles
 from devhost.demo.chats import conversing
 from devhost.demo.events import END, Flow
 from devhost.dify import Dify
-from devhost.tests.support import PLUGINS, SAMPLES
+from devhost.tests.support import HTTP, PLUGINS, SAMPLES
 from devhost.tests.test_demo import shapes
 from devhost.wire import Reply
 
@@ -99,7 +98,7 @@ BOTH: list[tuple[str, Gateway]] = [
 @pytest.fixture(scope="module")
 def host() -> Iterator[Devhost]:
     keys = {f"app-{alias}": app_id for alias, app_id in IDS.items()}
-    with Devhost(PLUGIN, dict(APPS), {"whom": "x"}, app_keys=keys) as running:
+    with Devhost(PLUGIN, dict(APPS), runs="remote", app_keys=keys) as running:  # without a plugin
         yield running
 
 
@@ -113,7 +112,7 @@ def run(host: Devhost) -> Run:
     def by_key(alias: str, body: dict[str, Any]) -> Any:
         path = PATHS.get(APPS[IDS[alias]].mode, "/chat-messages")
         headers = {"Authorization": f"Bearer app-{alias}"}
-        response = httpx.post(host.api_url + path, headers=headers, json={**body, "user": "direct"}, timeout=DEADLINE_S)
+        response = HTTP.post(host.api_url + path, headers=headers, json={**body, "user": "direct"}, timeout=DEADLINE_S)
         if body["response_mode"] == "blocking":
             return {"_status": response.status_code, "_body": response.json()}
         return [json.loads(line.removeprefix("data: ")) for line in response.text.splitlines() if line.startswith("data: ")]

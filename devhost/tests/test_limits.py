@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from devhost import App, Call, Devhost, Pause, StartError
 from devhost.apps import Step
 from devhost.limits import BURST_EVENTS, BURST_GAP_S, Backlog, Limits
-from devhost.tests.support import DEADLINE_S, eventually
+from devhost.tests.support import HTTP, eventually
 
 APP = "00000000-0000-4000-8000-0000000000ee"
 
@@ -37,11 +36,12 @@ class Printing(Endpoint):
 """
 
 
-@pytest.fixture(scope="module")
-def hurried(witness: Path) -> Iterator[Devhost]:
+@pytest.fixture
+def hurried(served: Devhost, monkeypatch: pytest.MonkeyPatch) -> Devhost:
     """The witness behind a daemon with short time limits."""
-    with Devhost(witness, limits=Limits(absolute_s=0.5, execution_s=0.9)) as host:
-        yield host
+    monkeypatch.setattr(served.limits, "absolute_s", 0.5)
+    monkeypatch.setattr(served.limits, "execution_s", 0.9)
+    return served
 
 
 def event(number: int) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def event(number: int) -> dict[str, Any]:
 def chat(host: Devhost, script: Sequence[Step] | Callable[[Call], Iterable[Step]], mode: str = "streaming") -> list[str]:
     """The witness's lines about a run: one for each event, and an exception as the last."""
     host.apps[APP] = App(mode="chat", script=script, blocking=_slow)
-    return httpx.get(host.url + "/chat", params={"app": APP, "mode": mode}, timeout=DEADLINE_S).text.splitlines()
+    return HTTP.get(host.url + "/chat", params={"app": APP, "mode": mode}).text.splitlines()
 
 
 def _slow(call: Call) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def test_a_blocking_run_may_take_longer_and_the_execution_limit_starts_with_its_
 
 
 def test_an_answer_is_cut_with_json_in_its_body_at_the_execution_limit(hurried: Devhost) -> None:
-    answer = httpx.get(hurried.url + "/stream?n=100&pace=0.1", timeout=DEADLINE_S)
+    answer = HTTP.get(hurried.url + "/stream?n=100&pace=0.1")
     lines, begun, error = answer.text.partition("{")
     assert answer.status_code == 200
     assert lines.startswith("0\n1\n2\n")
@@ -88,32 +88,20 @@ def test_an_answer_is_cut_with_json_in_its_body_at_the_execution_limit(hurried: 
     }
 
 
-@pytest.fixture(scope="module")
-def traced(witness: Path) -> Iterator[tuple[Devhost, list[Mapping[str, Any]]]]:
-    """The witness, and the messages that it got."""
-    messages: list[Mapping[str, Any]] = []
-    with Devhost(witness, trace=messages.append) as host:
-        yield host, messages
-
-
 def traced_events(messages: list[Mapping[str, Any]]) -> list[Any]:
     replies = [message["data"] for message in messages if message.get("event") == "backwards_response"]
     return [reply["data"] for reply in replies if reply["message"] == "stream"]
 
 
-def test_the_last_of_too_many_events_at_once_are_lost_silently(traced: tuple[Devhost, list[Mapping[str, Any]]]) -> None:
-    host, messages = traced
-    messages.clear()
-    answer = chat(host, [event(number) for number in range(5_000)])
+def test_the_last_of_too_many_events_at_once_are_lost_silently(served: Devhost, messages: list[Mapping[str, Any]]) -> None:
+    answer = chat(served, [event(number) for number in range(5_000)])
     assert traced_events(messages) == [event(number) for number in range(BURST_EVENTS)]
     assert "Exception" not in answer[-1]
 
 
-def test_a_long_paced_run_loses_nothing(traced: tuple[Devhost, list[Mapping[str, Any]]]) -> None:
-    host, messages = traced
-    messages.clear()
+def test_a_long_paced_run_loses_nothing(served: Devhost, messages: list[Mapping[str, Any]]) -> None:
     events = [event(number) for number in range(2 * BURST_EVENTS)]
-    chat(host, [*events[:BURST_EVENTS], Pause(2 * BURST_GAP_S), *events[BURST_EVENTS:]])
+    chat(served, [*events[:BURST_EVENTS], Pause(2 * BURST_GAP_S), *events[BURST_EVENTS:]])
     assert traced_events(messages) == events
 
 
@@ -124,24 +112,28 @@ def test_a_full_queue_takes_events_again_after_a_gap() -> None:
     assert backlog.lost == 2
 
 
-def test_a_plugin_that_falls_silent_is_replaced(witness: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HEARTBEAT_INTERVAL", "3600")
-    with Devhost(witness, limits=Limits(silence_s=0.5)) as host:
+def test_a_plugin_that_falls_silent_is_replaced(bare: Path) -> None:
+    with Devhost(bare, limits=Limits(silence_s=0.5)) as host:
         assert eventually(lambda: host.runtime.starts > 1)
 
 
-def test_a_plugin_without_a_heartbeat_does_not_start(witness: Path, tmp_path: Path) -> None:
-    folder = shutil.copytree(witness, tmp_path / "plugin")
-    (folder / "main.py").write_text("import time\nprint('{}', flush=True)\ntime.sleep(60)\n")
-    with pytest.raises(StartError, match=r"did not start \(silent for 0\.5 s\)"), Devhost(folder, limits=Limits(start_s=0.5)):
+def test_a_plugin_without_a_heartbeat_does_not_start(bare: Path) -> None:
+    (bare / "main.py").write_text("import time\nprint('{}', flush=True)\ntime.sleep(60)\n")
+    with pytest.raises(StartError, match=r"did not start \(silent for 0\.5 s\)"), Devhost(bare, limits=Limits(start_s=0.5)):
         pass
+
+
+@pytest.fixture(scope="module")
+def printing(witness: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devhost]:
+    """A plugin that prints between its chunks."""
+    folder = shutil.copytree(witness, tmp_path_factory.mktemp("printing") / "plugin")
+    (folder / "endpoints/witness.py").write_text(PRINTING)
+    with Devhost(folder, limits=Limits(race_s=0)) as host:
+        yield host
 
 
 @pytest.mark.parametrize(("text", "body"), [("a whole line\n", "first second third"), ("half a line", "first third")])
 def test_printed_text_is_dropped_and_without_a_newline_takes_the_next_chunk_with_it(
-    witness: Path, tmp_path: Path, text: str, body: str
+    printing: Devhost, text: str, body: str
 ) -> None:
-    folder = shutil.copytree(witness, tmp_path / "plugin")
-    (folder / "endpoints/witness.py").write_text(PRINTING)
-    with Devhost(folder, limits=Limits(race_s=0)) as host:
-        assert httpx.get(host.url + "/print", params={"text": text}, timeout=DEADLINE_S).text == body
+    assert HTTP.get(printing.url + "/print", params={"text": text}).text == body

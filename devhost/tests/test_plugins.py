@@ -18,7 +18,6 @@ import pytest
 
 from devhost import App, Call, Devhost, Failure, Pause
 from devhost.apps import Script, Step
-from devhost.limits import Limits
 from devhost.tests.support import PLUGINS, sample
 
 DEADLINE_S = 60  # of every wait
@@ -65,9 +64,9 @@ class Served:
 
 
 @contextmanager
-def serve(folder: Path, settings: dict[str, Any], **options: Any) -> Iterator[Served]:
+def serve(folder: Path, settings: dict[str, Any]) -> Iterator[Served]:
     with (
-        Devhost(folder, settings=settings, **options) as host,
+        Devhost(folder, settings=settings) as host,
         httpx.Client(base_url=host.url, timeout=DEADLINE_S) as client,
     ):
         yield Served(host, client)
@@ -120,10 +119,10 @@ def test_of_a_stream_that_comes_all_at_once_the_original_loses_all_but_the_first
     assert any(br_lines(original.client.get(path)) == EVENTS[:1] for _ in range(REPEATS))
 
 
-def test_without_the_race_the_original_loses_nothing_of_it() -> None:
-    with serve(PLUGINS / "original", {}, limits=Limits(race_s=0)) as served:
-        path = served.add(EVENTS)
-        assert [br_lines(served.client.get(path)) for _ in range(REPEATS)] == [EVENTS] * REPEATS
+def test_without_the_race_the_original_loses_nothing_of_it(original: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(original.host.limits, "race_s", 0)
+    path = original.add(EVENTS)
+    assert [br_lines(original.client.get(path)) for _ in range(REPEATS)] == [EVENTS] * REPEATS
 
 
 # An event too large for one line

@@ -12,13 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import yaml
 
 from devhost import App, Devhost, Pause, StartError, remote
 from devhost.declaration import NO_PERMISSION
-from devhost.tests.support import eventually
+from devhost.tests.support import HTTP, eventually
 
 APP = "00000000-0000-4000-8000-00000000000a"
 EVENT = {"event": "message", "answer": "hi"}
@@ -102,17 +101,17 @@ def asking(host: Devhost) -> Iterator[None]:
 
 
 def test_without_a_plugin_requests_get_the_daemons_error(host: Devhost) -> None:
-    response = httpx.get(host.url + "/list")
+    response = HTTP.get(host.url + "/list")
     assert (response.status_code, "no available node, plugin runtime not found" in response.text) == (404, True)
-    assert "No plugin has connected yet" in httpx.get(host.url.partition("/e/")[0]).text
+    assert "No plugin has connected yet" in HTTP.get(host.url.partition("/e/")[0]).text
 
 
 def test_the_real_sdk_connects_is_served_and_leaves(host: Devhost, witness: Path) -> None:
     with debugged(witness, host):
-        assert httpx.get(host.url + "/list").text == "a\nb\nc\n"
-        assert httpx.get(host.url + "/echo").json()["settings"] == {"secret": "s3cret"}
-        assert "witness 0.0.1" in httpx.get(host.url.partition("/e/")[0]).text
-    assert eventually(lambda: httpx.get(host.url + "/list").status_code == 404)
+        assert HTTP.get(host.url + "/list").text == "a\nb\nc\n"
+        assert HTTP.get(host.url + "/echo").json()["settings"] == {"secret": "s3cret"}
+        assert "witness 0.0.1" in HTTP.get(host.url.partition("/e/")[0]).text
+    assert eventually(lambda: HTTP.get(host.url + "/list").status_code == 404)
 
 
 @pytest.mark.parametrize(
@@ -195,7 +194,7 @@ def test_a_plugin_without_heartbeats_is_disconnected(
     monkeypatch.setattr(remote, "SILENCE_S", 0.1)
     with connection(host, declared) as connected:
         assert connected.read() == b""
-    assert httpx.get(host.url + "/list").status_code == 404
+    assert HTTP.get(host.url + "/list").status_code == 404
 
 
 def test_a_client_that_leaves_ends_the_plugins_calls(host: Devhost, declared: list[dict[str, Any]]) -> None:

@@ -1,26 +1,23 @@
 """Plugins that run as serverless functions."""
 
 import asyncio
-import shutil
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from devhost import App, Call, Devhost, Pause, StartError, serverless
 from devhost.limits import Limits
 from devhost.serverless import TRIES, ServerlessPlugin
-from devhost.tests.support import eventually
-from devhost.tests.test_watching import saying
+from devhost.tests.support import DEADLINE_S, HTTP, eventually, say
 from devhost.wire import request_line
 
 APP = "00000000-0000-4000-8000-00000000000a"
 EVENT = {"event": "message", "answer": "hi"}
-DEADLINE_S = 30
 
 
 @pytest.fixture(scope="module")
@@ -32,19 +29,17 @@ def host(witness: Path) -> Iterator[Devhost]:
 def chat(host: Devhost, app: App) -> list[str]:
     """The witness's lines about a streaming run."""
     host.apps[APP] = app
-    return httpx.get(host.url + "/chat", params={"app": APP}, timeout=DEADLINE_S).text.splitlines()
+    return HTTP.get(host.url + "/chat", params={"app": APP}, timeout=DEADLINE_S).text.splitlines()
 
 
 def test_requests_reach_the_plugin_with_its_settings(host: Devhost) -> None:
-    assert httpx.get(host.url + "/list").text == "a\nb\nc\n"
-    assert httpx.get(host.url + "/echo").json()["settings"] == {"secret": "s3cret"}
+    assert HTTP.get(host.url + "/list").text == "a\nb\nc\n"
+    assert HTTP.get(host.url + "/echo").json()["settings"] == {"secret": "s3cret"}
 
 
-def test_each_request_goes_to_the_next_process(witness: Path, tmp_path: Path) -> None:
-    folder = shutil.copytree(witness, tmp_path / "plugin")
-    saying("pid", folder)
-    with Devhost(folder, runs="serverless") as running:
-        pids = [httpx.get(running.url + "/greeting").text for _ in range(4)]
+def test_each_request_goes_to_the_next_process(bare: Path) -> None:
+    with Devhost(bare, runs="serverless") as running:
+        pids = [HTTP.get(running.url + "/greeting").text for _ in range(4)]
         assert pids[0] != pids[1]
         assert pids[:2] == pids[2:]
 
@@ -75,7 +70,7 @@ def test_the_size_of_a_transaction_is_limited(host: Devhost, monkeypatch: pytest
 
 
 def test_the_size_of_a_request_is_limited(host: Devhost) -> None:
-    response = httpx.post(host.url + "/echo", content=b"x" * 3_000_000)
+    response = HTTP.post(host.url + "/echo", content=b"x" * 3_000_000)
     assert (response.status_code, "the request is too large" in response.text) == (500, True)
 
 
@@ -90,33 +85,30 @@ def test_a_client_that_leaves_ends_its_request(host: Devhost) -> None:
             gone.set()
 
     host.apps[APP] = App(mode="chat", script=waiting)
-    with httpx.stream("GET", host.url + "/chat", params={"app": APP}) as response:
+    with HTTP.stream("GET", host.url + "/chat", params={"app": APP}) as response:
         next(response.iter_raw())
     assert gone.wait(DEADLINE_S)
-    assert httpx.get(host.url + "/list").text == "a\nb\nc\n"
+    assert HTTP.get(host.url + "/list").text == "a\nb\nc\n"
 
 
-def test_a_change_in_the_folder_is_served(witness: Path, tmp_path: Path) -> None:
-    folder = shutil.copytree(witness, tmp_path / "plugin")
-    with Devhost(folder, runs="serverless", reload=True) as running:
-        (folder / "endpoints/witness.py").write_text("this is no Python")
-        assert eventually(lambda: "no available node, plugin runtime not found" in httpx.get(running.url + "/list").text)
-        saying("fixed", folder)
-        assert eventually(lambda: httpx.get(running.url + "/greeting").text.startswith("fixed "))
+def test_a_change_in_the_folder_is_served(bare: Path) -> None:
+    with Devhost(bare, runs="serverless", reload=True) as running:
+        (bare / "main.py").write_text("this is no Python")
+        assert eventually(lambda: "no available node, plugin runtime not found" in HTTP.get(running.url + "/list").text)
+        say("fixed", bare)
+        assert eventually(lambda: HTTP.get(running.url + "/greeting").text.startswith("fixed "))
 
 
-def test_a_plugin_that_does_not_start_is_an_error_with_the_reason(witness: Path, tmp_path: Path) -> None:
-    folder = shutil.copytree(witness, tmp_path / "plugin")
-    (folder / "main.py").write_text("raise RuntimeError('no such luck')\n")
-    with (
-        pytest.raises(StartError, match=r"(?s)did not start \(exit status 1\).*no such luck"),
-        Devhost(folder, runs="serverless"),
-    ):
+def test_a_plugin_that_does_not_start_is_an_error_with_the_reason(bare: Path) -> None:
+    (bare / "main.py").write_text("raise RuntimeError('no such luck')\n")
+    failure = r"(?s)did not start \(exit status 1\).*no such luck"
+    with pytest.raises(StartError, match=failure), Devhost(bare, runs="serverless"):
         pass
 
 
-def answering(*statuses: int) -> tuple[ThreadingHTTPServer, str, list[str]]:
-    """A function that answers with these statuses, one after the other."""
+@contextmanager
+def answering(*statuses: int) -> Iterator[tuple[str, list[str]]]:
+    """A function that answers with these statuses, one after the other: its URL, and the paths of its requests."""
     left, paths = [*statuses], list[str]()
 
     class Function(BaseHTTPRequestHandler):
@@ -131,8 +123,12 @@ def answering(*statuses: int) -> tuple[ThreadingHTTPServer, str, list[str]]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Function)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return server, f"http://127.0.0.1:{server.server_port}", paths
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", paths
+    server.shutdown()
+    thread.join()
+    server.server_close()
 
 
 async def ask(url: str) -> list[Any]:
@@ -155,18 +151,14 @@ async def ask(url: str) -> list[Any]:
     [((502, 502, 502), "502 Bad Gateway", TRIES), ((502, 500), "no good", 2), ((500,), "no good", 1)],
 )
 def test_a_request_is_repeated_only_if_the_function_was_not_reached(statuses: tuple[int, ...], reason: str, tries: int) -> None:
-    server, url, paths = answering(*statuses)
-    try:
+    with answering(*statuses) as (url, paths):
         [error] = asyncio.run(ask(url))[:1]
-        assert (error["type"], error["data"]["message"]) == ("error", reason)
-        assert paths == ["/invoke?action=invoke_endpoint"] * tries
-    finally:
-        server.shutdown()
-        server.server_close()
+    assert (error["type"], error["data"]["message"]) == ("error", reason)
+    assert paths == ["/invoke?action=invoke_endpoint"] * tries
 
 
 def test_a_missing_function_is_an_error() -> None:
-    server, url, _ = answering()
-    server.server_close()
+    with answering() as (url, _):
+        pass
     [error] = asyncio.run(ask(url))[:1]
     assert error["type"] == "error"

@@ -8,15 +8,13 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
-from devhost import Devhost, StartError
-from devhost.tests.support import ROOT
-
-DEADLINE_S = 30
+from devhost import Devhost, StartError, serve
+from devhost.tests.support import DEADLINE_S, HTTP, ROOT
 
 
 def is_running(pid: int) -> bool:
@@ -27,9 +25,25 @@ def is_running(pid: int) -> bool:
     return True
 
 
-def devhost(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "devhost", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+type Command = Callable[..., tuple[int | str | None, str, str]]
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Command]:
+    """Runs the command in this process; returns its exit status, stdout and stderr."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def run(*arguments: str | Path) -> tuple[int | str | None, str, str]:
+        monkeypatch.setattr("sys.argv", ["devhost", *map(str, arguments)])
+        try:
+            status: int | str | None = serve.main()
+        except SystemExit as end:
+            status = end.code
+        return status, *capsys.readouterr()
+
+    yield run
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 def test_the_hook_is_the_plugins_name_unless_another_is_given(witness: Path, tmp_path: Path) -> None:
@@ -83,12 +97,9 @@ def test_the_error_of_a_plugin_that_does_not_start_says_what_to_do(
     assert str(caught.value).endswith(advice)
 
 
-def test_the_install_method_is_local_whatever_the_folder_says(witness: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "plugin"
-    shutil.copytree(witness, folder)
-    (folder / ".env").write_text("INSTALL_METHOD=remote\nREMOTE_INSTALL_KEY=k\nREMOTE_INSTALL_URL=127.0.0.1:9\n")
-    with Devhost(folder) as host:
-        assert httpx.get(host.url + "/list").text == "a\nb\nc\n"
+def test_the_install_method_is_local_whatever_the_folder_says(served: Devhost) -> None:
+    assert "INSTALL_METHOD=remote" in (Path(served.folder) / ".env").read_text()
+    assert HTTP.get(served.url + "/list").text == "a\nb\nc\n"
 
 
 @pytest.mark.parametrize(
@@ -100,15 +111,17 @@ def test_the_install_method_is_local_whatever_the_folder_says(witness: Path, tmp
         ("list", "- a", "devhost: {folder}/manifest.yaml is not a plugin manifest: "),
     ],
 )
-def test_a_folder_without_a_plugin_is_one_clear_line(tmp_path: Path, name: str, manifest: str | None, message: str) -> None:
+def test_a_folder_without_a_plugin_is_one_clear_line(
+    command: Command, tmp_path: Path, name: str, manifest: str | None, message: str
+) -> None:
     folder = tmp_path / name
     if name != "missing":
         folder.mkdir()
     if manifest is not None:
         (folder / "manifest.yaml").write_text(manifest)
-    ended = devhost(folder)
-    assert (ended.returncode, ended.stdout) == (2, "")
-    [line] = ended.stderr.splitlines()
+    status, output, errors = command(folder)
+    assert (status, output) == (2, "")
+    [line] = errors.splitlines()
     assert line.startswith(message.format(folder=folder))
 
 
@@ -122,24 +135,25 @@ def test_a_folder_without_a_plugin_is_one_clear_line(tmp_path: Path, name: str, 
         (["--python", "/nowhere/python"], "devhost: /nowhere/python cannot be run: No such file or directory"),
     ],
 )
-def test_an_invalid_option_is_one_clear_line(witness: Path, options: list[str], end: str) -> None:
-    ended = devhost(witness, *options)
-    assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr.splitlines()[-1].endswith(end)
-    assert "Traceback" not in ended.stderr
+def test_an_invalid_option_is_one_clear_line(command: Command, witness: Path, options: list[str], end: str) -> None:
+    status, output, errors = command(witness, "--port", "0", *options)
+    assert (status, output) == (2, "")
+    assert errors.splitlines()[-1].endswith(end)
 
 
-def test_a_taken_port_is_one_clear_line(witness: Path) -> None:
+def test_a_taken_port_is_one_clear_line(command: Command, witness: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        ended = devhost(witness, "--port", str(port))
-    assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr == f"devhost: cannot listen on 127.0.0.1:{port}: {os.strerror(errno.EADDRINUSE)}\n"
+        ended = command(witness, "--port", str(port))
+    assert ended == (2, "", f"devhost: cannot listen on 127.0.0.1:{port}: {os.strerror(errno.EADDRINUSE)}\n")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("shell", ["exec", "trap '' INT && exec"], ids=["foreground", "as a background job"])
-def test_the_command_serves_until_it_is_told_to_stop(witness: Path, tmp_path: Path, number: int, shell: str) -> None:
+@pytest.mark.parametrize(
+    ("shell", "number"),
+    [("exec", signal.SIGTERM), ("trap '' INT && exec", signal.SIGINT)],
+    ids=["foreground", "as a background job"],
+)
+def test_the_command_serves_until_a_signal_ends_it(witness: Path, tmp_path: Path, number: int, shell: str) -> None:
     settings = tmp_path / "settings.yaml"
     settings.write_text("secret: from a file\n")
     arguments = [sys.executable, "-m", "devhost", str(witness), "--port", "0", "--hook", "other", "--settings", str(settings)]
@@ -148,7 +162,7 @@ def test_the_command_serves_until_it_is_told_to_stop(witness: Path, tmp_path: Pa
         assert process.stdout is not None
         url = next(line for line in process.stdout if "http://" in line).split()[-1]
         assert url.endswith("/e/other/")
-        assert httpx.get(url + "echo").json()["settings"] == {"secret": "from a file"}
+        assert HTTP.get(url + "echo").json()["settings"] == {"secret": "from a file"}
         process.send_signal(number)
         rest, noise = process.communicate(timeout=DEADLINE_S)
         assert (process.returncode, rest.strip()) == (0, "")

@@ -4,75 +4,62 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from devhost import Devhost
-from devhost.tests.support import ROOT, eventually
+from devhost.tests.support import HTTP, ROOT, eventually, say
 from devhost.trace import describe
 
-GREETING = """
+# The endpoint of a plugin that answers with its process id.
+PID = """
 import os
 
 from dify_plugin import Endpoint
 from werkzeug import Response
 
 
-class Greeting(Endpoint):
+class Pid(Endpoint):
     def _invoke(self, r, values, settings):
-        return Response(f"WORD {os.getpid()}")
+        return Response(str(os.getpid()))
 """
 
 
-def saying(word: str, folder: Path) -> None:
-    (folder / "endpoints/witness.py").write_text(GREETING.replace("WORD", word))
+def test_a_change_in_the_folder_is_served(bare: Path) -> None:
+    with Devhost(bare, reload=True) as host:
+        assert HTTP.get(host.url + "/").text.startswith("hello ")
+        say("goodbye", bare)
+        assert eventually(lambda: HTTP.get(host.url + "/").text.startswith("goodbye "))
 
 
-@pytest.fixture
-def folder(witness: Path, tmp_path: Path) -> Path:
-    plugin = shutil.copytree(witness, tmp_path / "plugin")
-    saying("hello", plugin)
-    return plugin
+def test_with_a_mistake_there_is_no_plugin_until_it_is_fixed(bare: Path) -> None:
+    with Devhost(bare, reload=True) as host:
+        (bare / "main.py").write_text("this is no Python")
+        assert eventually(lambda: "no available node, plugin runtime not found" in HTTP.get(host.url + "/").text)
+        say("fixed", bare)
+        assert eventually(lambda: HTTP.get(host.url + "/").text.startswith("fixed "))
 
 
-def test_a_change_in_the_folder_is_served(folder: Path) -> None:
-    with Devhost(folder, reload=True) as host:
-        get = _getting(host)
-        assert get().startswith("hello ")
-        saying("goodbye", folder)
-        assert eventually(lambda: get().startswith("goodbye "))
-
-
-def test_with_a_mistake_there_is_no_plugin_until_it_is_fixed(folder: Path) -> None:
-    with Devhost(folder, reload=True) as host:
-        get = _getting(host)
-        (folder / "endpoints/witness.py").write_text("this is no Python")
-        assert eventually(lambda: "no available node, plugin runtime not found" in get())
-        saying("fixed", folder)
-        assert eventually(lambda: get().startswith("fixed "))
-
-
-def test_a_devhost_that_is_killed_leaves_no_plugin_behind(folder: Path) -> None:
+def test_a_devhost_that_is_killed_leaves_no_plugin_behind(witness: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(witness, tmp_path / "plugin")
+    (folder / "endpoints/witness.py").write_text(PID)
     command = [sys.executable, "-m", "devhost", str(folder), "--port", "0", "--settings", str(folder / "settings.json")]
     (folder / "settings.json").write_text("{}")
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout is not None
         url = next(line for line in process.stdout if "/e/" in line).split()[-1]
-        pid = int(httpx.get(url + "pid").text.split()[1])
+        pid = int(HTTP.get(url + "pid").text)
         assert Path(f"/proc/{pid}").exists()
         process.send_signal(signal.SIGKILL)
         process.wait()
         assert eventually(lambda: not _is_running(pid))
 
 
-def test_the_trace_shows_a_request_and_its_answer(witness: Path) -> None:
-    messages: list[Mapping[str, Any]] = []
-    with Devhost(witness, settings={"secret": "s3cret"}, trace=messages.append) as host:
-        httpx.get(host.url + "/list?a=1")
+def test_the_trace_shows_a_request_and_its_answer(served: Devhost, messages: list[Mapping[str, Any]]) -> None:
+    HTTP.get(served.url + "/list?a=1")
     lines = [line for message in messages if (line := describe(message))]
     session = lines[0].split()[1]
     assert lines == [
@@ -115,7 +102,7 @@ def test_the_trace_describes_each_message_in_a_line(message: dict[str, Any], lin
 
 
 def test_the_page_shows_routes_and_settings_but_no_secret(served: Devhost) -> None:
-    page = httpx.get(served.url.partition("/e/")[0] + "/")
+    page = HTTP.get(served.url.partition("/e/")[0] + "/")
     assert page.headers["Content-Type"] == "text/html; charset=utf-8"
     assert "witness 0.0.1" in page.text
     assert f"{served.url}/deep/&lt;path:act&gt;" in page.text
@@ -123,10 +110,6 @@ def test_the_page_shows_routes_and_settings_but_no_secret(served: Devhost) -> No
     assert "******" in page.text
     assert "s3cret" not in page.text
     assert all(app_id in page.text for app_id in served.apps)
-
-
-def _getting(host: Devhost) -> Callable[[], str]:
-    return lambda: httpx.get(host.url + "/greeting", timeout=30).text
 
 
 def _is_running(pid: int) -> bool:
