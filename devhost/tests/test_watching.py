@@ -60,8 +60,9 @@ def test_a_devhost_that_is_killed_leaves_no_plugin_behind(witness: Path, tmp_pat
 
 def test_the_trace_shows_a_request_and_its_answer(served: Devhost, messages: list[Mapping[str, Any]]) -> None:
     HTTP.get(served.url + "/list?a=1")
-    lines = [line for message in messages if (line := describe(message))]
-    session = lines[0].split()[1]
+    session_id = next(message["session_id"] for message in messages if message.get("event") == "request")
+    lines = [describe(message) for message in messages if message.get("session_id") == session_id]  # others may still end
+    session = session_id[:8]
     assert lines == [
         f"-> {session} request GET /list?a=1 HTTP/1.1, 0 bytes, settings secret",
         f'<- {session} answer 200 {{"Content-Type": "text/plain"}} chunk of 6 bytes \'a\\nb\\nc\\n\'',
