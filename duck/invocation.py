@@ -4,7 +4,8 @@
 """
 
 import functools
-from collections.abc import Collection, Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
+from concurrent import futures
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,9 +13,8 @@ from typing import Any
 from werkzeug import Response
 
 from duck import errors, limits
-from duck.callers import access
 from duck.callers.settings import DEFAULT
-from duck.dify import events, guests, service
+from duck.dify import events, guests
 from duck.dify.gateway import Gateway
 from duck.dify.service import ServiceGateway
 from duck.exchange import Exchange
@@ -27,7 +27,7 @@ from duck.streams.reader import Reader
 from duck.streams.terms import Terms
 
 NOT_BUFFERED = {"X-Accel-Buffering": "no"}  # else nginx would buffer a stream
-_AT_ONCE = 4  # requests for what apps are called
+_AT_ONCE = 8  # requests about apps of a list
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,16 +110,18 @@ def gateway_for(exchange: Exchange, dify: Gateway, user: str = "") -> Gateway:
 
     `user` is the end user that the caller has named; guests are all one user.
     """
-    exchange.entry.dify, dify.memory = dify, exchange.state.memory
-    settings = exchange.settings
-    key = settings.app_keys.get(exchange.entry.app_id)
+    exchange.entry.dify = gateway = _gateway(exchange, dify, exchange.entry.app_id, user)
+    return gateway
+
+
+def _gateway(exchange: Exchange, dify: Gateway, app_id: str, user: str) -> Gateway:
+    dify.memory = exchange.state.memory
+    settings, caller = exchange.settings, exchange.caller
+    key = settings.app_keys.get(app_id)
     if not key:
         return dify
-    caller = exchange.caller
     user = caller.user if caller.guest else user or caller.user
-    own = ServiceGateway(settings.service_url, key, endpoint_id=dify.endpoint_id, user=user, memory=dify.memory)
-    exchange.entry.dify = own
-    return own
+    return ServiceGateway(settings.service_url, key, endpoint_id=dify.endpoint_id, user=user, memory=dify.memory)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,32 +180,31 @@ def stop(exchange: Exchange, dify: Gateway, task_id: str, user: str) -> None:
 def fetch_form(exchange: Exchange, kind: Kind, dify: Gateway) -> None:
     """Fetches the app's form to show it. Raises `DuckError` 400 for an app that is known to be of another kind."""
     exchange.form, _ = dify.form(exchange.entry.app_id)
-    _check_kind(dify, kind)
+    _check_kind(exchange, dify, kind)
 
 
-def infos(exchange: Exchange, app_ids: Collection[str]) -> Mapping[str, Mapping[str, Any]]:
-    """Name, description and kind of the apps that have keys of their own, by the app's id."""
-    settings = exchange.settings
-    keys = {app_id: key for app_id, key in settings.app_keys.items() if app_id in app_ids}
-    if not keys:
-        return {}
+def infos(exchange: Exchange, dify: Gateway, app_ids: Iterable[str]) -> Mapping[str, Mapping[str, Any]]:
+    """The `kind` of each app, by its id, and `name` and `description` of those that have a key of their own.
 
-    def info(key: str) -> Mapping[str, Any]:
-        user, memory = access.GUEST.user, exchange.state.memory
-        return ServiceGateway(settings.service_url, key, endpoint_id="", user=user, memory=memory).info()
+    Dify is asked about several apps at once. What it has not told after two seconds is left out.
+    """
 
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        fetched = zip(keys, pool.map(info, keys.values()), strict=True)
-        return {app_id: {**_names(info), "kind": service.kind_in(info)} for app_id, info in fetched if info}
+    def info(app_id: str) -> dict[str, Any]:
+        gateway = _gateway(exchange, dify, app_id, "")
+        about, kind = gateway.info(), gateway.kind(app_id)
+        return {**(_names(about) if about else {}), **({"kind": kind} if kind else {})}
+
+    pool = ThreadPoolExecutor(_AT_ONCE)
+    try:
+        jobs = {pool.submit(info, app_id): app_id for app_id in app_ids}
+        done, _ = futures.wait(jobs, timeout=limits.LISTING_S)
+        return {jobs[job]: job.result() for job in done}
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _names(info: Mapping[str, Any]) -> dict[str, str]:
     return {name: str(info.get(name) or "") for name in ("name", "description")}
-
-
-def seen_kind(exchange: Exchange, app_id: str) -> Kind | None:
-    """The kind of an app, if a run has shown it."""
-    return exchange.state.memory.kinds.get(app_id)
 
 
 def _checked(wanted: RunRequest, exchange: Exchange, dify: Gateway) -> Run:
@@ -220,12 +221,13 @@ def _checked(wanted: RunRequest, exchange: Exchange, dify: Gateway) -> Run:
         exchange.form, _ = dify.form(wanted.run.app_id, anew=True, before=count)
         run, faults = check(wanted, exchange.form, presets, guest=guest, takes_files=dify.takes_files)
     if faults:
-        _check_kind(dify, wanted.run.kind)
+        _check_kind(exchange, dify, wanted.run.kind)
         raise errors.invalid_fields(faults)
     return run
 
 
-def _check_kind(dify: Gateway, kind: Kind) -> None:
+def _check_kind(exchange: Exchange, dify: Gateway, kind: Kind) -> None:
     """Raises `DuckError` 400 for an app that is known to be of another kind, which explains all other faults."""
-    if other := service.other_kind(dify.info(), kind):
-        raise errors.wrong_route(kind, other)
+    actual = dify.kind(exchange.entry.app_id)
+    if actual and actual != kind:
+        raise errors.wrong_route(kind, actual)

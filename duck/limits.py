@@ -19,6 +19,7 @@ MAX_GATHER_S = 0.05  # too short to be seen
 SILENCE_S = 250  # of a streaming run: longer than Dify's own limit of 240 s, and the SDK's default
 BLOCKING_SILENCE_S = 1230  # of a blocking run: Dify ends one after 1200 s and should be the one to report it
 SERVERLESS_RUN_S = 290.0  # of a whole run, if Dify runs the plugin as a function: it cuts one at 300 s without a reason
+LISTING_S = 2.0  # for what Dify tells of all apps of a list
 PARAMETERS_SILENCE_S = 5  # for a form, which Dify reads from a database
 
 MAX_RUN = MAX_LINE - 4096  # bytes of a run's question and inputs, which are sent in one line with little else

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dify_plugin import Endpoint
 from werkzeug import Request, Response
 
+from duck.dify.session import SessionGateway
 from duck.faces.openai import serve
 
 
@@ -12,4 +13,4 @@ class OpenaiModels(Endpoint):
     """Lists the apps as models."""
 
     def _invoke(self, r: Request, values: Mapping, settings: Mapping) -> Response:
-        return serve.models(r, settings)
+        return serve.models(r, settings, SessionGateway(self.session))

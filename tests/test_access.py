@@ -261,7 +261,7 @@ def test_another_site_with_a_wrong_password_learns_nothing_but_that() -> None:
 
 
 def test_a_stored_password_suffices_to_see_what_is_offered() -> None:
-    assert serve.index(make_request("GET", "/", key=None, headers=basic(KEY)), SETTINGS).status_code == 200
+    assert serve.index(make_request("GET", "/", key=None, headers=basic(KEY)), SETTINGS, Dify().gateway()).status_code == 200
 
 
 def test_a_stored_password_suffices_to_see_a_form() -> None:

@@ -1,62 +1,12 @@
-"""Any request with any settings: only documented statuses, only the error shape, and never a run without access.
-
-And any text in any charset: it arrives as it was written, or not at all.
-"""
+"""Any text in any charset: it arrives as it was written, or not at all. tests/e2e/test_fuzz.py sends any request."""
 
 import json
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from werkzeug import Request, Response
 
-from duck.faces.api import serve
-from duck.runs.run import Kind
-from duck.state import State
-from tests import fuzzing
-from tests.fuzzing import Case, Outcome
-from tests.support import Dify, NoSleepClock, blocking_sample, body_of, call
-
-KINDS: dict[str, Kind] = {"/chat": "chat", "/workflow": "workflow", "/completion": "completion", "/duck": "workflow"}
-
-
-def endpoint(case: Case, dify: Dify) -> Response:
-    """What the endpoint that the SDK would choose answers."""
-    request = Request(case.environ)
-    is_read = case.method in {"GET", "HEAD"}
-    if case.method == "OPTIONS":
-        return serve.preflight(request, case.settings)
-    if case.route == "/" and is_read:
-        return serve.index(request, case.settings)
-    if case.route == "/parameters" and is_read:
-        return serve.parameters(request, case.name, case.settings, dify.gateway())
-    if case.route in KINDS and (is_read or (case.method == "POST" and case.route != "/duck")):
-        default = "html" if case.route == "/duck" else None
-        return serve.serve(request, case.name, case.settings, dify.gateway(), kind=KINDS[case.route], default_format=default)
-    return serve.unknown(request, case.settings)
-
-
-@pytest.fixture(autouse=True)
-def _at_once(state: State) -> None:
-    state.clock = NoSleepClock()  # no daemon is there to cut short answers
-
-
-@given(
-    fuzzing.cases(),
-    st.sampled_from([*fuzzing.STREAMS]),
-    st.sampled_from([*fuzzing.ANSWERS]),
-    st.sampled_from([*fuzzing.FORMS]),
-)
-def test_whatever_is_sent_the_answer_is_documented_and_nothing_leaks(case: Case, stream: str, answer: str, form: str) -> None:
-    dify = Dify(fuzzing.STREAMS[stream], fuzzing.ANSWERS[answer], fuzzing.FORMS[form])
-    response = endpoint(case, dify)
-    asked = [str(made["app_id"]) for made in dify.calls]
-    outcome = Outcome(response.status_code, dict(response.headers.items()), body_of(response), asked, dify.fetched)
-    fuzzing.check(case, outcome)
-
-
-# Text in any charset
+from tests.support import Dify, blocking_sample, body_of, call
 
 CHARSETS = ["utf-8", "gbk", "shift_jis", "iso-8859-1", "windows-1251", "euc-kr", "big5", "utf-16"]
 FORM = {"user_input_form": [{"paragraph": {"variable": "x"}}]}

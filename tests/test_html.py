@@ -82,15 +82,14 @@ def test_every_sample_has_its_answer_here() -> None:
 
 
 @pytest.mark.parametrize(("name", "parts"), ANSWERS.items(), ids=ANSWERS.keys())
-@pytest.mark.parametrize("keep_alives", [False, True], ids=["plain", "with keep-alives"])
-@pytest.mark.parametrize("language", WORDS)
-def test_the_page_of_each_sample_is_flawless_and_shows_the_answer(
-    name: str, parts: list[str], keep_alives: bool, language: str
-) -> None:
-    view = View(kind=kind_of_sample(name), language=language)
-    text = shown(written(sample(name), view, keep_alives=keep_alives))
-    parts = [WORDS[language]["paused"]] if "person" in parts[0] else parts
+def test_the_page_of_each_sample_is_flawless_and_shows_the_answer(name: str, parts: list[str]) -> None:
+    text = shown(written(sample(name), View(kind=kind_of_sample(name))))
     assert [part for part in parts if part not in text] == []
+
+
+@pytest.mark.parametrize("language", WORDS)
+def test_a_run_that_pauses_says_so_in_the_language_of_the_page(language: str) -> None:
+    assert WORDS[language]["paused"] in shown(written(sample("workflow.paused"), View(kind="workflow", language=language)))
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -459,11 +458,8 @@ CORPUS = {
     "<script>alert(1)</script>": "&lt;script&gt;",
     "</div></x-t></article><p>": "&lt;/div&gt;",
     "<!-- x": "&lt;!--",
-    "]]>": "]]&gt;",
     "<template><img src=x>": "&lt;template&gt;",
     "[a](javascript:alert(1))": "[a](javascript:alert(1))",
-    "[a](data:text/html,x)": "[a](data:text/html,x)",
-    "[a](vbscript:x)": "[a](vbscript:x)",
     "[a](//evil.example)": "[a](//evil.example)",
     "[a](/console)": "[a](/console)",
     "<https://x.example>": 'href="https://x.example" rel="noopener noreferrer nofollow"',
@@ -504,12 +500,9 @@ def test_markdown_does_no_harm(text: str, part: str) -> None:
 HEAVY = {
     "quotations in quotations": ">" * 19 + "a\n" + "a\n" * 1_000,
     "brackets": "[" * 3_000,
-    "pictures": "![[" * 2_000,
     "emphasis": "*a_" * 9_000,
-    "stars": "**" * 15_000 + "a" + "**" * 15_000,
     "less-than signs": "<" * 25_000,
     "a wide table": "|" + "a|" * 120 + "\n|" + "-|" * 120 + "\n" + "a\n" * 250,
-    "the same in a quotation": "".join(f"> {line}\n" for line in ("|" + "a|" * 120, "|" + "-|" * 120, *["a"] * 250)),
     "lists": "1. a\n" * 3_000,
     "lines": "a\n\n" * 9_000,
 }
@@ -519,7 +512,10 @@ ANSWER = "Some *text* with **bold**, `code` and [a link](https://a.example).\n\n
 @pytest.mark.parametrize("text", HEAVY.values(), ids=HEAVY.keys())
 def test_what_would_take_long_to_render_stays_as_it_is(text: str) -> None:
     assert markdown.render(text, budget=markdown.Budget(25_000)) is None
-    assert str(markdown.render_or_show(text, None, markdown.Budget(25_000))).startswith('<pre tabindex="0">')
+
+
+def test_a_text_that_is_not_rendered_is_shown_as_it_is_and_a_long_answer_is_rendered() -> None:
+    assert str(markdown.render_or_show(HEAVY["lines"], None, markdown.Budget(25_000))).startswith('<pre tabindex="0">a\n')
     assert markdown.render("x" * (markdown.MAX_LENGTH + 1)) is None
     assert markdown.render(ANSWER * 100, budget=markdown.Budget(25_000)) is not None
 
@@ -692,7 +688,7 @@ def test_enter_in_an_input_sends_no_suggestion() -> None:
 # Other pages
 
 
-@pytest.mark.parametrize("text", ["", "Hi", HOSTILE, "東京"])
+@pytest.mark.parametrize("text", ["", HOSTILE])
 @pytest.mark.parametrize("view", [None, CHAT, WORKFLOW], ids=["nothing known", "chat", "workflow"])
 def test_the_page_of_an_error_is_flawless_and_shows_its_message(text: str, view: View | None) -> None:
     page = parsed(error_page(DuckError(400, "invalid_param", text), view))
@@ -711,10 +707,10 @@ INDEX = {"url": f"{ORIGIN}/e/h/", "formats": ["json", "sse"], "apps": []}
 
 
 def test_the_landing_page_links_each_app_and_tells_how_to_call_it() -> None:
-    apps = [{"alias": "support", "public": True}, {"alias": "default", "public": False, "kind": "chat"}]
-    page = parsed(landing_page({**INDEX, "apps": apps}, language="en", kinds=["chat", "workflow"], sign_in="?in"))
+    apps = [{"alias": "support", "public": True}, {"alias": "default", "public": False, "kind": "workflow"}]
+    page = parsed(landing_page({**INDEX, "apps": apps}, language="en", sign_in="?in"))
     links = [link.get("href") for link in page.findall(".//li//a")]
-    assert links == ["chat/support", "workflow/support", "chat/default"]
+    assert links == ["chat/support", "workflow/default"]
     assert [link.get("href") for link in page.findall(".//main/p/a")] == ["?in"]
     code = text_of(page.findall(".//pre/code"))
     assert f"'{ORIGIN}/e/h/chat/support?format=sse'" in code
@@ -722,7 +718,7 @@ def test_the_landing_page_links_each_app_and_tells_how_to_call_it() -> None:
 
 
 def test_the_landing_page_says_what_to_set_where_nothing_is() -> None:
-    page = parsed(landing_page({**INDEX, "url": None}, language="pt", kinds=[]))
+    page = parsed(landing_page({**INDEX, "url": None}, language="pt"))
     assert page.get("lang") == "pt-BR"
     assert "Nenhum app tem nome ainda" in text_of(page.findall(".//main/p"))
     assert "https://<dify>/e/<hook>/chat/<app_id>" in text_of(page.findall(".//pre/code"))
@@ -733,14 +729,6 @@ def test_the_landing_page_says_what_to_set_where_nothing_is() -> None:
 
 DUCK = Path(__file__).parents[1] / "duck"
 SOURCES = [path for path in Path("duck/faces/page").rglob("*") if path.suffix in {".py", ".html"} and path.name != "words.py"]
-
-
-def test_all_languages_have_the_same_words_with_the_same_blanks() -> None:
-    blanks = {
-        language: {name: re.findall(r"{\w+}|<\w+>", text) for name, text in words.items()} for language, words in WORDS.items()
-    }
-    assert all(found == blanks["en"] for found in blanks.values())
-    assert all(text for words in WORDS.values() for text in words.values())
 
 
 def test_every_word_is_there_and_used() -> None:
@@ -761,14 +749,20 @@ def test_every_word_is_there_and_used() -> None:
 CODES = [name.removeprefix("error.") for name in WORDS["en"] if name.startswith("error.") and name != "error.other_kind"]
 
 
-@pytest.mark.parametrize("language", WORDS)
 @pytest.mark.parametrize("code", CODES)
-def test_an_error_says_in_the_language_of_the_page_what_happened(code: str, language: str) -> None:
+def test_an_error_says_in_the_language_of_the_page_what_happened(code: str) -> None:
     assert any(f'"{code}"' in path.read_text("utf-8") for path in DUCK.rglob("*.py"))  # one that can be
-    error, view = DuckError(502, code, "See above."), View(kind="chat", name="x", language=language)
-    told = f"{WORDS[language][f'error.{code}']}See above."
-    for page in (error_page(error, language=language), error_page(error, view)):
-        assert [text_of([alert]) for alert in parsed(page).findall(".//*[@role='alert']")] == [told]
+    for language in WORDS:
+        error, view = DuckError(502, code, "See above."), View(kind="chat", name="x", language=language)
+        [alert] = parsed(error_page(error, view)).findall(".//*[@role='alert']")
+        assert text_of([alert]) == f"{WORDS[language][f'error.{code}']}See above."
+
+
+@pytest.mark.parametrize("language", WORDS)
+def test_so_do_an_error_that_ends_an_answer_and_one_without_an_app(language: str) -> None:
+    error, view = DuckError(504, "timeout", "See above."), View(kind="chat", name="x", language=language)
+    told = f"{WORDS[language]['error.timeout']}See above."
+    assert [text_of([alert]) for alert in parsed(error_page(error, language=language)).findall(".//*[@role='alert']")] == [told]
     assert text_of(slots(written([*sample("chat")[:2], error.as_event()], view), "alert")) == told
 
 

@@ -144,7 +144,7 @@ def test_other_requests_are_told_by_their_route(log: Log, path: str, route: str)
 
 def test_forms_and_the_index_are_logged(log: Log) -> None:
     serve.parameters(make_request("GET", f"/parameters/{APP}"), APP, SETTINGS, Dify(form={"user_input_form": []}).gateway())
-    serve.index(make_request("GET", "/"), SETTINGS)
+    serve.index(make_request("GET", "/"), SETTINGS, Dify().gateway())
     assert [line.split()[:4] for line in log.lines()] == [
         ["GET", "/parameters/<app_id>", "200", f"app={APP}"],
         ["GET", "/", "200", log.lines()[1].split()[3]],

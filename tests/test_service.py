@@ -503,18 +503,24 @@ def test_files_that_are_refused_are_told_of_at_their_place(api: Api) -> None:
 
 @pytest.mark.usefixtures("api")
 def test_the_index_tells_what_apps_are_called_and_of_which_kind_they_are() -> None:
-    index = json_of(serve.index(make_request("GET"), {**SETTINGS, "apps": f"desk={APP}, 3d7b1c9e-4f6a-4e83-b0a5-9e8d7c6b5a44"}))
+    index = json_of(
+        serve.index(
+            make_request("GET"), {**SETTINGS, "apps": f"desk={APP}, 3d7b1c9e-4f6a-4e83-b0a5-9e8d7c6b5a44"}, Dify().gateway()
+        )
+    )
     about = {"name": INFO["name"], "description": "Answers", "kind": "chat"}
     assert index["apps"][0] == {"alias": "desk", "public": False, **about}
     assert index["apps"][1].keys() == {"alias", "public"}
-    page = page_of(serve.index(make_request("GET", headers={"Accept": BROWSER}), {**SETTINGS, "apps": f"desk={APP}"}))
+    page = page_of(
+        serve.index(make_request("GET", headers={"Accept": BROWSER}), {**SETTINGS, "apps": f"desk={APP}"}, Dify().gateway())
+    )
     assert page.findtext(".//li/strong") == INFO["name"]
     assert [link.get("href") for link in page.iter("a")] == ["chat/desk"]
 
 
 def test_an_index_stands_without_what_dify_does_not_tell(api: Api) -> None:
     api.answers["/info"] = httpx.ReadTimeout("")
-    index = json_of(serve.index(make_request("GET"), {**SETTINGS, "apps": f"desk={APP}"}))
+    index = json_of(serve.index(make_request("GET"), {**SETTINGS, "apps": f"desk={APP}"}, Dify().gateway()))
     assert index["apps"] == [{"alias": "desk", "public": False}]
 
 

@@ -544,7 +544,7 @@ def test_a_run_that_would_be_too_long_a_line_is_refused_with_its_size(fields: di
 
 
 def index(settings: Mapping[str, Any] = SETTINGS, **options: Any) -> Response:
-    return serve.index(make_request("GET", "/", **options), settings)
+    return serve.index(make_request("GET", "/", **options), settings, Dify().gateway())
 
 
 def test_the_index_lists_what_there_is() -> None:

@@ -151,7 +151,7 @@ def test_head_of_a_form_asks_nothing_of_dify() -> None:
 
 
 def index(settings: Any, **options: Any) -> Response:
-    return serve.index(make_request("GET", "/", **options), settings)
+    return serve.index(make_request("GET", "/", **options), settings, Dify().gateway())
 
 
 def test_a_guest_sees_which_apps_are_public_and_no_other() -> None:

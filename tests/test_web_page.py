@@ -176,8 +176,8 @@ def test_the_page_speaks_the_readers_language(accepted: str | None, language: st
 
 def test_the_index_is_a_page_for_browsers() -> None:
     request = make_request("GET", "/", headers={"Accept": BROWSER})
-    page = page_of(serve.index(request, {**SETTINGS, "apps": f"support={APP}"}))
-    assert [link.get("href") for link in page.findall(".//li//a")] == ["chat/support", "workflow/support", "completion/support"]
+    page = page_of(serve.index(request, {**SETTINGS, "apps": f"support={APP}"}, Dify().gateway()))
+    assert [link.get("href") for link in page.findall(".//li//a")] == ["chat/support"]
 
 
 @pytest.mark.parametrize(("key", "text"), [(None, "Sign in with the key as the password."), ("wrong", "Sign in with the key")])
@@ -212,7 +212,7 @@ def test_faults_of_inputs_and_errors_are_in_the_language_of_the_page() -> None:
 
 def test_who_may_not_see_the_index_is_asked_for_a_password_and_told_nothing() -> None:
     response = serve.index(
-        make_request("GET", "/", key=None, headers={"Accept": BROWSER}), {**SETTINGS, "apps": f"support={APP}"}
+        make_request("GET", "/", key=None, headers={"Accept": BROWSER}), {**SETTINGS, "apps": f"support={APP}"}, Dify().gateway()
     )
     assert response.status_code == 401
     assert response.headers["WWW-Authenticate"].startswith("Basic ")
@@ -234,7 +234,7 @@ def test_a_guest_can_sign_in_where_a_password_holds_for_all_pages() -> None:
 
     def index(path: str, key: str | None) -> Response:
         headers = {"Accept": BROWSER, **(basic(key) if key else {})}
-        return serve.index(make_request("GET", path, key=None, headers=headers), settings)
+        return serve.index(make_request("GET", path, key=None, headers=headers), settings, Dify().gateway())
 
     links = [link.get("href") for link in page_of(index("/", None)).iter("a")]
     assert "?sign-in" in links
@@ -249,10 +249,10 @@ def test_the_index_links_an_app_that_has_run_by_its_kind_alone() -> None:
     settings = {**SETTINGS, "apps": f"desk={APP}"}
 
     def links() -> list[str]:
-        page = page_of(serve.index(make_request("GET", "/", headers={"Accept": BROWSER}), settings))
+        page = page_of(serve.index(make_request("GET", "/", headers={"Accept": BROWSER}), settings, Dify().gateway()))
         return [link.get("href") for link in page.findall(".//li//a")]
 
-    assert links() == ["chat/desk", "workflow/desk", "completion/desk"]
+    assert links() == ["chat/desk"]
     call(Dify(stream=CHAT, form=FORM), "workflow", json={"response_mode": "streaming"})
     assert links() == ["chat/desk"]
 
@@ -270,9 +270,9 @@ def test_pages_lead_browsers_to_their_picture() -> None:
     page = page_of(call(Dify(form=FORM), method="GET", headers={"Accept": BROWSER}))
     assert [link.get("href") for link in page.findall(".//link[@rel='icon']")] == ["../favicon.ico"]
     request = make_request("GET", "/", headers={"Accept": BROWSER, **basic(KEY)})
-    assert [link.get("href") for link in page_of(serve.index(request, SETTINGS)).findall(".//link[@rel='icon']")] == [
-        "favicon.ico"
-    ]
+    assert [
+        link.get("href") for link in page_of(serve.index(request, SETTINGS, Dify().gateway())).findall(".//link[@rel='icon']")
+    ] == ["favicon.ico"]
     request = make_request("GET", "/a/b", headers={"Accept": BROWSER}, key=None)
     icons = page_of(serve.unknown(request, SETTINGS)).findall(".//link[@rel='icon']")
     assert [link.get("href") for link in icons] == ["../favicon.ico"]

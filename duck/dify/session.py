@@ -87,16 +87,21 @@ class SessionGateway(Gateway):
         return translated
 
     def kind(self, app_id: str, *, before: Callable[[], None] = lambda: None) -> Kind | None:
-        """See `Gateway`. The kind is found out by a request that cannot start a run, once in the life of the process.
+        """See `Gateway`. An app whose kind a probe has not shown is not probed again for a minute."""
+        if kind := super().kind(app_id):
+            return kind
+        self.memory.probes.answer_if_any(self._cache_key(app_id), lambda: self._probe(app_id, before))
+        return super().kind(app_id)
+
+    def _probe(self, app_id: str, before: Callable[[], None]) -> Mapping[str, Any]:
+        """Finds out the app's kind by a request that cannot start a run, and remembers it.
 
         The request has no query and an input of a wrong type. Dify 1.16 answers it for a chat with an error about the query, for
         a workflow with one about the input, and for a text generator with one without a reason. It starts no run.
         """
-        if kind := super().kind(app_id):
-            return kind
         form, _ = self.form(app_id, before=before)
         if form is None or not (wrong := checks.wrong_input(form)):
-            return None
+            return {}
         before()
         self._session.max_invocation_timeout = limits.PARAMETERS_SILENCE_S
         try:
@@ -104,8 +109,7 @@ class SessionGateway(Gateway):
         except Exception as error:  # noqa: BLE001 - the SDK raises nothing finer
             if kind := failures.kind_from_probe(str(error)):
                 self.memory.kinds[app_id] = kind
-            return kind
-        return None
+        return {}
 
     def _invocation(self, run: Run, mode: Mode) -> Callable[[], Any]:
         """The call that starts a run. Raises `DuckError` 413 for a run that is too large for the session."""

@@ -103,7 +103,7 @@ def stop(exchange: Exchange, name: str, values: Mapping[str, Any], dify: Gateway
 
 
 @answering(errors=write_error)
-def index(exchange: Exchange, values: Mapping[str, Any]) -> Response:
+def index(exchange: Exchange, values: Mapping[str, Any], dify: Gateway) -> Response:
     """The list of apps that the caller may use, for guests the public ones.
 
     A guest signs in here, because a browser sends the password along to all paths below.
@@ -112,7 +112,7 @@ def index(exchange: Exchange, values: Mapping[str, Any]) -> Response:
     if is_guest and bodies.query_value(exchange.request, SIGN_IN) is not None:
         raise access.unauthorized(settings)
     apps = access.visible_apps(settings, exchange.caller)
-    infos = invocation.infos(exchange, [app_id for _, app_id in apps])
+    infos = invocation.infos(exchange, dify, [app_id for _, app_id in apps])
     offer: dict[str, Any] = {
         "name": "duck",
         "version": duck.__version__,
@@ -122,9 +122,7 @@ def index(exchange: Exchange, values: Mapping[str, Any]) -> Response:
     }
     if negotiation.requested_format(exchange.request) != "html":
         return document(offer)
-    kinds = [{"kind": invocation.seen_kind(exchange, app_id)} for _, app_id in apps]
-    shown = [{**kind, **app} for kind, app in zip(kinds, offer["apps"], strict=True)]
-    return answers.index(exchange, {**offer, "apps": shown}, KINDS, f"?{SIGN_IN}" if is_guest else "")
+    return answers.index(exchange, offer, f"?{SIGN_IN}" if is_guest else "")
 
 
 @answering(errors=write_error)

@@ -84,11 +84,11 @@ def responses(exchange: Exchange, values: Mapping[str, Any], dify: Gateway) -> R
 
 
 @answering(errors=write_error, request_id=REQUEST_ID)
-def models(exchange: Exchange, values: Mapping[str, Any]) -> Response:
+def models(exchange: Exchange, values: Mapping[str, Any], dify: Gateway) -> Response:
     """The list of the apps that the caller may use."""
     settings = exchange.admit(values)
     apps = access.visible_apps(settings, exchange.caller)
-    infos = invocation.infos(exchange, [app_id for _, app_id in apps])
+    infos = invocation.infos(exchange, dify, [app_id for _, app_id in apps if app_id in settings.app_keys])
     return document({"object": "list", "data": [_model(name, infos.get(app_id)) for name, app_id in apps]})
 
 
@@ -100,7 +100,7 @@ def model(exchange: Exchange, name: str, values: Mapping[str, Any], dify: Gatewa
     is_listed = app_id in {app_id for _, app_id in access.visible_apps(settings, exchange.caller)}
     if not is_listed and invocation.form(exchange, dify) is None:
         raise DuckError(404, "app_not_found", errors.NO_APP)
-    return document(_model(name, invocation.infos(exchange, [app_id]).get(app_id)))
+    return document(_model(name, invocation.infos(exchange, dify, [app_id]).get(app_id)))
 
 
 @answering(errors=write_error, request_id=REQUEST_ID)

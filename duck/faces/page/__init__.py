@@ -12,7 +12,7 @@ escaped, and the Content-Security-Policy allows no script but `duck.js`.
 
 import base64
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -136,10 +136,10 @@ def error_page(
     return _encoded(_top(view) + _turns(view) + turn + _form(view, query=view.question_again) + _bottom(view))
 
 
-def landing_page(index: Mapping[str, Any], *, language: str, kinds: Sequence[str], sign_in: str = "") -> bytes:
+def landing_page(index: Mapping[str, Any], *, language: str, sign_in: str = "") -> bytes:
     """The list of apps, and how programs call them. `index` is the JSON document that programs get.
 
-    `kinds` are the kinds of app that have a route. `sign_in` is the address where a guest can sign in, "" for none.
+    `sign_in` is the address where a guest can sign in, "" for none.
     """
     view, url = View(language=language), index["url"] or "https://<dify>/e/<hook>/"
     names = [app["alias"] for app in index["apps"]]
@@ -148,7 +148,6 @@ def landing_page(index: Mapping[str, Any], *, language: str, kinds: Sequence[str
         "landing.html",
         view,
         apps=index["apps"],
-        kinds=kinds,
         sign_in=sign_in,
         named=[name for name in names if name != "default"],
         formats=index["formats"],

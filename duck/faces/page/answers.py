@@ -1,6 +1,6 @@
 """The responses to browsers: an app's page, its answer as it grows, the list of apps, and errors."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
@@ -36,9 +36,9 @@ def run(exchange: Exchange, name: str, wanted: RunRequest, turns: tuple[Turn, ..
     return call.stream(page.Html(replace(exchange.context, form=exchange.form)), headers(exchange))
 
 
-def index(exchange: Exchange, document: Mapping[str, Any], kinds: Sequence[str], sign_in: str) -> Response:
+def index(exchange: Exchange, document: Mapping[str, Any], sign_in: str) -> Response:
     """The list of apps. `document` is what programs get, `sign_in` the address where a guest can sign in, "" for none."""
-    return _page(exchange, page.landing_page(document, language=language(exchange.request), kinds=kinds, sign_in=sign_in))
+    return _page(exchange, page.landing_page(document, language=language(exchange.request), sign_in=sign_in))
 
 
 def error(exchange: Exchange, failure: DuckError) -> Response:
