@@ -43,6 +43,12 @@ def test_readme_tells_of_every_setting_route_and_format() -> None:
     assert [word for word in words if f"`{word}`" not in readme and f" {word}`" not in readme] == []
 
 
+def test_the_console_lists_the_routes_of_readmes_table() -> None:
+    rows = re.findall(r"^`([A-Z`, ]+) (/[^`]*)` \|", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE)
+    told = {(path, method) for methods, path in rows for method in re.findall("[A-Z]+", methods)}
+    assert routes(hidden=False) == told
+
+
 def test_contributing_tells_of_the_numbers_that_the_environment_may_set() -> None:
     rows = re.findall(r"\| `(\w+)` \| .*?\((\d+)\)", (ROOT / "CONTRIBUTING.md").read_text("utf-8"))
     assert rows == [("MAX_RUNS", str(limits.MAX_RUNS)), ("MAX_WORKER", str(limits.MAX_WORKER))]
