@@ -95,8 +95,11 @@ class Exchange:
         """Lets pages of other origins read the answer, if the settings allow it. Invalid settings allow nothing."""
         with contextlib.suppress(DuckError):
             settings = settings_.parse(values)
-            name = self.request.path.rpartition("/")[2]
-            self.cors = access.cors(self.request, settings, public=access.is_public(name, settings))
+            if routes.names_app(self.entry.route):
+                public = access.is_public(self.request.path.rpartition("/")[2], settings)
+            else:
+                public = bool(settings.public)  # the body names the app
+            self.cors = access.cors(self.request, settings, public=public)
 
     def no_route(self, values: Mapping[str, Any], message: str) -> DuckError:
         """The error for a request that no route takes: 405 for a wrong method, else 404 with this message."""

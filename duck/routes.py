@@ -32,6 +32,11 @@ METHODS: Mapping[str, tuple[str, ...]] = {
 _MAP = Map([Rule(pattern, endpoint=pattern) for pattern in METHODS], strict_slashes=True, merge_slashes=False).bind("")
 
 
+def names_app(pattern: str) -> bool:
+    """Whether a path of this pattern names an app, or no app is needed there."""
+    return "<app_id>" in pattern or pattern in {"/", NOWHERE}
+
+
 def pattern_of(path: str) -> str:
     """The pattern of the route that a path belongs to, `NOWHERE` if there is none."""
     try:

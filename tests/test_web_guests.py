@@ -549,6 +549,8 @@ def preflight(path: str, settings: Any, origin: str = SHOP) -> Response:
         (f"/chat/{APP.upper()}", {**PUBLIC, "allowed_origins": "*"}, "https://evil.example", "*"),
         ("/chat/other", {**PUBLIC, "allowed_origins": "*"}, "https://evil.example", None),
         (f"/chat/{APP}", {**LISTING, "apps": "junk"}, SHOP, None),
+        ("/v1/chat/completions", {**PUBLIC, "allowed_origins": "*"}, "https://evil.example", "*"),
+        ("/v1/chat/completions", {**SETTINGS, "allowed_origins": "*"}, "https://evil.example", None),
     ],
 )
 def test_a_preflight_lets_listed_origins_go_on(path: str, settings: Any, origin: str, allowed: str | None) -> None:
