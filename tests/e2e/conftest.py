@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -55,6 +55,27 @@ class Duck:
         if not options.keys() & {"json", "data", "content", "files"}:
             options["json"] = {"query": "hi"}
         return self.client.post(f"/{kind}/{self.add(app)}", **options)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leaves out combinations of parameters in all ways but the local one."""
+    items[:] = filter(_is_tried, items)
+
+
+def _is_tried(item: pytest.Item) -> bool:
+    """Whether a case runs: locally each does; in another way as many of a test as bring each value of each parameter once."""
+    case: Any = getattr(item, "callspec", None)
+    if case is None or case.params.get("duck", "local") == "local":
+        return True
+    places = [_place(*mark.args[:2], case.params) for mark in item.iter_markers("parametrize")]
+    longest = max((size for _, size in places), default=1)
+    return any(all(number % size == index for index, size in places) for number in range(longest))
+
+
+def _place(names: str | tuple[str, ...], values: Collection[Any], given: Mapping[str, Any]) -> tuple[int, int]:
+    """Which of the values of a parametrization a case has, and of how many."""
+    listed = [getattr(value, "values", (value,) if isinstance(names, str) else value) for value in values]
+    return listed.index(tuple(given[name] for name in ([names] if isinstance(names, str) else names))), len(listed)
 
 
 @pytest.fixture(scope="session", params=WAYS)

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from itertools import chain
 from typing import Any, Literal
 
 import html5lib
@@ -81,40 +80,32 @@ def test_a_stream_arrives_as_dify_sent_it(duck: Duck, name: str, style: str, rea
 
 @pytest.mark.parametrize("name", ["chat", "advanced-chat", "workflow", "completion"])
 @pytest.mark.parametrize("mode", ["blocking", "streaming", None])
-def test_json_is_difys_blocking_answer_in_every_mode(duck: Duck, name: str, mode: str | None) -> None:
-    body = {"query": "hi", "response_mode": mode}
-    response = duck.post(kind_of_sample(name), app_of(name), json=body, params={"format": "json"})
-    assert response.status_code == 200
-    assert without_nulls(response.json()) == without_nulls(blocking_sample(name))
-
-
-@pytest.mark.parametrize("name", ["chat", "advanced-chat", "workflow", "completion"])
-@pytest.mark.parametrize("mode", ["blocking", "streaming", None])
-@pytest.mark.parametrize("style", ["text", "html"])
-def test_text_and_html_hold_the_answer_in_every_mode(duck: Duck, name: str, mode: str | None, style: str) -> None:
+@pytest.mark.parametrize("style", ["json", "text", "html"])
+def test_an_answer_is_whole_in_every_mode(duck: Duck, name: str, mode: str | None, style: str) -> None:
     body = {"query": "hi", "response_mode": mode}
     response = duck.post(kind_of_sample(name), app_of(name), json=body, params={"format": style})
     answer = blocking_sample(name)
     text = answer["data"]["outputs"]["summary"] if name == "workflow" else answer["answer"]
-    if style == "text":
-        assert response.text == f"{text}\n"
-    else:
-        document = html5lib.HTMLParser(strict=True).parse(response.text)
-        assert text in "".join(document.itertext())
+    assert response.status_code == 200
+    match style:
+        case "json":
+            assert without_nulls(response.json()) == without_nulls(answer)
+        case "text":
+            assert response.text == f"{text}\n"
+        case _:
+            document = html5lib.HTMLParser(strict=True).parse(response.text)
+            assert text in "".join(document.itertext())
 
 
-@pytest.mark.parametrize("style", ["ndjson", "sse"])
-def test_a_blocking_run_under_a_streaming_format_ends_as_a_stream_does(duck: Duck, style: str) -> None:
+def test_a_blocking_run_under_a_streaming_format_ends_as_a_stream_does(duck: Duck) -> None:
     body = {"query": "hi", "response_mode": "blocking"}
-    response = duck.post("chat", app_of("chat"), json=body, params={"format": style})
-    events = ndjson(response) if style == "ndjson" else sse(response)
+    events = ndjson(duck.post("chat", app_of("chat"), json=body, params={"format": "ndjson"}))
     assert [event["event"] for event in events] == ["message", "message_end"]
     assert events[0]["answer"] == blocking_sample("chat")["answer"]
 
 
-@pytest.mark.parametrize("mode", ["blocking", "streaming", None])
-def test_an_agent_answers_a_blocking_caller(duck: Duck, mode: str | None) -> None:
-    body = {"query": "hi", "response_mode": mode}
+def test_an_agent_answers_a_blocking_caller(duck: Duck) -> None:
+    body = {"query": "hi", "response_mode": "blocking"}
     response = duck.post("chat", app_of("agent-chat"), json=body, params={"format": "json"})
     assert response.status_code == 200
     answer = response.json()
@@ -310,23 +301,16 @@ def test_a_failure_after_the_first_event_ends_the_stream_properly(
             assert (events[-1]["event"], events[-1]["code"]) == ("error", code)
 
 
-@pytest.mark.parametrize("style", ["json", "ndjson"])
-def test_what_is_no_event_does_not_end_a_run(duck: Duck, style: str) -> None:
+def test_what_is_no_event_does_not_end_a_run(duck: Duck) -> None:
     junk: Any = [{"answer": "no name"}, {"event": 7}]
     if duck.way != "serverless":  # where the SDK parses the replies before anybody else can see them
         junk += ["ping", [1], 7, None]
-    script = [CHAT[0], *junk, *CHAT[1:]]
-    body = {"query": "hi", "response_mode": "streaming"}
-    response = duck.post("chat", App(mode="chat", script=script), json=body, params={"format": style})
-    if style == "json":
-        assert response.json()["answer"] == blocking_sample("chat")["answer"]
-    else:
-        assert ndjson(response) == CHAT
+    response = duck.post("chat", App(mode="chat", script=[CHAT[0], *junk, *CHAT[1:]]), params={"format": "ndjson"})
+    assert ndjson(response) == CHAT
 
 
-@pytest.mark.parametrize("character", ["\u0085", "\u2028", "\r", "\x1e", "\u0000"], ids=ascii)
-def test_a_character_that_ends_a_line_elsewhere_ends_none_here(duck: Duck, character: str) -> None:
-    delta = {**CHAT[0], "answer": f"before{character}after"}
+def test_characters_that_end_a_line_elsewhere_end_none_here(duck: Duck) -> None:
+    delta = {**CHAT[0], "answer": "a\u0085b\u2028c\rd\x1ee\u0000f"}
     response = duck.post("chat", App(mode="chat", script=[delta, CHAT[-1]]), params={"format": "ndjson"})
     assert ndjson(response) == [delta, CHAT[-1]]
 
@@ -341,35 +325,14 @@ def test_an_event_of_3_megabytes_in_the_middle_arrives_whole(duck: Duck) -> None
 # Bad input: the right status, a message that helps, and never a word of the SDK's
 
 
-def deep(levels: int) -> str:
-    return '{"query":"hi","inputs":{"a":' + "[" * levels + "]" * levels + "}}"
-
-
 JSON_TYPE = {"Content-Type": "application/json"}
-BAD_REQUESTS = [
+BAD_REQUESTS = [  # of each kind one: tests/test_bad_input.py and tests/test_runs.py have them all
     pytest.param({"content": b'{"query": "hi"', "headers": JSON_TYPE}, 400, "not valid JSON", id="broken JSON"),
-    pytest.param({"content": b"[]", "headers": JSON_TYPE}, 400, "JSON object", id="array"),
-    pytest.param({"json": {"query": "  "}}, 400, "query: required", id="blank query"),
-    pytest.param({"json": {"query": 3}}, 400, "query: must be a text", id="wrong type"),
-    pytest.param({"json": {"query": "hi", "inputs": [1]}}, 400, "inputs: must be an object", id="inputs"),
-    pytest.param({"json": {"query": "hi", "response_mode": "x"}}, 400, "blocking or streaming", id="mode"),
-    pytest.param({"json": {"query": "hi", "conversation_id": "7"}}, 400, "conversation_id: must be", id="conversation"),
-    pytest.param({"json": {"query": "hi", "files": [{"a": 1}]}}, 400, "files:", id="files"),
-    pytest.param({"content": deep(500).encode(), "headers": JSON_TYPE}, 400, "nested deeper", id="deep"),
-    pytest.param({"content": deep(100_000).encode(), "headers": JSON_TYPE}, 400, "100,000 values", id="very deep"),
-    pytest.param({"content": rb'{"query":"\ud800"}', "headers": JSON_TYPE}, 400, "surrogate", id="lone surrogate"),
+    pytest.param({"content": b"[" * 200_000, "headers": JSON_TYPE}, 400, "100,000 values", id="very deep"),
     pytest.param({"content": b'{"query":"\xff"}', "headers": JSON_TYPE}, 400, "UTF-8", id="not UTF-8"),
-    pytest.param(
-        {"content": b'{"query":"hi"}', "headers": {"Content-Type": "application/x-www-form-urlencoded"}},
-        400,
-        "-H 'Content-Type: application/json'",
-        id="curl -d",
-    ),
-    pytest.param({"content": b"hi", "headers": {"Content-Type": "text/plain"}}, 415, "multipart/form-data", id="text"),
     pytest.param({"content": b"hi"}, 415, "multipart/form-data", id="no content type"),
     pytest.param({"content": b""}, 400, "query: required", id="empty"),
     pytest.param({"content": b"", "headers": JSON_TYPE}, 400, "query: required", id="empty JSON"),
-    pytest.param({"params": {"format": "xml"}}, 400, "json, ndjson, sse, html, text", id="format"),
     pytest.param({"headers": {"Accept": "image/png"}}, 406, "text/event-stream", id="accept"),
     pytest.param({"headers": {"Authorization": "Bearer wrong"}}, 401, "API key", id="wrong key"),
 ]
@@ -411,9 +374,9 @@ def test_a_body_that_the_daemon_has_cut_is_too_large(local: Duck, size: int, hea
     ],
 )
 def test_unknown_apps_and_routes_are_told_in_the_plugins_own_words(
-    duck: Duck, method: str, path: str, status: int, code: str
+    local: Duck, method: str, path: str, status: int, code: str
 ) -> None:
-    response = duck.client.request(method, path, json={"query": "hi"} if method == "POST" else None)
+    response = local.client.request(method, path, json={"query": "hi"} if method == "POST" else None)
     assert (response.status_code, response.json()["code"]) == (status, code)
 
 
@@ -445,9 +408,8 @@ def test_head_runs_nothing(duck: Duck) -> None:
     assert (response.status_code, response.content, len(duck.host.calls)) == (200, b"", calls)
 
 
-@pytest.mark.parametrize("path", ["/", "/chat/x", "/any/thing"])
-def test_a_preflight_is_answered(duck: Duck, path: str) -> None:
-    assert duck.client.options(path).status_code == 204
+def test_a_preflight_is_answered(duck: Duck) -> None:
+    assert [duck.client.options(path).status_code for path in ("/", "/chat/x", "/any/thing")] == [204] * 3
 
 
 BROWSERS_FORM = (  # with a file input that was left empty
@@ -469,12 +431,3 @@ def test_a_form_and_a_query_string_run_an_app_too(duck: Duck) -> None:
         ("multipart", {}),
         ("query string", {"city": "Bergen"}),
     ]
-
-
-def test_no_answer_of_all_these_held_a_traceback(duck: Duck) -> None:
-    styles = ("json", "ndjson", "sse", "html", "text")
-    bodies = chain.from_iterable(
-        (duck.post(kind, app_of(name), params={"format": style}).text for style in styles)
-        for kind, name in (("chat", "workflow"), ("workflow", "chat"), ("completion", "agent-chat"))
-    )
-    assert [body for body in bodies if "Traceback" in body or "Internal Server Error: " in body] == []
