@@ -29,6 +29,7 @@ FORM: dict[str, Any] = {
     ],
     "system_parameters": {"image_file_size_limit": 10, "file_size_limit": 15},
 }
+APP = App(mode="workflow", script=WORKFLOW, form=FORM)
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -54,7 +55,7 @@ def stored_of(duck: Duck, value: dict[str, Any]) -> Stored:
 
 @pytest.fixture
 def app_id(duck: Duck) -> str:
-    return duck.add(App(mode="workflow", script=WORKFLOW, form=FORM))
+    return duck.add(APP)
 
 
 def test_curl_sends_a_form_with_a_document_of_9_megabytes(duck: Duck, app_id: str, tmp_path: Path) -> None:
@@ -89,47 +90,33 @@ def test_curl_sends_five_pictures_at_once_and_inputs_as_json(duck: Duck, app_id:
     ("sent", "name"),
     [("报告 最终.pdf", "报告 最终.pdf"), ("../../x.pdf", "x.pdf"), ("..\\\\..\\\\x.pdf", "x.pdf"), ("a;b=c.pdf", "a;b=c.pdf")],
 )
-def test_a_file_arrives_under_a_name_that_is_safe(duck: Duck, app_id: str, tmp_path: Path, sent: str, name: str) -> None:
+def test_a_file_arrives_under_a_name_that_is_safe(local: Duck, tmp_path: Path, sent: str, name: str) -> None:
     (tmp_path / "file").write_bytes(b"%PDF")
-    status, _ = curl(duck, app_id, "-F", "city=Oslo", "-F", f'doc=@{tmp_path}/file;filename="{sent}"')
+    app_id = local.add(APP)
+    status, _ = curl(local, app_id, "-F", "city=Oslo", "-F", f'doc=@{tmp_path}/file;filename="{sent}"')
     assert status == 200
-    [call] = calls_of(duck, app_id)
-    assert stored_of(duck, call.inputs["doc"]).name == name
+    [call] = calls_of(local, app_id)
+    assert stored_of(local, call.inputs["doc"]).name == name
 
 
 @pytest.mark.parametrize(
     ("parts", "needle"),
     [
-        (["doc=@empty.pdf"], "inputs.doc: empty.pdf is empty"),
-        (["doc=@a.exe"], "inputs.doc: takes files of these kinds: document; a.exe is none of them"),
-        (["doc=@a.pdf", "doc=@a.pdf"], "inputs.doc: takes one file, 2 were given"),
-        (["pics=@a.png"] * 6, "inputs.pics: takes at most 5 files, 6 were given"),
-        (["city=@a.pdf"], "inputs.city: takes no file; files go to doc, pics"),
-        (["report=@a.pdf"], "inputs.report: no such input; this app takes city, tone, days, loud, doc, pics"),
-        (["days=soon", "tone=rude", "city=much too long"], "inputs.city: at most 10 characters"),
+        (["city=Oslo", "pics=@a.png", "doc=@empty.pdf"], "inputs.doc: empty.pdf is empty"),
+        (["pics=@a.png", "days=soon", "tone=rude", "city=much too long"], "inputs.city: at most 10 characters"),
     ],
 )
 def test_what_does_not_fit_is_refused_before_anything_is_uploaded(
-    duck: Duck, app_id: str, tmp_path: Path, parts: list[str], needle: str
+    local: Duck, tmp_path: Path, parts: list[str], needle: str
 ) -> None:
-    for name, content in (("empty.pdf", b""), ("a.exe", b"MZ"), ("a.pdf", b"%PDF"), ("a.png", PNG)):
+    for name, content in (("empty.pdf", b""), ("a.png", PNG)):
         (tmp_path / name).write_bytes(content)
-    before = len(duck.host.files)
+    app_id, before = local.add(APP), len(local.host.files)
     parts = [part.replace("@", f"@{tmp_path}/") for part in parts]
-    city = [] if any(part.startswith("city") for part in parts) else ["-F", "city=Oslo"]
-    status, error = curl(duck, app_id, *city, *(argument for part in parts for argument in ("-F", part)))
+    status, error = curl(local, app_id, *(argument for part in parts for argument in ("-F", part)))
     assert (status, error["code"]) == (400, "invalid_param")
     assert needle in error["message"]
-    assert (calls_of(duck, app_id), len(duck.host.files)) == ([], before)
-
-
-def test_a_file_for_an_app_without_file_variables(duck: Duck, tmp_path: Path) -> None:
-    (tmp_path / "a.pdf").write_bytes(b"%PDF")
-    app_id = duck.add(App(mode="workflow", script=WORKFLOW, form={"user_input_form": [{"text-input": {"variable": "city"}}]}))
-    status, error = curl(duck, app_id, "-F", f"doc=@{tmp_path}/a.pdf")
-    assert (status, error["message"]) == (400, "inputs.doc: no such input; this app takes city")
-    status, error = curl(duck, app_id, "-F", f"city=@{tmp_path}/a.pdf")
-    assert (status, error["message"]) == (400, "inputs.city: takes no file; this app takes none at all")
+    assert (calls_of(local, app_id), len(local.host.files)) == ([], before)
 
 
 def test_json_gives_links(duck: Duck, app_id: str) -> None:
@@ -139,14 +126,6 @@ def test_json_gives_links(duck: Duck, app_id: str) -> None:
     [call] = calls_of(duck, app_id)
     assert call.inputs["doc"] == {**link, "type": "document", "url": "https://example.org/a.pdf"}
     assert call.inputs["pics"] == [{**link, "url": "https://example.org/a.png"}, link]
-
-
-def test_a_changed_form_is_noticed_at_once_by_who_uses_a_new_name(duck: Duck, app_id: str) -> None:
-    assert duck.client.post(f"/workflow/{app_id}", json={"inputs": {"city": "Oslo"}}).status_code == 200
-    changed = {"user_input_form": [{"text-input": {"variable": "town"}}]}
-    duck.host.apps[app_id] = App(mode="workflow", script=WORKFLOW, form=changed)
-    assert duck.client.post(f"/workflow/{app_id}", json={"inputs": {"town": "Oslo"}}).status_code == 200
-    assert calls_of(duck, app_id)[-1].inputs == {"town": "Oslo"}
 
 
 def test_a_form_that_hangs_costs_5_seconds_once(local: Duck) -> None:
@@ -166,9 +145,8 @@ def test_a_form_that_hangs_costs_5_seconds_once(local: Duck) -> None:
 def test_an_app_that_may_not_read_an_upload_gets_a_link_to_it() -> None:
     """As Dify 1.16 has it, where a plugin's upload belongs to another user than the run."""
     files, app_id = Files(foreign_owner=True), "00000000-0000-4000-8000-00000000000a"
-    app = App(mode="workflow", script=WORKFLOW, form=FORM)
     with (
-        Devhost(ROOT, {app_id: app}, {"api_key": KEY}, limits=LIMITS, files=files) as host,
+        Devhost(ROOT, {app_id: APP}, {"api_key": KEY}, limits=LIMITS, files=files) as host,
         httpx.Client(base_url=host.url, headers=AUTHORIZED, timeout=DEADLINE_S) as client,
     ):
         for style in ("json", "ndjson"):
