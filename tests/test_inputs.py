@@ -14,6 +14,7 @@ from duck.runs.fields import Files, Texts
 from duck.runs.files import File
 from duck.runs.forms import Form
 from tests.support import sentences
+from tests.test_forms import CONTROLS, JSON_VALUES, KEYS
 
 LINK = {"type": "document", "transfer_method": "remote_url", "url": "https://example.org/a.pdf"}
 NO_FILE = "must be a file: a link (http or https), a data: URL, or a multipart part"
@@ -313,12 +314,16 @@ def test_what_dify_would_take_is_taken_and_means_the_same_and_what_it_would_refu
         assert by_dify(rows, checked) == taken
 
 
-@examples(max_examples=300, deadline=None)
+ODD_ROWS = st.tuples(st.sampled_from(CONTROLS), st.dictionaries(st.sampled_from(KEYS[1:]), JSON_VALUES, max_size=6))
+
+
+@examples(max_examples=200, deadline=None)
 @given(
-    st.dictionaries(st.sampled_from("uvw"), ROWS),
+    st.dictionaries(st.sampled_from("uvw"), ROWS | ODD_ROWS),
     st.dictionaries(
         st.sampled_from("uvwx"),
         VALUES
+        | st.dictionaries(st.sampled_from(["type", "url", "transfer_method"]), VALUES)
         | SCALARS.map(lambda value: Texts((str(value),)))
         | st.lists(st.text(max_size=4), min_size=1, max_size=3).map(Texts),
     ),

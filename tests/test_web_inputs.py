@@ -5,9 +5,6 @@ from io import BytesIO
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import settings as examples
-from hypothesis import strategies as st
 from werkzeug import Response
 from werkzeug.datastructures import FileStorage
 from werkzeug.test import encode_multipart
@@ -129,34 +126,6 @@ def test_parameters_come_from_what_is_known() -> None:
     response = serve.parameters(make_request("GET", f"/parameters/{APP}", key=KEY), APP, SETTINGS, dify.gateway())
     assert json_of(response) == PARAMETERS
     assert len(dify.fetched) == 1
-
-
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=6),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["type", "url", "transfer_method", "x"]), inner),
-    max_leaves=5,
-)
-ROWS = st.dictionaries(
-    st.sampled_from(["text-input", "select", "number", "checkbox", "file", "file-list", "json_object", "other"]),
-    st.fixed_dictionaries(
-        {"variable": st.sampled_from(["a", "b"])},
-        optional={"required": VALUES, "max_length": VALUES, "options": VALUES, "allowed_file_types": VALUES},
-    ),
-    min_size=1,
-    max_size=1,
-)
-FORMS = st.fixed_dictionaries({"user_input_form": st.lists(ROWS, max_size=2)}) | VALUES
-
-
-@examples(max_examples=200, deadline=None)
-@given(FORMS, st.dictionaries(st.sampled_from(["a", "b", "c"]), VALUES), st.sampled_from(["json", "data", "query_string"]))
-def test_no_form_and_no_inputs_make_anything_but_a_run_or_a_400(form: Any, inputs: Any, way: str) -> None:
-    dify = Dify(stream=sample("workflow"), blocking=blocking_sample("workflow"), form=form)
-    texts = {name: str(value) for name, value in inputs.items()}
-    options = {"json": {"inputs": inputs}} if way == "json" else {way: texts}
-    method = "GET" if way == "query_string" else "POST"
-    response = call(dify, "workflow", method=method, path=f"/workflow/{APP}", **options)
-    assert response.status_code == (200 if dify.calls else 400)
 
 
 # Files

@@ -19,6 +19,8 @@ from tests.fuzzing import APPS, KEYS, Case, Outcome
 
 type Answer = Callable[..., dict[str, Any]]
 
+FUZZES = settings.get_current_profile_name() == "fuzz"
+
 
 @pytest.fixture(scope="module")
 def answer() -> Iterator[Answer]:
@@ -70,6 +72,7 @@ def test_what_the_sdk_refuses_never_gets_to_duck(answer: Answer, request_: bytes
     assert "refused" in answer(request_, {}, "chat", "chat", "form")
 
 
+@settings(max_examples=20_000 if FUZZES else 200)
 @given(
     fuzzing.cases(),
     st.sampled_from([*fuzzing.STREAMS]),
@@ -90,7 +93,6 @@ def test_whatever_is_sent_the_answer_is_documented_and_nothing_leaks(
 
 SETTINGS = {"api_key": KEYS[0], "public_apps": APPS["public"], "public_rate": "999999"}
 BYSTANDERS, PLAN = 5, Plan(events=100, interval_s=0.01)
-FUZZES = settings.get_current_profile_name() == "fuzz"
 HELD_S = 1.0  # an event may wait for so long where nothing else is measured; `python -m bench.attacks` has the goal
 
 
