@@ -18,7 +18,7 @@ LANGUAGES = {"zh": "zh_Hans", "ja": "ja_JP", "pt": "pt_BR"}
 
 
 def names_in(text: str) -> list[str]:
-    return sorted(re.findall(r"\{(\w+)\}", text))
+    return sorted(re.findall(r"\{\w+\}|<\w+>", text))
 
 
 def templates() -> set[str]:
@@ -42,6 +42,7 @@ def test_every_sentence_is_there_in_every_language(language: str) -> None:
     assert {en: text for en, text in MESSAGES[language].items() if names_in(en) != names_in(text)} == {}
     assert WORDS[language].keys() == WORDS[ENGLISH].keys()
     assert {name: text for name, text in WORDS[language].items() if names_in(text) != names_in(WORDS[ENGLISH][name])} == {}
+    assert all(WORDS[language].values())
 
 
 @pytest.mark.parametrize(("language", "code"), LANGUAGES.items())

@@ -421,9 +421,8 @@ def test_one_click_on_a_suggestion_asks_it(visit: Visit, duck: Duck, scripts: bo
     assert duck.host.calls[-1].query == "What is an endpoint plugin?"
 
 
-@EITHER
-def test_the_picture_that_an_agent_draws_is_shown(visit: Visit, scripts: bool) -> None:
-    page = visit("/chat/agent", scripts=scripts).page
+def test_the_picture_that_an_agent_draws_is_shown(visit: Visit) -> None:
+    page = visit("/chat/agent").page
     ask(page, "a duck")
     picture = last(page, "[slot=files] img")
     expect(picture).to_be_visible()
@@ -449,9 +448,15 @@ def test_code_can_be_copied(visit: Visit) -> None:
 # For everybody
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("state", ["form", "workflow", "live", "finished", "error", "result", "landing"])
-def test_nothing_stands_in_the_way_of_those_who_do_not_see(visit: Visit, duck: Duck, state: str, scheme: str) -> None:
+def assert_accessible(page: Page) -> None:
+    """What axe finds nothing wrong with, in light colours and in dark ones."""
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        found = Axe().run(page)
+        assert found.violations_count == 0, found.generate_report()
+
+
+def test_an_answer_stands_in_nobodys_way_before_it_begins_while_it_comes_and_at_its_end(visit: Visit, duck: Duck) -> None:
     gate = Gate(
         [
             FLOW[0],
@@ -461,24 +466,31 @@ def test_nothing_stands_in_the_way_of_those_who_do_not_see(visit: Visit, duck: D
         ]
     )
     duck.host.apps[GATED] = gate.app()
-    path = {"workflow": "/workflow/workflow", "error": "/chat/fails-midway", "result": "/workflow/report", "landing": "/"}
-    page = visit(path.get(state, "/chat/gated"), color_scheme=scheme, reduced_motion="reduce").page
-    if state in {"live", "finished", "error"}:
-        ask(page, "Why?")
-    if state in {"live", "finished"}:
-        gate.open(4)
-        expect(last(page, "x-t").first).to_contain_text("Title")
-    if state == "finished":
-        gate.open(2)
-        expect(last(page, "[slot=final] table")).to_be_visible()
-    if state == "error":
-        expect(page.get_by_role("alert")).to_be_visible()
-    if state == "result":
-        page.get_by_role("button", name="Run").click()
-        expect(last(page, "[slot=final] dd")).to_be_visible()
-    found = Axe().run(page)
-    gate.open(9)
-    assert found.violations_count == 0, found.generate_report()
+    page = visit("/chat/gated").page
+    assert_accessible(page)
+    ask(page, "Why?")
+    gate.open(4)
+    expect(last(page, "x-t").first).to_contain_text("Title")
+    assert_accessible(page)
+    gate.open(2)
+    expect(last(page, "[slot=final] table")).to_be_visible()
+    assert_accessible(page)
+
+
+def test_an_error_and_a_result_stand_in_nobodys_way(visit: Visit) -> None:
+    page = visit("/chat/fails-midway").page
+    ask(page, "Why?")
+    expect(page.get_by_role("alert")).to_be_visible()
+    assert_accessible(page)
+    page = visit("/workflow/report").page
+    page.get_by_role("button", name="Run").click()
+    expect(last(page, "[slot=final] dd")).to_be_visible()
+    assert_accessible(page)
+
+
+@pytest.mark.parametrize("path", ["/", "/workflow/workflow"])
+def test_a_form_and_the_list_of_apps_stand_in_nobodys_way(visit: Visit, path: str) -> None:
+    assert_accessible(visit(path).page)
 
 
 def test_a_keyboard_is_enough(visit: Visit, duck: Duck) -> None:
@@ -525,33 +537,34 @@ def test_nothing_moves_where_that_is_not_wanted(visit: Visit, duck: Duck) -> Non
 # Under attack
 
 
+MARKUP = [
+    "<script>parent.pwned = top.pwned = 1</script>",
+    "</x-t></div></article></main></body></html><script>pwned = 1</script>",
+    '<img src="x" onerror="pwned=1"><svg onload="pwned=1">',
+    "<![CDATA[ x ]]> ]]>",
+    '<form action="https://evil.example"><button>Send</button></form>',
+    '<base href="https://evil.example/"><meta http-equiv="refresh" content="0;url=https://evil.example">',
+    "<style>*{display:none}</style><link rel=stylesheet href=https://evil.example>",
+    HOSTILE,
+    "a\0b \u202eevil\u2066 right to left \u061c",
+    '<template shadowrootmode="open"><slot name="final"> <!-- both stay open',
+]
 ATTACKS = {
-    "a script": "<script>parent.pwned = top.pwned = 1</script>",
-    "ends of elements": "</x-t></div></article></main></body></html><script>pwned = 1</script>",
-    "a handler": '<img src="x" onerror="pwned=1"><svg onload="pwned=1">',
-    "a comment that stays open": "before <!-- after",
-    "CDATA": "<![CDATA[ x ]]> ]]>",
-    "a template that stays open": '<template shadowrootmode="open"><slot name="final">',
-    "links that run": "[a](javascript:pwned=1) [b](data:text/html,<script>pwned=1</script>) <javascript:pwned=1>",
-    "a beacon": "![x](https://evil.example/?secret) ![y](//evil.example/y.png)",
+    "markup": "\n\n".join(MARKUP),
+    "links": "[a](javascript:pwned=1) [b](data:text/html,<script>pwned=1</script>) <javascript:pwned=1> "
+    "![x](https://evil.example/?secret) ![y](//evil.example/y.png)",
     "one long word": "x" * 1_000_000,
-    "the other direction": "\u202eevil\u2066 right to left \u061c",
-    "NUL": "a\0b",
-    "a form": '<form action="https://evil.example"><button>Send</button></form>',
-    "a base": '<base href="https://evil.example/"><meta http-equiv="refresh" content="0;url=https://evil.example">',
-    "a style": "<style>*{display:none}</style><link rel=stylesheet href=https://evil.example>",
-    "everything": HOSTILE,
 }
 
 
 @EITHER
 @pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS.keys())
 def test_an_answer_does_no_harm_while_it_comes_nor_at_its_end(visit: Visit, duck: Duck, attack: str, scripts: bool) -> None:
-    gate = Gate([FLOW[0], started("1", attack[:100]), finished("1", attack[:100]), said(attack), *FLOW[-2:]])
+    gate = Gate([FLOW[0], started("1", attack[:1000]), finished("1", attack[:1000]), said(attack), *FLOW[-2:]])
     duck.host.apps[HOSTILE_APP] = gate.app()
     visitor = visit("/chat/hostile", scripts=scripts)
     page = visitor.page
-    ask(page, attack[:100].replace("\0", "") or "x")
+    ask(page, attack[:1000].replace("\0", ""))
     gate.open(4)
     expect(last(page, "x-t").first).to_be_attached()
     assert_unharmed(page)
