@@ -12,6 +12,7 @@ from werkzeug import Response
 
 from duck import errors, invocation
 from duck.callers.settings import canonical
+from duck.dify import failures
 from duck.dify.gateway import Gateway
 from duck.errors import DuckError
 from duck.exchange import Exchange
@@ -71,24 +72,25 @@ class Request:
     prompt: Prompt
     exchange: Exchange
 
-    @property
-    def kind(self) -> Kind:
-        """The kind of the app."""
-        return self.call.run.kind
-
     def reply(self) -> Reply:
         """The whole reply, which is remembered. Raises `DuckError`, also for a run that has failed."""
         reply = Reply().whole(self.call.events())
         if failed := reply.failed:
-            raise DuckError(429 if failed.code == "rate_limit_error" else 502, failed.code, failed.message)
-        self.remember(reply)
+            if failed.code == "rate_limit_error":
+                raise DuckError(429, failed.code, failed.message, headers={"Retry-After": str(failures.MODEL_RETRY_S)})
+            raise DuckError(502, failed.code, failed.message)
+        self.remember(reply, reply.text)
         return reply
 
-    def remember(self, reply: Reply) -> None:
-        """Remembers the conversation by all that was said in it, so that a client continues it by sending that again."""
+    def remember(self, reply: Reply, text: str) -> None:
+        """Remembers the conversation by all that was said in it, so that a client continues it by sending that again.
+
+        `text` is the reply as the client has it. Guests are not remembered: they cannot be told apart, so one could begin as
+        another does, keep the id of that conversation, and read in it what the other says next.
+        """
         conversation_id = reply.begun.conversation_id
-        if self.kind == "chat" and self.prompt.conversation_id is None and conversation_id and not reply.failed:
-            said = [("user", self.prompt.text), ("assistant", reply.sent)]
+        if conversation_id and self.prompt.conversation_id is None and not self.exchange.caller.guest:
+            said = [("user", self.prompt.text), ("assistant", text)]
             invocation.remember(self.exchange, _digest(self.exchange, self.prompt, said), conversation_id)
 
 
@@ -144,12 +146,12 @@ def place(
     Without a `conversation_id` the earlier turns are part of the query. `takes_files` tells whether a chat takes files besides
     its inputs. Raises `DuckError` 400.
     """
-    inputs = dict(prompt.inputs)
-    texts = [variable for variable in form.variables if _takes_text(variable)] if form else []
+    inputs = {name: value for name, value in prompt.inputs.items() if value is not None}
+    texts = [variable for variable in form.variables if _takes_text(variable) and variable.name not in inputs] if form else []
     system = prompt.system
     if system and (variable := next((each for each in texts if each.name in SYSTEM_NAMES), None)):
         system = ""
-        inputs.setdefault(variable.name, prompt.system)
+        inputs[variable.name] = prompt.system
     besides: list[Any] = []
     for attachment in prompt.attachments:
         _attach(attachment, form, inputs, besides if takes_files and kind != "workflow" else None)
@@ -205,7 +207,8 @@ def _attach(attachment: Attachment, form: Form | None, inputs: dict[str, Any], b
     for variable in form.variables if form else ():
         given = None if variable.hidden else given_to(variable)
         if given and variable.control == "file-list":
-            inputs[variable.name] = [*inputs.get(variable.name, ()), given]
+            before = inputs.get(variable.name, [])
+            inputs[variable.name] = [*before, given] if isinstance(before, list) else before  # refused later if it is no list
             return
         if given and variable.name not in inputs:
             inputs[variable.name] = given

@@ -1,7 +1,7 @@
 """The answer of a run as one message of a chat, for faces whose clients expect the reply of a model. Pure."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from duck.dify import parts
 from duck.dify.parser import Parser
@@ -9,7 +9,7 @@ from duck.dify.parts import Begun, Failed, Part, Reasoning, Step, Text, Tool, Us
 from duck.streams.format import Event
 
 PAUSED = "[This app waits for a person in Dify.]"
-FILTERED = "output_moderation"  # Dify's reason for a text that its moderation has replaced
+_VAGUE_CODES = {"", "invalid_param", "bad_request", "unknown"}  # Dify's, which clients would take for a fault of the request
 
 type Piece = Begun | Text | Reasoning | Step | Tool | Failed
 
@@ -19,7 +19,7 @@ class Reply:
 
     `sent` is the text as the client has it, `text` the text that counts: they differ if Dify has replaced what had been sent.
     `begun` has the ids of the run. `failed` is how it failed, None for a run that did not; after it there are no more pieces.
-    `is_filtered` tells that moderation has replaced the text.
+    `is_filtered` tells that moderation has replaced the text: Dify replaces none for another reason.
     """
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class Reply:
         links = [] if self.failed else [_link(file) for file in self._files.values()]
         return [self._text("\n\n" + link if self._kept else link) for link in links]
 
-    def whole(self, events: Any) -> "Reply":
+    def whole(self, events: Iterable[Event]) -> "Reply":
         """Adds all events of a run and its end."""
         for event in events:
             self.add(event)
@@ -109,7 +109,7 @@ class Reply:
 
     def _replace(self, replaced: parts.Replaced) -> Iterator[Text]:
         """What was sent cannot be taken back: it is continued, or the new text comes after a blank line."""
-        self.is_filtered |= replaced.reason == FILTERED
+        self.is_filtered = True
         before = self.sent
         rest = replaced.text.removeprefix(before) if replaced.text.startswith(before) else f"\n\n{replaced.text}"
         self._kept = [replaced.text]
@@ -118,8 +118,8 @@ class Reply:
             yield Text(delta=rest)
 
     def _fail(self, failed: Failed) -> Failed:
-        self.failed = failed
-        return failed
+        self.failed = replace(failed, code="completion_request_error") if failed.code in _VAGUE_CODES else failed
+        return self.failed
 
     def _keep(self, file: parts.File) -> None:
         if file.url.startswith(("https://", "http://")):  # a relative address leads nowhere for a client

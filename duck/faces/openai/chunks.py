@@ -44,11 +44,11 @@ def completion(model: Model, reply: Reply) -> dict[str, Any]:
 
 
 class Chunks(StreamFormat):
-    """Writes a reply as it comes. `ended` is called once with a reply that has not failed."""
+    """Writes a reply as it comes. `ended` is called once, with a reply that has not failed and its text as the client has it."""
 
     headers: ClassVar[Mapping[str, str]] = {"Content-Type": "text/event-stream"}
 
-    def __init__(self, model: Model, *, includes_usage: bool, ended: Callable[[Reply], None]) -> None:
+    def __init__(self, model: Model, *, includes_usage: bool, ended: Callable[[Reply, str], None]) -> None:
         self._model = model
         self._includes_usage = includes_usage
         self._ended = ended
@@ -74,12 +74,12 @@ class Chunks(StreamFormat):
         if self._includes_usage:
             usage = self._reply.usage
             chunks.append(self._frame([], {"usage": _usage(usage) if usage else None}))
-        self._ended(self._reply)
+        self._ended(self._reply, self._reply.sent)
         return b"".join([*chunks, DONE])
 
     def _piece(self, piece: Piece) -> bytes:
         match piece:
-            case Begun():
+            case Begun() if not self._head:
                 return self._begin(piece)
             case Text():
                 return self._delta({"content": piece.delta})

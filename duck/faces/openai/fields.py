@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from duck import errors
-from duck.errors import DuckError
 from duck.faces.asking import Attachment
 from duck.runs import files
 from duck.runs.files import File
@@ -14,11 +13,11 @@ type Fields = Mapping[str, Any]
 
 def text(fields: Fields, name: str, place: str = "", *, required: bool = False) -> str:
     """The text of a field, "" if it is missing or null."""
-    value = fields.get(name)
-    if value is None and not required:
-        return ""
-    if not isinstance(value, str) or (required and not value.strip()):
-        raise errors.invalid_field(place or name, "must be a text" if value is not None and value != "" else "required")
+    value = "" if fields.get(name) is None else fields[name]
+    if not isinstance(value, str):
+        raise errors.invalid_field(place or name, "must be a text")
+    if required and not value.strip():
+        raise errors.invalid_field(place or name, "required")
     return value
 
 
@@ -28,6 +27,13 @@ def flag(fields: Fields, name: str, place: str = "") -> bool:
     if value is not None and not isinstance(value, bool):
         raise errors.invalid_field(place or name, "must be true or false")
     return bool(value)
+
+
+def item(value: Any, place: str) -> Fields:
+    """An item of a list that must be an object."""
+    if not isinstance(value, dict):
+        raise errors.invalid_field(place, "must be an object")
+    return value
 
 
 def mapping(fields: Fields, name: str, place: str = "") -> dict[str, Any]:
@@ -46,51 +52,31 @@ def sequence(fields: Fields, name: str) -> Sequence[Any]:
     return value
 
 
-def refuse(name: str, reason: str) -> DuckError:
-    """The error for a field that an app cannot follow."""
-    return errors.invalid_field(name, reason)
+def refuse_tools(fields: Fields, name: str, choice: str) -> None:
+    """Refuses tools of the client's: an app has its own, and calls none of the client's. The field `choice` may be `none`."""
+    if fields.get(choice) == "none":
+        return
+    if fields.get(name):
+        raise errors.invalid_field(name, f"an app has its own tools and cannot call yours. Send none, or {choice} none")
+    if fields.get(choice) not in (None, "auto"):
+        raise errors.invalid_field(choice, "an app has its own tools and cannot call yours")
 
 
-def refuse_tools(fields: Fields, *names: str) -> None:
-    """Refuses tools of the client's: an app has its own, and calls none of the client's."""
-    for name in names:
-        if fields.get(name) and fields.get("tool_choice") != "none":
-            raise refuse(name, "an app has its own tools and cannot call yours. Send none, or tool_choice none")
-    for name in ("tool_choice", "function_call"):
-        if fields.get(name) not in (None, "none", "auto"):
-            raise refuse(name, "an app has its own tools and cannot call yours")
-
-
-def image(url: Any, place: str) -> Attachment:
-    """An image by its link or `data:` URL."""
-    return _attachment(url, place, "image")
-
-
-def file(data: Any, name: Any, place: str) -> Attachment:
-    """A file as a `data:` URL, in base64, or by its link."""
-    return _attachment(data, place, None, name if isinstance(name, str) else "")
-
-
-def audio(part: Fields, place: str) -> Attachment:
-    """Sound: {data, format}, the data in base64."""
-    form = part.get("format")
-    if not isinstance(form, str) or not form.isalnum():
-        raise errors.invalid_field(f"{place}.format", "must be the format of the sound, such as wav or mp3")
-    data = part.get("data")
-    url = f"data:audio/{form};name=audio.{form};base64,{data}" if isinstance(data, str) else data
-    return _attachment(url, f"{place}.data", "audio")
-
-
-def _attachment(value: Any, place: str, kind: files.FileKind | None, name: str = "") -> Attachment:
+def attachment(value: Any, place: str, name: str, *, kind: files.FileKind | None = None, filename: str = "") -> Attachment:
+    """The file of the part at `place`, whose field `name` is a link or a `data:` URL, or base64 if there is a `filename`."""
     if not isinstance(value, str) or not value.strip():
-        raise errors.invalid_field(place, "must be a link (http or https) or a data: URL")
-    if (of_link := files.name_in(value)) is not None:
-        return Attachment(value=value, kind=kind or files.kind_of(name or of_link), place=place)
+        raise errors.invalid_field(f"{place}.{name}", _NO_FILE)
+    if (name_in_link := files.name_in(value)) is not None:
+        return Attachment(value=value, kind=kind or files.kind_of(filename or name_in_link), place=place)
     try:
-        found = File.from_text(value) or (File.from_text(f"data:;base64,{value}") if name else None)
+        found = File.from_text(value) or (File.from_text(f"data:;base64,{value}") if filename else None)
     except ValueError as error:
-        raise errors.invalid_field(place, f"is a data: URL that cannot be read: {error}") from error
+        raise errors.invalid_field(f"{place}.{name}", f"is a data: URL that cannot be read: {error}") from error
     if found is None:
-        raise errors.invalid_field(place, "must be a link (http or https) or a data: URL")
-    found = File.received(name, found.mimetype if value[:5].lower() == "data:" else "", found.content) if name else found
+        raise errors.invalid_field(f"{place}.{name}", _NO_FILE)
+    if filename:
+        found = File.received(filename, found.mimetype if value[:5].lower() == "data:" else "", found.content)
     return Attachment(value=found, kind=kind or found.kind, place=place)
+
+
+_NO_FILE = "must be a link (http or https) or a data: URL"

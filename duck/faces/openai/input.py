@@ -7,9 +7,7 @@ from typing import Any
 from duck import errors
 from duck.faces.asking import Attachment, Prompt
 from duck.faces.openai import fields
-from duck.faces.openai.messages import Message, joined, read_messages
-
-_ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
+from duck.faces.openai.messages import ROLES, Message, joined, read_message, read_messages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,10 +25,10 @@ def read(body: Mapping[str, Any]) -> Creation:
     _refuse_unsupported(body)
     given = body.get("input")
     if isinstance(given, str):
-        items = [Message(role="user", text=given)]
+        items = [Message(role="user", place="input", text=given)]
     else:
-        read_items = [_read(item, f"input[{index}]") for index, item in enumerate(fields.sequence(body, "input"))]
-        items = [item for item in read_items if item]
+        found = enumerate(fields.sequence(body, "input"))
+        items = [_read(item, f"input[{index}]") for index, item in found if not _is_reasoning(item)]
     instructions = fields.text(body, "instructions")
     prompt = read_messages(items, "input")
     prompt["system"] = joined((instructions, prompt["system"]))
@@ -48,52 +46,37 @@ def read(body: Mapping[str, Any]) -> Creation:
     )
 
 
-def _read(item: Any, place: str) -> Message | None:
-    """The message of an item, None for a model's reasoning."""
-    if not isinstance(item, dict):
-        raise errors.invalid_field(place, "must be an object")
-    if item.get("type") == "reasoning":
-        return None
-    if item.get("type") not in (None, "message"):
+def _is_reasoning(item: Any) -> bool:
+    """Whether an item is a model's reasoning, which clients send back and Duck skips."""
+    return isinstance(item, dict) and item.get("type") == "reasoning"
+
+
+def _read(item: Any, place: str) -> Message:
+    if fields.item(item, place).get("type") not in (None, "message"):
         raise errors.invalid_field(place, "must be of type message: an app has its own tools and cannot call yours")
-    role = item.get("role")
-    if role not in _ROLES:
-        raise errors.invalid_field(f"{place}.role", f"must be one of {', '.join(_ROLES)}")
-    content = item.get("content")
-    if isinstance(content, str):
-        return Message(role=_ROLES[role], text=content)
-    if not isinstance(content, list) or not content:
-        raise errors.invalid_field(f"{place}.content", "must be a text or a list of parts")
-    parts = [_part(part, f"{place}.content[{index}]") for index, part in enumerate(content)]
-    return Message(
-        role=_ROLES[role],
-        text=joined(part for part in parts if isinstance(part, str)),
-        attachments=tuple(part for part in parts if isinstance(part, Attachment)),
-    )
+    return read_message(item, place, ROLES, _part)
 
 
-def _part(part: Any, place: str) -> str | Attachment:
-    if not isinstance(part, dict):
-        raise errors.invalid_field(place, "must be an object with a type")
+def _part(part: fields.Fields, place: str) -> str | Attachment:
     match part.get("type"):
         case "input_text" | "output_text" | "text":
             return fields.text(part, "text", f"{place}.text")
         case "refusal":
             return fields.text(part, "refusal", f"{place}.refusal")
         case "input_image":
-            return fields.image(part.get("image_url"), f"{place}.image_url")
+            return fields.attachment(part.get("image_url"), place, "image_url", kind="image")
         case "input_file":
             name = "file_data" if part.get("file_data") is not None else "file_url"
             if part.get(name) is None:
                 raise errors.invalid_field(
                     place, "must have file_data or file_url: Duck stores no files that a file_id could name"
                 )
-            return fields.file(part[name], part.get("filename"), f"{place}.{name}")
+            return fields.attachment(part[name], place, name, filename=fields.text(part, "filename", f"{place}.filename"))
     raise errors.invalid_field(f"{place}.type", "must be input_text, input_image, input_file, output_text or refusal")
 
 
 def _refuse_unsupported(body: Mapping[str, Any]) -> None:
-    fields.refuse_tools(body, "tools")
+    fields.refuse_tools(body, "tools", "tool_choice")
     reasons = {
         "background": "an app's run cannot go on in the background",
         "prompt": "an app has its own prompt",
@@ -101,7 +84,7 @@ def _refuse_unsupported(body: Mapping[str, Any]) -> None:
     }
     for name, reason in reasons.items():
         if body.get(name):
-            raise fields.refuse(name, reason)
+            raise errors.invalid_field(name, reason)
     text_format = fields.mapping(fields.mapping(body, "text"), "format", "text.format")
-    if text_format.get("type", "text") != "text":
-        raise fields.refuse("text.format", "an app answers in text of its own form")
+    if text_format.get("type") not in (None, "text"):
+        raise errors.invalid_field("text.format", "an app answers in text of its own form")

@@ -63,11 +63,11 @@ def completed(response: Response, reply: Reply) -> dict[str, Any]:
 
 
 class Events(StreamFormat):
-    """Writes a reply as it comes. `ended` is called once with a reply that has not failed."""
+    """Writes a reply as it comes. `ended` is called once, with a reply that has not failed and its text as the client has it."""
 
     headers: ClassVar[Mapping[str, str]] = {"Content-Type": "text/event-stream"}
 
-    def __init__(self, response: Response, *, ended: Callable[[Reply], None]) -> None:
+    def __init__(self, response: Response, *, ended: Callable[[Reply, str], None]) -> None:
         self._response = response
         self._ended = ended
         self._reply = Reply()
@@ -93,7 +93,7 @@ class Events(StreamFormat):
         part, reply = _part(self._reply.text), self._reply
         item = _item(self._item_id, "completed", [part])
         response = self._response.document(reply.begun, "completed", [item], _usage(reply.usage))
-        self._ended(reply)
+        self._ended(reply, reply.text)
         return b"".join(
             [
                 *frames,
@@ -105,12 +105,10 @@ class Events(StreamFormat):
         )
 
     def _piece(self, piece: Piece) -> Iterator[bytes]:
+        if not self._item_id and isinstance(piece, Begun | Text | Failed):
+            yield from self._begin()
         match piece:
-            case Begun():
-                yield from self._begin()
             case Text():
-                if not self._item_id:
-                    yield from self._begin()
                 yield self._frame("response.output_text.delta", **self._place, delta=piece.delta, logprobs=[])
             case Failed():
                 error = {"code": SERVER, "message": piece.message}
