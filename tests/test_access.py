@@ -35,7 +35,14 @@ def refusal(headers: dict[str, str], owner: Settings = OPEN, method: str = "POST
     return None
 
 
-@pytest.mark.parametrize("method", ["GET", "POST"])
+ELSEWHERE: list[dict[str, str]] = [
+    {},
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Origin": "https://evil.example"},
+    {"Origin": "null", "Sec-Fetch-Site": "same-site"},
+]
+
+
 @pytest.mark.parametrize(
     "headers",
     [
@@ -45,27 +52,12 @@ def refusal(headers: dict[str, str], owner: Settings = OPEN, method: str = "POST
         {"x-api-key": KEY},
         bearer("wrong") | {"X-API-Key": KEY},
         bearer(KEY) | {"X-API-Key": "wrong"},
-        bearer(KEY) | {"X-API-Key": KEY},
         basic("wrong") | {"X-API-Key": KEY},
     ],
-    ids=[
-        "Bearer",
-        "bearer",
-        "X-API-Key",
-        "x-api-key",
-        "wrong and right",
-        "right and wrong",
-        "twice",
-        "wrong password, right key",
-    ],
+    ids=["Bearer", "bearer", "X-API-Key", "x-api-key", "wrong and right", "right and wrong", "wrong password, right key"],
 )
-@pytest.mark.parametrize(
-    "elsewhere",
-    [{}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}, {"Origin": "null", "Sec-Fetch-Site": "same-site"}],
-    ids=["no browser", "another site", "another origin", "no origin"],
-)
-def test_one_right_key_lets_in_from_anywhere(headers: dict[str, str], elsewhere: dict[str, str], method: str) -> None:
-    assert refusal(headers | elsewhere, method=method) is None
+def test_one_right_key_lets_in_from_anywhere(headers: dict[str, str]) -> None:
+    assert [refusal(headers | elsewhere, method=method) for elsewhere in ELSEWHERE for method in ("GET", "POST")] == [None] * 8
 
 
 @pytest.mark.parametrize("key", ["aaaaaa=b", "========", "YWJjYWJj==", 'aaaaaa="b"'])
@@ -102,19 +94,15 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("headers", WRONG.values(), ids=WRONG.keys())
-def test_without_a_right_key_nobody_is_let_in(headers: dict[str, str], method: str) -> None:
-    assert refusal(headers, method=method) == (401, "unauthorized")
+def test_without_a_right_key_nobody_is_let_in(headers: dict[str, str]) -> None:
+    assert [refusal(headers, method=method) for method in ("GET", "POST")] == [(401, "unauthorized")] * 2
 
 
-@pytest.mark.parametrize("name", ["key", "api_key", "apikey", "X-API-Key", "token", "access_token", "Authorization"])
-def test_a_key_in_the_url_is_not_read(name: str) -> None:
-    assert refusal({}, method="GET", query_string={name: KEY}) == (401, "unauthorized")
-
-
-def test_a_key_in_the_body_is_not_read() -> None:
-    assert refusal({}, json={"api_key": KEY}) == (401, "unauthorized")
+def test_a_key_in_the_url_or_the_body_is_not_read() -> None:
+    names = ("key", "api_key", "apikey", "X-API-Key", "token", "access_token", "Authorization")
+    assert refusal({}, method="GET", query_string=dict.fromkeys(names, KEY)) == (401, "unauthorized")
+    assert refusal({}, json=dict.fromkeys(names, KEY)) == (401, "unauthorized")
 
 
 @pytest.mark.parametrize("headers", [bearer(KEY), bearer(""), {"X-API-Key": ""}, basic(""), {}], ids=repr)
@@ -169,7 +157,6 @@ def test_a_password_may_hold_colons() -> None:
 FORBIDDEN = (403, "forbidden")
 
 
-@pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize(
     ("site", "expected"),
     [
@@ -182,9 +169,9 @@ FORBIDDEN = (403, "forbidden")
     ],
 )
 def test_a_stored_password_counts_where_the_browser_says_that_it_is_sent_from_here(
-    site: str, expected: tuple[int, str] | None, method: str
+    site: str, expected: tuple[int, str] | None
 ) -> None:
-    assert refusal(basic(KEY) | {"Sec-Fetch-Site": site}, method=method) == expected
+    assert [refusal(basic(KEY) | {"Sec-Fetch-Site": site}, method=method) for method in ("GET", "POST")] == [expected] * 2
 
 
 @pytest.mark.parametrize(
@@ -207,13 +194,11 @@ def test_a_stored_password_counts_where_the_browser_says_that_it_is_sent_from_he
         (HOST, FORBIDDEN),
     ],
 )
-@pytest.mark.parametrize("host", [HOST, f"{HOST}:8443"])
 def test_a_post_with_a_stored_password_over_plain_http_must_come_from_the_same_host(
-    origin: str | None, expected: tuple[int, str] | None, host: str
+    origin: str | None, expected: tuple[int, str] | None
 ) -> None:
-    headers = basic(KEY) | {"Host": host} | ({} if origin is None else {"Origin": origin})
-
-    assert refusal(headers) == expected
+    headers = basic(KEY) | ({} if origin is None else {"Origin": origin})
+    assert [refusal(headers | {"Host": host}) for host in (HOST, f"{HOST}:8443")] == [expected] * 2
 
 
 @pytest.mark.parametrize("host", ["", "[", ":80"])
@@ -226,11 +211,8 @@ def test_a_get_that_would_run_an_app_by_a_stored_password_needs_the_browsers_wor
     assert refusal(basic(KEY) | headers, method="GET") == FORBIDDEN
 
 
-EMBEDDED = ["image", "script", "style", "font", "audio", "video", "object", "embed", "track", "manifest", "of-tomorrow"]
-
-
 @pytest.mark.parametrize("site", ["same-origin", "none", "cross-site"])
-@pytest.mark.parametrize("destination", EMBEDDED)
+@pytest.mark.parametrize("destination", ["image", "script", "object", "of-tomorrow"])
 def test_what_a_page_embeds_runs_nothing_by_a_stored_password_nor_for_a_guest(destination: str, site: str) -> None:
     headers = {"Sec-Fetch-Dest": destination, "Sec-Fetch-Site": site}
     owner = settings.parse({**SETTINGS, "public_apps": APP, "allowed_origins": "https://a.example"})
@@ -279,8 +261,6 @@ DEFAULT_ALONE = settings.parse({"default_app": {"app_id": OTHER}})
     ("name", "owner", "app_id"),
     [
         (APP, OPEN, APP),
-        (APP.upper(), OPEN, APP),
-        (APP.replace("-", ""), OPEN, APP),
         (APP.replace("-", "").upper(), OPEN, APP),
         ("support", LISTED, APP),
         (APP, LISTED, APP),
@@ -293,8 +273,6 @@ DEFAULT_ALONE = settings.parse({"default_app": {"app_id": OTHER}})
     ],
     ids=[
         "id",
-        "capitals",
-        "no hyphens",
         "capitals, no hyphens",
         "alias",
         "id of a listed app",
@@ -314,35 +292,23 @@ def test_an_app_is_reachable_by_alias_by_default_and_by_its_id_however_spelt(nam
     ("name", "owner"),
     [
         (OTHER, LISTED),
-        (OTHER.replace("-", "").upper(), LISTED),
         ("sales", LISTED),
         ("default", LISTED),
         ("default", OPEN),
         ("support", OPEN),
         ("", OPEN),
-        (" ", OPEN),
         (APP + "\n", OPEN),
-        (f" {APP}", OPEN),
-        (f"{APP}?x", OPEN),
-        ("../chat", OPEN),
-        ("x" * 10_000, OPEN),
         ("приложение", OPEN),
         ("\x00", OPEN),
     ],
     ids=[
         "unlisted",
-        "unlisted, other spelling",
         "unknown alias",
         "default that is not set, with a list",
         "default that is not set",
         "alias where none is set",
         "empty",
-        "blank",
         "line's end",
-        "space",
-        "query",
-        "path",
-        "long",
         "not ASCII",
         "NUL",
     ],
@@ -369,9 +335,9 @@ def test_an_unlisted_app_cannot_be_told_from_one_that_does_not_exist() -> None:
 PUBLIC = settings.parse({**SETTINGS, "public_apps": APP})
 
 
-@pytest.mark.parametrize("spelling", [APP, APP.upper(), APP.replace("-", "")])
-def test_a_public_app_needs_no_key_however_it_is_spelt(spelling: str) -> None:
-    assert access.resolve(spelling, PUBLIC, access.identify(make_request(key=None), PUBLIC)) == APP
+def test_a_public_app_needs_no_key_however_it_is_spelt() -> None:
+    caller = access.identify(make_request(key=None), PUBLIC)
+    assert {access.resolve(spelling, PUBLIC, caller) for spelling in (APP, APP.upper(), APP.replace("-", ""))} == {APP}
 
 
 @pytest.mark.parametrize("name", [OTHER, "no-such-alias", "default", ""])
@@ -398,7 +364,6 @@ ANY = settings.parse({**SETTINGS, "public_apps": APP, "allowed_origins": "*"})
 BOTH = settings.parse({**SETTINGS, "public_apps": APP, "allowed_origins": "*, https://shop.example"})
 
 
-@pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize(
     ("owner", "headers", "expected"),
     [
@@ -425,12 +390,11 @@ BOTH = settings.parse({**SETTINGS, "public_apps": APP, "allowed_origins": "*, ht
     ],
 )
 def test_a_guests_run_comes_from_here_or_from_a_listed_origin(
-    owner: Settings, headers: dict[str, str], expected: tuple[int, str] | None, method: str
+    owner: Settings, headers: dict[str, str], expected: tuple[int, str] | None
 ) -> None:
-    assert refusal(headers, owner, method) == expected
+    assert [refusal(headers, owner, method) for method in ("GET", "POST")] == [expected] * 2
 
 
-@pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize(
     ("owner", "origin", "expected"),
     [
@@ -441,9 +405,10 @@ def test_a_guests_run_comes_from_here_or_from_a_listed_origin(
     ],
 )
 def test_a_stored_password_serves_a_listed_origin_only_by_its_name(
-    owner: Settings, origin: str, expected: tuple[int, str] | None, method: str
+    owner: Settings, origin: str, expected: tuple[int, str] | None
 ) -> None:
-    assert refusal(basic(KEY) | {"Origin": origin, "Sec-Fetch-Site": "cross-site"}, owner, method) == expected
+    headers = basic(KEY) | {"Origin": origin, "Sec-Fetch-Site": "cross-site"}
+    assert [refusal(headers, owner, method) for method in ("GET", "POST")] == [expected] * 2
 
 
 # CORS

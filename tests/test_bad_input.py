@@ -1,11 +1,11 @@
-"""What no honest client sends: floods, bombs, odd encodings. Each is a clear error, small and soon."""
+"""What no honest client sends: floods, bombs, odd encodings. Each is a clear error, small and soon. More is in test_runs.py."""
 
 import gzip
 from typing import Any
 
 import pytest
 
-from tests.support import APP, KEY, SETTINGS, Dify, blocking_sample, body_of, call, json_of
+from tests.support import APP, SETTINGS, Dify, blocking_sample, body_of, call, json_of
 
 JSON = {"Content-Type": "application/json"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -23,13 +23,11 @@ def multipart(*parts: str) -> bytes:
 
 # What is sent, and what is answered: the status, and words of the message.
 CASES: dict[str, tuple[dict[str, Any], int, str]] = {
-    "duplicate query in a form": ({"data": "query=a&query=b", "headers": FORM}, 400, "query: given 2 times"),
     "duplicate query in parts": (
         {"data": multipart(part("query", "a"), part("query", "b")), "headers": MULTIPART},
         400,
         "2 times",
     ),
-    "duplicate input": ({"data": "query=a&x=1&x=2", "headers": FORM}, 400, "inputs.x: given 2 times"),
     "too many form fields": ({"data": "a=&" * 1000, "headers": FORM}, 400, "More than 1000 fields"),
     "too many form names": ({"data": "&".join(f"a{n}=" for n in range(1001)), "headers": FORM}, 400, "More than 1000"),
     "too many query fields": ({"method": "GET", "path": "/x?format=json" + "&a=" * 1000}, 400, "More than 1000 fields"),
@@ -46,26 +44,15 @@ CASES: dict[str, tuple[dict[str, Any], int, str]] = {
         400,
         "More than 1000",
     ),
-    "a part without a name": (
-        {"data": b"--b\r\nContent-Disposition: form-data\r\n\r\nx\r\n--b--\r\n", "headers": MULTIPART},
-        400,
-        "no name",
-    ),
-    "no boundary": ({"data": multipart(part("query", "a")), "headers": {"Content-Type": "multipart/form-data"}}, 400, "boundary"),
-    "another boundary": ({"data": "--c\r\n\r\n--c--", "headers": MULTIPART}, 400, "boundary"),
     "parts without an end": ({"data": part("query", "a"), "headers": MULTIPART}, 400, "broken"),
     "a compressed body": (
         {"data": gzip.compress(b'{"query":"a"}'), "headers": JSON | {"Content-Encoding": "gzip"}},
         415,
         "without a Content-Encoding",
     ),
-    "UTF-16": ({"data": '{"query":"a"}'.encode("utf-16"), "headers": JSON}, 400, "must be UTF-8"),
     "Latin-1": ({"data": b'{"query":"\xe4"}', "headers": JSON}, 400, "must be UTF-8"),
-    "a lone surrogate": ({"data": rb'{"query":"\ud800"}', "headers": JSON}, 400, "surrogate"),
     "a huge number": ({"data": b'{"query":"a","inputs":{"n":1e999}}', "headers": JSON}, 400, "infinity"),
     "a number of 5,000 digits": ({"data": b'{"query":"a","n":' + b"9" * 5000 + b"}", "headers": JSON}, 400, "infinity"),
-    "no number": ({"data": b'{"query":"a","inputs":{"n":NaN}}', "headers": JSON}, 400, "not valid JSON"),
-    "deep JSON": ({"data": b'{"query":' + b"[" * 500 + b"]" * 500 + b"}", "headers": JSON}, 400, "100 levels"),
     "bottomless JSON": ({"data": b"[" * MEGABYTE, "headers": JSON}, 400, "100,000 values"),
     "deep JSON in a form": ({"data": {"query": "a", "inputs": "[" * 500 + "]" * 500}}, 400, "100 levels"),
     "a name of a megabyte": ({"json": {"query": "a", "response_mode": 1, "inputs": {"n" * MEGABYTE: 1}}}, 400, "must be a text"),
@@ -76,12 +63,9 @@ CASES: dict[str, tuple[dict[str, Any], int, str]] = {
 
 
 @pytest.mark.parametrize(("options", "status", "words"), CASES.values(), ids=CASES.keys())
-@pytest.mark.parametrize("key", [KEY, None], ids=["key", "guest"])
-def test_bad_input_is_a_small_clear_error_and_runs_nothing(
-    options: dict[str, Any], status: int, words: str, key: str | None
-) -> None:
+def test_bad_input_is_a_small_clear_error_and_runs_nothing(options: dict[str, Any], status: int, words: str) -> None:
     dify = Dify(blocking=blocking_sample("chat"))
-    response = call(dify, key=key, settings={**SETTINGS, "public_apps": APP, "public_rate": "999999"}, **options)
+    response = call(dify, key=None, settings={**SETTINGS, "public_apps": APP, "public_rate": "999999"}, **options)
     body = body_of(response)
     assert (response.status_code, dify.calls, len(body) < 10_000) == (status, [], True)
     assert words in json_of(response)["message"]

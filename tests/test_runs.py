@@ -277,27 +277,23 @@ def test_a_body_that_the_daemon_may_have_cut_is_refused(content_type: str | None
 CHAT = {"query": "hi"}
 JSON_BODIES = {
     "broken": (b'{"query": "hi"', "JSON"),
-    "empty value": (b'{"query": }', "JSON"),
     "words": (b"hi", "JSON"),
     "two documents": (b'{"query": "hi"} {}', "JSON"),
     "NaN": (b'{"query": "hi", "inputs": {"a": NaN}}', "JSON"),
     "invalid UTF-8": (b'{"query": "\xff"}', "UTF-8"),
-    "UTF-16": ('{"query": "hi"}'.encode("utf-16"), "JSON"),
+    "UTF-16": ('{"query": "hi"}'.encode("utf-16"), "must be UTF-8"),
     "array": (b"[]", "object"),
     "text": (b'"hi"', "object"),
-    "number": (b"0", "object"),
     "null": (b"null", "object"),
     "lone surrogate": (b'{"query": "\\ud800"}', "surrogate"),
     "lone surrogate in an input": (b'{"query": "hi", "inputs": {"a": "\\udc00"}}', "surrogate"),
     "101 levels": (nested(101), "100"),
-    "101 levels around a number": (nested(101, "1"), "100"),
     "far too deep": (b"[" * 100_000, ""),
     "query missing": (b"{}", "query"),
     "query null": (b'{"query": null}', "query"),
     "query empty": (b'{"query": ""}', "query"),
     "query blank": (b'{"query": " \\n\\t"}', "query"),
     "query a number": (b'{"query": 5}', "query"),
-    "query a list": (b'{"query": ["hi"]}', "query"),
     "conversation_id no UUID": (json.dumps(CHAT | {"conversation_id": "1234"}).encode(), "conversation_id"),
     "conversation_id blank": (json.dumps(CHAT | {"conversation_id": " "}).encode(), "conversation_id"),
     "conversation_id with more": (json.dumps(CHAT | {"conversation_id": CONVERSATION + "\n"}).encode(), "conversation_id"),
@@ -310,7 +306,6 @@ JSON_BODIES = {
     "user a number": (json.dumps(CHAT | {"user": 5}).encode(), "user"),
     "files": (json.dumps(CHAT | {"files": [{"type": "image"}]}).encode(), "files"),
     "files an object": (json.dumps(CHAT | {"files": {"a": 1}}).encode(), "files"),
-    "files a number": (json.dumps(CHAT | {"files": 0}).encode(), "files"),
 }
 
 

@@ -67,7 +67,7 @@ def _is_tried(item: pytest.Item) -> bool:
     case: Any = getattr(item, "callspec", None)
     if case is None or case.params.get("duck", "local") == "local":
         return True
-    places = [_place(*mark.args[:2], case.params) for mark in item.iter_markers("parametrize")]
+    places = [_place(mark.args[0], mark.args[1], case.params) for mark in item.iter_markers("parametrize")]
     longest = max((size for _, size in places), default=1)
     return any(all(number % size == index for index, size in places) for number in range(longest))
 
