@@ -282,11 +282,6 @@ def test_an_agents_tools_are_told_of_once_they_have_answered() -> None:
     assert "image has been created" in text_of(notes)
 
 
-def test_a_thought_that_comes_again_is_told_once() -> None:
-    thought = {"event": "agent_thought", "id": "1", "tool": "search", "observation": "found"}
-    assert len(slots(written([thought, thought], CHAT), "notes")) == 1
-
-
 def test_reasoning_is_folded_away() -> None:
     parts = [
         of_workflow("reasoning_chunk", reasoning=text, is_final=final) for text, final in (("a", False), ("b", False), ("", True))
@@ -311,22 +306,9 @@ def test_a_picture_of_the_pages_own_origin_is_shown_and_one_of_another_is_linked
     assert slots(written([file("/files/a.png")], CHAT), "files")[0].find(".//img") is not None
 
 
-def test_a_file_that_comes_again_at_the_end_is_shown_once() -> None:
-    url = f"{ORIGIN}/files/a.png"
-    again = {
-        "event": "message_end",
-        "files": [{"url": f"{url}?sign=2", "related_id": "7", "type": "image"}, {"url": f"{ORIGIN}/b"}],
-    }
-    assert len(slots(written([file(f"{url}?sign=1"), again], CHAT), "files")) == 2
-
-
 def test_a_file_says_what_it_is() -> None:
     event = file("https://x.example/q?a", "document", filename="a.pdf", mime_type="application/pdf", size=123456)
     assert text_of(slots(written([event], CHAT), "files")) == "a.pdf application/pdf, 123 kB"
-
-
-def test_what_the_user_has_sent_is_no_part_of_the_answer() -> None:
-    assert not slots(written([file("https://x.example/a") | {"belongs_to": "user"}], CHAT), "files")
 
 
 @pytest.mark.parametrize(
@@ -405,18 +387,6 @@ def test_a_finished_turn_is_remembered_and_the_conversation_goes_on() -> None:
     assert page.findall(".//textarea[@name='query']")[0].text in {"", None}
     assert json.loads(page.findall(".//input[@name='duck.turns']")[0].get("value") or "") == [["Hi?", "Hi"]]
     assert page.findall(".//input[@name='conversation_id']")[0].get("value") == "2"
-
-
-def test_odd_events_add_nothing() -> None:
-    odd = [
-        of_workflow("iteration_next", id="1", index="x"),
-        {"event": "message_end", "files": ["x"]},
-        {"event": "agent_log", "data": {"status": "start"}},
-        of_workflow("reasoning_chunk", reasoning=7, is_final=True),
-        of_workflow("workflow_finished", status="succeeded", outputs=[1]),
-        {"event": "of tomorrow"},
-    ]
-    assert shown(written(odd, WORKFLOW)).strip() == "Finished"
 
 
 def test_a_very_long_answer_stays_as_it_came() -> None:

@@ -97,8 +97,14 @@ def secrets(value: Any, path: str = "") -> Iterator[str]:
         yield path
 
 
-@pytest.mark.parametrize("style", MIMETYPES)
-@pytest.mark.parametrize("name", sorted({*names(".plugin.ndjson"), *names(".service.ndjson")}))
+ALL = sorted({*names(".plugin.ndjson"), *names(".service.ndjson")})
+
+
+# All in one format, and a chatflow and a workflow that fail in all of them: the formats get what is left for guests.
+@pytest.mark.parametrize(
+    ("name", "style"),
+    [*((name, "ndjson") for name in ALL), *((name, style) for name in ("failflow", "failing") for style in MIMETYPES)],
+)
 def test_guests_see_none_of_an_apps_secrets_by_either_way(api: Api, name: str, style: str) -> None:
     bodies = []
     if name in names(".plugin.ndjson"):
