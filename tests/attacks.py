@@ -59,7 +59,6 @@ ATTACKS: Mapping[str, Callable[[], Attack]] = {
     "10 MB of a question": lambda: Attack(body=filled(b"a", b'{"query":"', b'"}')),
     "5.3 MB of a question": lambda: Attack(body=b"query=" + b"a" * 5_300_000, content_type=FORM),
     "control characters in JSON": lambda: Attack(body=filled(b"\\u0001", b'{"query":"', b'"}', 5_300_000)),
-    "a user of 5.3 MB": lambda: Attack(body=filled(b"a", b'{"query":"hi","user":"', b'"}', 5_300_000)),
     "escapes of a form": lambda: Attack(body=filled(b"%ff", b"zz="), content_type=FORM),
     "percent signs of a form": lambda: Attack(body=filled(b"%", b"zz="), content_type=FORM),
     "escapes and letters of a form": lambda: Attack(body=filled(b"%61a", b"query="), content_type=FORM),
@@ -91,8 +90,6 @@ ATTACKS: Mapping[str, Callable[[], Attack]] = {
         body=part(b'; name="query"'), content_type="multipart/form-data; boundary=" + "x" * MAX_HEADERS
     ),
     "objects in JSON": lambda: Attack(body=filled(b"{},", b'{"query":"hi","inputs":{"a":[', b"{}]}}")),
-    "lists in JSON": lambda: Attack(body=filled(b"[],", b'{"query":"hi","inputs":{"a":[', b"[]]}}")),
-    "numbers in JSON": lambda: Attack(body=filled(b"1e3,", b'{"query":"hi","inputs":{"a":[', b"0]}}")),
     "strings in JSON": lambda: Attack(body=filled(b'"",', b'{"query":"hi","inputs":{"a":[', b'""]}}')),
     "names in JSON": lambda: Attack(body=_objects()),
     "depth of JSON": lambda: Attack(body=filled(b"[", b'{"query":"hi","inputs":{"a":')),
@@ -103,11 +100,9 @@ ATTACKS: Mapping[str, Callable[[], Attack]] = {
     "JSON that is not UTF-8": lambda: Attack(body=filled(b"\xff", b'{"query":"', b'"}')),
     "a picture as text": lambda: Attack(body=filled(b"A", b'{"query":"hi","inputs":{"a":"data:image/png;base64,', b'"}}')),
     "nested quotations of a page": lambda: _page(_nested_quotes(19, 12_900)),
-    "more nested quotations of a page": lambda: _page(_nested_quotes(100, 60_000)),
     "nested lists of a page": lambda: _page(b'query=hi&duck.turns=[["q","' + b"- " * 40 + b"a\\n" + b"- a\\n" * 30_000 + b'"]]'),
     "brackets of a page": lambda: _page(b'query=hi&duck.turns=[["q","' + b"[" * 200_000 + b'"]]'),
     "accepted types": lambda: Attack(headers={"Accept": "a/b," * (MAX_HEADERS // 4)}, body=b"{}"),
-    "accepted languages": lambda: Attack(headers={"Accept-Language": "a," * (MAX_HEADERS // 2)}, body=b"{}"),
     "accepted languages of a page": lambda: Attack(
         headers={"Accept": "text/html", "Accept-Language": "a," * (MAX_HEADERS // 2)}, method="GET"
     ),
@@ -120,9 +115,6 @@ ATTACKS: Mapping[str, Callable[[], Attack]] = {
     ),
     "a query string": lambda: Attack(query="query=" + "%ff" * (MAX_HEADERS // 3), method="GET"),
     "names in a query string": lambda: Attack(query="a&" * (MAX_HEADERS // 2), method="GET"),
-    "a query string as a page": lambda: Attack(
-        query="query=" + "%3C" * (MAX_HEADERS // 3), method="GET", headers={"Accept": "text/html"}
-    ),
 }
 # The attacks that were found first. Each stopped all other requests for seconds, or ended the process.
 WORST = [
@@ -183,45 +175,5 @@ PLACES: Mapping[str, Place] = {
         lambda text: Attack(body=b"{}", content_type="a/b" + "".join(filter(str.isprintable, text.decode("latin-1"))).strip()),
     ),
 }
-UNITS = [
-    b"a",
-    b"%ff",
-    b"%",
-    b"+",
-    b"&",
-    b"=",
-    b"[",
-    b"]",
-    b"{",
-    b"}",
-    b'"',
-    b"\\",
-    b",",
-    b":",
-    b";",
-    b"/",
-    b" ",
-    b"\n",
-    b"\r",
-    b"\0",
-]
-UNITS += [
-    b"<",
-    b">",
-    b"*",
-    b"_",
-    b"`",
-    b"|",
-    b"-",
-    b"#",
-    b"!",
-    b"(",
-    b"1",
-    b"e3",
-    b"\xff",
-    b"\xe4\xb8\xad",
-    b"--x",
-    b'""',
-    b"a=b",
-    b"\\u0000",
-]
+UNITS = [bytes([byte]) for byte in b'a%+&=[]{}"\\,:;/ \n\r\0<>*_`|-#!(1\xff']
+UNITS += [b"%ff", b"e3", b"\xe4\xb8\xad", b"--x", b'""', b"a=b", b"\\u0000"]

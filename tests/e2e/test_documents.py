@@ -119,13 +119,12 @@ def test_make_package_makes_one() -> None:
     assert (ROOT / "duck.difypkg").is_file()
 
 
-@pytest.mark.parametrize("target", ["test", "check", "format", "fuzz", "bench", "test-sdk-latest", "clean"])
-def test_make_knows_what_takes_longer_than_a_test_may(target: str) -> None:
+def test_make_knows_what_takes_longer_than_a_test_may() -> None:
     """`make check` and `make test` are what continuous integration runs; the others are for people."""
-    assert run([*MAKE, "--dry-run", target], "")
+    assert run([*MAKE, "--dry-run", "test", "check", "format", "fuzz", "bench", "test-sdk-latest", "clean"], "")
 
 
-@pytest.mark.parametrize("module", ["bench", "bench.speed", "devhost", "devhost.debug", "devhost.package"])
+@pytest.mark.parametrize("module", ["bench", "bench.speed", "bench.attacks"])
 def test_a_command_explains_itself(module: str) -> None:
     assert f"usage: python -m {module}" in run([sys.executable, "-m", module, "--help"], "")
 

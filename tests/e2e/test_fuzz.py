@@ -103,7 +103,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
         yield running
 
 
-@settings(max_examples=300 if FUZZES else 10)
+@settings(max_examples=300 if FUZZES else 3)
 @given(
     st.sampled_from(sorted(PLACES)),
     st.lists(st.sampled_from(UNITS), min_size=1, max_size=4).map(b"".join),

@@ -95,7 +95,7 @@ def by_the_sdk() -> list[dict[str, Any]]:
     return said
 
 
-@pytest.mark.parametrize("size", [1, 7, 1000, 100_000_000], ids=["by the byte", "by seven", "by the kilobyte", "at once"])
+@pytest.mark.parametrize("size", [1, 1000, 100_000_000], ids=["by the byte", "by the kilobyte", "at once"])
 def test_lines_are_read_as_the_sdk_reads_them_wherever_they_break(by_the_sdk: list[dict[str, Any]], size: int) -> None:
     lines = [line[:500] + line[-500:] if size < 1000 else line for line in LINES]
     stream = b"".join(lines)
@@ -103,9 +103,8 @@ def test_lines_are_read_as_the_sdk_reads_them_wherever_they_break(by_the_sdk: li
     assert conversation("duck", [stream[start : start + size] for start in range(0, len(stream), size)]) == due
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_each_line_gets_to_those_who_would_have_got_it_from_the_sdk(seed: int) -> None:
-    assert json.loads(script("deliver", str(seed), stdin=subprocess.PIPE)) == []
+def test_each_line_gets_to_those_who_would_have_got_it_from_the_sdk() -> None:
+    assert json.loads(script("deliver", "0", stdin=subprocess.PIPE)) == []
 
 
 def test_it_steps_aside_where_its_input_or_output_is_of_another_kind() -> None:
@@ -184,10 +183,10 @@ def test_it_waits_for_its_end_when_its_input_has_ended() -> None:
         assert any(b'"heartbeat"' in line for line in process.stdout)
         process.stdin.close()
         watched = psutil.Process(process.pid)
-        time.sleep(0.5)
+        time.sleep(0.2)
         before = watched.cpu_times().user
-        time.sleep(2)
-        assert watched.cpu_times().user - before < 0.5, "the SDK's own reader would have used all of the two seconds"
+        time.sleep(1)
+        assert watched.cpu_times().user - before < 0.2, "the SDK's own reader would have used all of the second"
         assert process.poll() is None
         process.kill()
 

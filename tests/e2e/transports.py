@@ -27,7 +27,7 @@ from duck.errors import DuckError
 from duck.sdk import patches, transport
 from duck.streams.slots import Slots
 
-STEPS = 3_000  # of which each but a few is a line
+STEPS = 15_000  # of which each but a few is a line
 IDS = [f"id{number}" for number in range(12)]
 LONG = "x" * 1_000_000
 DATA: list[Any] = [None, [], "text", 7, {}, {"backwards_request_id": None}, {"backwards_request_id": ["id1"]}]
