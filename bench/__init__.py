@@ -12,5 +12,4 @@ host.py       devhost in a process of its own, with a copy of Duck that reports 
 clients.py    clients that read, read slowly, or hang up
 soak.py       clients of all kinds together
 volume.py     one kind of load at a time
-page.py       the page, compared with NDJSON
 """

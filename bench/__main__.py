@@ -12,7 +12,6 @@ from typing import Any
 
 from bench import volume
 from bench.host import Host, copy_duck, serving
-from bench.page import page
 from bench.soak import soak
 
 SHOWN = 10  # differences that are printed
@@ -34,7 +33,6 @@ BENCHMARKS = {
     "short": Benchmark(run=volume.short, count=5_000),
     "stall": Benchmark(run=volume.stall, count=20),
     "burst": Benchmark(run=volume.burst, count=20),
-    "page": Benchmark(run=page, count=20),
     "hang-ups": Benchmark(run=volume.hang_ups, count=2_000, limits={"SILENCE_S": volume.SILENCE_S}),
     "full": Benchmark(
         run=volume.full,
