@@ -1,4 +1,6 @@
-"""What no honest client sends: floods, bombs, odd encodings. Each is a clear error, small and soon. More is in test_runs.py."""
+"""What no honest client sends: floods, bombs, odd encodings. Each is a clear error, small and soon. More is in test_runs.py and
+test_bodies.py.
+"""
 
 import gzip
 from typing import Any
@@ -29,7 +31,6 @@ CASES: dict[str, tuple[dict[str, Any], int, str]] = {
         "2 times",
     ),
     "too many form fields": ({"data": "a=&" * 1000, "headers": FORM}, 400, "More than 1000 fields"),
-    "too many form names": ({"data": "&".join(f"a{n}=" for n in range(1001)), "headers": FORM}, 400, "More than 1000"),
     "too many query fields": ({"method": "GET", "path": "/x?format=json" + "&a=" * 1000}, 400, "More than 1000 fields"),
     "too many inputs": ({"json": {"query": "a", "inputs": {f"a{n}": 1 for n in range(1001)}}}, 400, "More than 1000"),
     "too many fields": ({"json": {f"a{n}": 1 for n in range(1001)}}, 400, "More than 1000 fields"),
@@ -50,15 +51,12 @@ CASES: dict[str, tuple[dict[str, Any], int, str]] = {
         415,
         "without a Content-Encoding",
     ),
-    "Latin-1": ({"data": b'{"query":"\xe4"}', "headers": JSON}, 400, "must be UTF-8"),
     "a huge number": ({"data": b'{"query":"a","inputs":{"n":1e999}}', "headers": JSON}, 400, "infinity"),
     "a number of 5,000 digits": ({"data": b'{"query":"a","n":' + b"9" * 5000 + b"}", "headers": JSON}, 400, "infinity"),
     "bottomless JSON": ({"data": b"[" * MEGABYTE, "headers": JSON}, 400, "100,000 values"),
-    "deep JSON in a form": ({"data": {"query": "a", "inputs": "[" * 500 + "]" * 500}}, 400, "100 levels"),
     "a name of a megabyte": ({"json": {"query": "a", "response_mode": 1, "inputs": {"n" * MEGABYTE: 1}}}, 400, "must be a text"),
     "a name of a megabyte twice": ({"data": f"{'n' * MEGABYTE}=1&{'n' * MEGABYTE}=2&query=a", "headers": FORM}, 400, "nnn …"),
     "a megabyte of Accept": ({"headers": {"Accept": "text/html," * 100_000}}, 400, "Accept: longer than 8192"),
-    "a text where a number is needed": ({"json": {"query": 10**30}}, 400, "query: must be a text"),
 }
 
 
@@ -74,15 +72,11 @@ def test_bad_input_is_a_small_clear_error_and_runs_nothing(options: dict[str, An
 # What is odd, and harmless: how it is understood.
 HARMLESS: dict[str, tuple[dict[str, Any], str]] = {
     "a name twice in JSON: the last counts, as in Dify": ({"data": b'{"query":"a","query":"b"}', "headers": JSON}, "b"),
-    "a byte order mark": ({"data": b'\xef\xbb\xbf{"query":"a"}', "headers": JSON}, "a"),
     "a line separator": ({"json": {"query": "a\u2028\u0085b"}}, "a\u2028\u0085b"),
-    "a backslash that looks like a NUL": ({"data": rb'{"query":"\\u0000"}', "headers": JSON}, "\\u0000"),
     "a pair of surrogates": ({"data": rb'{"query":"\ud83e\udd86"}', "headers": JSON}, "🦆"),
-    "NUL in JSON, as Dify leaves it out": ({"data": rb'{"query":"a\u0000b"}', "headers": JSON}, "ab"),
     "NUL in a form": ({"data": "query=a%00", "headers": FORM}, "a"),
     "NUL in a part": ({"data": multipart(part("query", "a\0")), "headers": MULTIPART}, "a"),
     "NUL in a query": ({"method": "GET", "path": "/x?format=json&query=a%00"}, "a"),
-    "what is no escape": ({"data": "query=100%&x=%zz", "headers": FORM}, "100%"),
     "a charset that is none": ({"data": b'{"query":"a"}', "headers": {"Content-Type": "application/json; charset=none"}}, "a"),
     "a vendor's JSON": ({"data": b'{"query":"a"}', "headers": {"Content-Type": "application/vnd.x+json"}}, "a"),
     "another case": ({"data": b'{"query":"a"}', "headers": {"Content-Type": "Application/JSON"}}, "a"),
@@ -100,13 +94,3 @@ def test_what_is_odd_and_harmless_is_understood(options: dict[str, Any], query: 
     dify = Dify(blocking=blocking_sample("chat"))
     assert call(dify, **options).status_code == 200
     assert [made["query"] for made in dify.calls] == [query]
-
-
-def test_a_query_string_holds_utf_8_and_nothing_else() -> None:
-    dify = Dify(blocking=blocking_sample("chat"))
-    assert call(dify, method="GET", path="/x?format=json&query=%C3%A4").status_code == 200
-    assert [made["query"] for made in dify.calls] == ["ä"]
-    for query in ("query=Perch%E9", "query=%ff", "%ff=1"):
-        refused = call(Dify(), method="GET", path=f"/x?format=json&{query}")
-        assert refused.status_code == 400
-        assert json_of(refused)["message"] in {"query: must be UTF-8", "the name of a field: must be UTF-8"}
