@@ -3,7 +3,7 @@
 const words = document.body.dataset;
 
 // A parser makes shadow trees only of templates in the page itself. The answer is written into a hidden document, so this is done here.
-function mend(part) {
+function attachShadows(part) {
   for (const template of part.querySelectorAll("template")) {
     if (!template.nextSibling) continue; // it may not be complete yet
     template.parentNode.attachShadow({mode: "open"}).append(template.content);
@@ -11,7 +11,7 @@ function mend(part) {
   }
 }
 
-function copyable(root) {
+function addCopyButtons(root) {
   if (!navigator.clipboard) return; // over plain HTTP there is none
   for (const pre of root.querySelectorAll("pre:not(:has(.copy)):has(> code)")) {
     const button = Object.assign(document.createElement("button"), {type: "button", className: "copy", textContent: words.copy});
@@ -23,7 +23,7 @@ function copyable(root) {
   }
 }
 
-function say(part, text) {
+function addAlert(part, text) {
   const alert = document.createElement("p");
   alert.role = "alert";
   alert.textContent = text;
@@ -31,12 +31,12 @@ function say(part, text) {
 }
 
 // Whether Dify has stopped the run. Dify stops runs only of apps whose own key Duck has.
-function halt(url, task) {
+function stopRun(url, task) {
   return fetch(url, {method: "POST", body: new URLSearchParams({task_id: task})}).then((answer) => answer.ok, () => false);
 }
 
 // Makes the next question part of the conversation that this one has begun.
-function carry(form, conversation) {
+function setConversation(form, conversation) {
   const field = form.querySelector("[name=conversation_id]") ?? document.createElement("input");
   form.append(Object.assign(field, {type: "hidden", name: "conversation_id", value: conversation}));
 }
@@ -82,20 +82,20 @@ async function run(form, submitter) {
       const follows = innerHeight + scrollY > document.documentElement.scrollHeight - 80;
       first.remove();
       hidden.write(read.value);
-      mend(part);
+      attachShadows(part);
       replace(form, part.querySelector("form.run"));
       if (follows) scrollTo(0, document.documentElement.scrollHeight);
     }
     hidden.close();
   } catch (error) {
     const about = part.querySelector("x-run")?.dataset ?? {}, isMeant = error.name === "AbortError";
-    const isHalted = isMeant && form.dataset.stop && about.task && await halt(form.dataset.stop, about.task);
+    const isHalted = isMeant && form.dataset.stop && about.task && await stopRun(form.dataset.stop, about.task);
     first.querySelector(".status").remove();
     part.querySelector(".answer")?.append(Object.assign(document.createElement("span"), {slot: "done", textContent: words.ended}));
-    if (about.conversation) carry(form, about.conversation);
-    say(part, isHalted ? words.halted : isMeant ? words.stopped : words.broken);
+    if (about.conversation) setConversation(form, about.conversation);
+    addAlert(part, isHalted ? words.halted : isMeant ? words.stopped : words.broken);
   }
-  copyable(part);
+  addCopyButtons(part);
   form.stop = null;
   const next = part.querySelector("form.run");
   if (next) {
@@ -128,4 +128,4 @@ document.addEventListener("keydown", (event) => {
 for (const code of document.querySelectorAll("code[data-url]")) {
   code.textContent = code.textContent.replaceAll(code.dataset.url, location.href.split(/[?#]/)[0]);
 }
-copyable(document);
+addCopyButtons(document);
