@@ -97,6 +97,7 @@ CUSTOM = row("file", allowed_file_types=["custom"], allowed_file_extensions=[".H
         (DOC, "", {}),
         (row("file", required=True), "", "required"),
         (DOC, "report.pdf", NO_FILE),
+        (DOC, "no base64, " * 9, NO_FILE),
         (DOC, 7, NO_FILE),
         (DOC, [LINK], NO_FILE),
         (DOC, {**LINK, "url": "file:///etc/passwd"}, NO_FILE),

@@ -79,6 +79,10 @@ def test_a_blocking_answer_passes_as_dify_gave_it() -> None:
     assert response.headers["Content-Type"] == "application/json"
 
 
+def test_an_answer_that_does_not_tell_the_kind_of_its_app_passes_too() -> None:
+    assert json_of(call(Dify(blocking={"answer": "Hi"}))) == {"answer": "Hi"}
+
+
 def test_a_blocking_run_under_a_streaming_format_is_its_closing_events() -> None:
     answer = blocking_sample("chat")
     ids = {name: answer[name] for name in ("conversation_id", "message_id", "created_at", "task_id", "id")}
