@@ -57,7 +57,7 @@ def read_json(request: Request) -> dict[str, Any]:
 
     def parse() -> dict[str, Any]:
         _refuse_cut_or_encoded(request, body)
-        return _json_object(body, charsets.codec(request.mimetype_params.get("charset"))) if body != EMPTY_BODY else {}
+        return _json_object(body, charsets.codec(request.mimetype_params.get("charset"))) if body not in {b"", EMPTY_BODY} else {}
 
     found = offload(len(body), parse, small=SMALL)
     if len(found) > MAX_FIELDS:

@@ -88,8 +88,7 @@ def models(exchange: Exchange, values: Mapping[str, Any], dify: Gateway) -> Resp
     """The list of the apps that the caller may use."""
     settings = exchange.admit(values)
     apps = access.visible_apps(settings, exchange.caller)
-    infos = invocation.infos(exchange, dify, [app_id for _, app_id in apps if app_id in settings.app_keys])
-    return document({"object": "list", "data": [_model(name, infos.get(app_id)) for name, app_id in apps]})
+    return document({"object": "list", "data": _models(exchange, dify, apps)})
 
 
 @answering(errors=write_error, request_id=REQUEST_ID)
@@ -100,7 +99,7 @@ def model(exchange: Exchange, name: str, values: Mapping[str, Any], dify: Gatewa
     is_listed = app_id in {app_id for _, app_id in access.visible_apps(settings, exchange.caller)}
     if not is_listed and invocation.form(exchange, dify) is None:
         raise DuckError(404, "app_not_found", errors.NO_APP)
-    return document(_model(name, invocation.infos(exchange, dify, [app_id]).get(app_id)))
+    return document(_models(exchange, dify, [(name, app_id)])[0])
 
 
 @answering(errors=write_error, request_id=REQUEST_ID)
@@ -149,6 +148,12 @@ def _shown(begun: Begun, request: Request) -> str | None:
     return signer.sign(begun.conversation_id, begun.message_id) if signer.guest else begun.conversation_id
 
 
-def _model(name: str, info: Mapping[str, Any] | None) -> dict[str, Any]:
-    about = {key: info[key] for key in ("name", "description") if info[key]} if info else {}
-    return {"id": name, "object": "model", "created": 0, "owned_by": "dify", **about}
+def _models(exchange: Exchange, dify: Gateway, apps: list[tuple[str, str]]) -> list[dict[str, Any]]:
+    """Apps, given by name and id, as models. Those with a key of their own have name and description as Dify has them."""
+    infos = invocation.infos(exchange, dify, [app_id for _, app_id in apps if app_id in exchange.settings.app_keys])
+
+    def about(app_id: str) -> dict[str, str]:
+        info = infos.get(app_id, {})
+        return {key: info[key] for key in ("name", "description") if info.get(key)}
+
+    return [{"id": name, "object": "model", "created": 0, "owned_by": "dify", **about(app_id)} for name, app_id in apps]
