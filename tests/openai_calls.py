@@ -70,7 +70,7 @@ class Talk(App):
         ids = {"conversation_id": conversation_id, "message_id": str(uuid.uuid4()), "task_id": "t"}
         text = f"No. {len(said)}"
         if call["response_mode"] == "streaming":
-            events = [{"event": "message", "answer": text}, {"event": "message_end", "metadata": {}}]
+            events: list[dict[str, Any]] = [{"event": "message", "answer": text}, {"event": "message_end", "metadata": {}}]
             return ({**event, **ids} for event in events)
         return {"event": "message", **ids, "mode": "chat", "answer": text, "metadata": {}}
 
