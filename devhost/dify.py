@@ -34,14 +34,16 @@ class UnknownConversationError(Exception):
 
 @dataclass(slots=True)
 class Dify:
-    """One workspace: its apps and files, and the plugin's permissions. Every valid run of an app is added to `calls`.
+    """One workspace: its apps and files, and the plugin's permissions.
 
+    Every run of an app is added to `calls`; a call that Dify refuses before it makes a run is added to `refused`.
     `storage_size` is the number of bytes that the plugin may store, by its manifest.
     """
 
     apps: Mapping[str, App]
     permissions: frozenset[str]
     calls: list[Call]
+    refused: list[Call] = field(default_factory=list)
     files: Files = field(default_factory=Files)
     storage_size: int = 0
     end_users: EndUsers = field(default_factory=EndUsers, init=False)
@@ -75,26 +77,25 @@ class Dify:
             call = replace(_read_call(request), by_key=by_key, attached=attached, end_user=end_user)
         except ValueError as error:
             return _failed(f"unmarshal backwards invoke request failed: {error}")
-        self.calls.append(call)
-        if request.get("inputs") is None:
-            return _refused("invalid payload: inputs: Input should be a valid dictionary")
         app = self._find(call.app_id)
-        return _refused("app not found") if app is None else self._run(app, replace(call, app_id=str(uuid.UUID(call.app_id))))
+        if request.get("inputs") is not None and app is not None:
+            return self._run(app, call)
+        self.refused.append(call)
+        return _refused("app not found" if app is None else "invalid payload: inputs: Input should be a valid dictionary")
 
-    def _run(self, app: App, call: Call) -> Replies:
+    def _run(self, app: App, received: Call) -> Replies:
+        call = replace(received, app_id=str(uuid.UUID(received.app_id)))
         if not call.by_key and app.mode in CHAT_MODES:  # other apps have no data of end users
             call = replace(call, end_user=(yield from self._plugins_user(call.app_id)))
         try:
             _validate(app, call)
             call = self._check_conversation(app, call)
             call = replace(call, inputs=self._inputs(app, call), query=call.query.replace("\0", ""), files=self.files)
-        except UnknownConversationError:
-            yield from _failed(Failure.http(404, "not_found", "Conversation Not Exists.").text)
-        except ValueError as error:
-            yield from _refused(str(error))
-        except TypeError:
-            yield from _failed(UNKNOWN_ERROR.text)
+        except (UnknownConversationError, ValueError, TypeError) as error:
+            self.refused.append(received)
+            yield from _refusal(error)
         else:
+            self.calls.append(received)
             yield from self._answer(app, call)
 
     def _plugins_user(self, app_id: str) -> Generator[Pause, None, str]:
@@ -248,6 +249,15 @@ def _struct(make: Callable[[], dict[str, Any] | Failure]) -> Replies:
 
 def _failed(text: str) -> Replies:
     yield Reply("error", text)
+
+
+def _refusal(error: Exception) -> Replies:
+    match error:
+        case UnknownConversationError():
+            return _failed(Failure.http(404, "not_found", "Conversation Not Exists.").text)
+        case ValueError():
+            return _refused(str(error))
+    return _failed(UNKNOWN_ERROR.text)
 
 
 def _refused(reason: str) -> Replies:

@@ -47,8 +47,8 @@ class Devhost:
     `remote`: somebody else starts the plugin, and it connects to `debug_port` with `debug_key`, whatever is in the folder.
     `python` runs the plugin. With `reload` a change in the folder restarts the plugin. `trace` is called with each message in
     either direction. `files` are Dify's files. `app_keys` maps keys of Dify's Service API, which is served at `api_url`, to app
-    ids. `calls` collects all runs of apps. Once it runs, `url` is the endpoint's address, without a slash at its end, and
-    `runtime` has the plugin.
+    ids. `calls` collects all runs of apps, `refused` the calls that Dify refuses before it makes a run. Once it runs, `url` is
+    the endpoint's address, without a slash at its end, and `runtime` has the plugin.
 
     Entering raises `StartError` if the plugin cannot be started (with what it wrote to stderr), if its manifest or the
     settings are not valid, or if the port is taken; and `CancelledError` if `stop` is called meanwhile.
@@ -70,6 +70,7 @@ class Devhost:
     files: Files = field(default_factory=Files)
     app_keys: dict[str, str] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list, init=False)
+    refused: list[Call] = field(default_factory=list, init=False)
     url: str = field(default="", init=False)
     runtime: Runtime = field(init=False)
     _thread: threading.Thread = field(init=False)
@@ -160,7 +161,7 @@ class Devhost:
         async with self.runtime:
             if isinstance(self.runtime, RemoteRuntime):
                 self.debug_port = self.runtime.port
-            dify = Dify(self.apps, frozenset(), self.calls, files=self.files)
+            dify = Dify(self.apps, frozenset(), self.calls, self.refused, files=self.files)
             clock = Clock()
             service = Service(dify, self.app_keys)
             daemon = Daemon(self.runtime, dify, service, self.hook, self.url, self.settings, self.limits, clock)

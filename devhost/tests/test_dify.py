@@ -76,6 +76,40 @@ def test_a_refused_call_is_a_text(app: App | None, request_: dict[str, Any], tex
     assert refusal(app, **request_) == text
 
 
+WRONG: dict[str, tuple[dict[str, Any], Any, str]] = {  # for each control: what it needs, a value of a wrong type, and Dify's text
+    "text-input": ({}, 5, "(type 'text-input') x in input form must be a string"),
+    "paragraph": ({}, 5, "(type 'paragraph') x in input form must be a string"),
+    "select": ({"options": ["a"]}, 5, "(type 'select') x in input form must be a string"),
+    "number": ({}, "x", "x in input form must be a valid number"),
+    "file": ({}, "x", "x in input form must be a file"),
+    "file-list": ({}, "x", "x in input form must be a list of files"),
+    "json_object": ({}, "x", "x in input form must be a dict"),
+}
+KINDS: dict[Mode, str | None] = {
+    "chat": "missing query",
+    "agent-chat": "missing query",
+    "advanced-chat": "missing query",
+    "workflow": None,
+    "completion": "Internal Server Error",
+}
+
+
+@pytest.mark.parametrize("control", WRONG)
+@pytest.mark.parametrize("mode", KINDS)
+def test_a_call_without_a_query_and_with_an_input_of_a_wrong_type_shows_the_kind_and_starts_no_run(
+    mode: Mode, control: str
+) -> None:
+    """As measured with 16 apps of Dify 1.16: the query is checked first, then the inputs, and then a run is made."""
+    needed, wrong, text = WRONG[control]
+    app = App(mode=mode, script=say("It ran."), form={"user_input_form": [{control: {"variable": "x", **needed}}]})
+    dify = Dify({APP: app}, frozenset({"app"}), [])
+    call = {"app_id": APP, "inputs": {"x": wrong}, "response_mode": "blocking"}
+    answers = [reply for reply in dify.answer("app", call) if isinstance(reply, Reply)]
+    code = (500, "unknown") if mode == "completion" else (400, "invalid_param")
+    assert answers == [Reply("error", http(*code, KINDS[mode] or text))]
+    assert (dify.calls, [call.inputs for call in dify.refused]) == ([], [{"x": wrong}])
+
+
 def test_an_agent_refuses_blocking_mode_in_the_words_of_the_sample() -> None:
     sample = json.loads((SAMPLES / "agent-chat.blocking.json").read_text())
     assert refusal(App(mode="agent-chat"), response_mode="blocking") == sample["exception_message"]
