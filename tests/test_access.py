@@ -257,62 +257,39 @@ BOTH = settings.parse({"apps": f"support={APP}", "default_app": {"app_id": OTHER
 DEFAULT_ALONE = settings.parse({"default_app": {"app_id": OTHER}})
 
 
-@pytest.mark.parametrize(
-    ("name", "owner", "app_id"),
-    [
-        (APP, OPEN, APP),
-        (APP.replace("-", "").upper(), OPEN, APP),
-        ("support", LISTED, APP),
-        (APP, LISTED, APP),
-        (APP.replace("-", "").upper(), LISTED, APP),
-        ("support", BOTH, APP),
-        ("default", BOTH, OTHER),
-        (OTHER.upper(), BOTH, OTHER),
-        ("default", DEFAULT_ALONE, OTHER),
-        (APP, DEFAULT_ALONE, APP),
-    ],
-    ids=[
-        "id",
-        "capitals, no hyphens",
-        "alias",
-        "id of a listed app",
-        "other spelling of a listed app",
-        "alias beside a default",
-        "default",
-        "id of the default beside a list",
-        "default without a list",
-        "id beside a default",
-    ],
-)
+NAMES = {
+    "id": (APP, OPEN, APP),
+    "capitals, no hyphens": (APP.replace("-", "").upper(), OPEN, APP),
+    "alias": ("support", LISTED, APP),
+    "id of a listed app": (APP, LISTED, APP),
+    "other spelling of a listed app": (APP.replace("-", "").upper(), LISTED, APP),
+    "alias beside a default": ("support", BOTH, APP),
+    "default": ("default", BOTH, OTHER),
+    "id of the default beside a list": (OTHER.upper(), BOTH, OTHER),
+    "default without a list": ("default", DEFAULT_ALONE, OTHER),
+    "id beside a default": (APP, DEFAULT_ALONE, APP),
+}
+
+
+@pytest.mark.parametrize(("name", "owner", "app_id"), NAMES.values(), ids=NAMES.keys())
 def test_an_app_is_reachable_by_alias_by_default_and_by_its_id_however_spelt(name: str, owner: Settings, app_id: str) -> None:
     assert access.resolve(name, owner, HOLDER) == app_id
 
 
-@pytest.mark.parametrize(
-    ("name", "owner"),
-    [
-        (OTHER, LISTED),
-        ("sales", LISTED),
-        ("default", LISTED),
-        ("default", OPEN),
-        ("support", OPEN),
-        ("", OPEN),
-        (APP + "\n", OPEN),
-        ("приложение", OPEN),
-        ("\x00", OPEN),
-    ],
-    ids=[
-        "unlisted",
-        "unknown alias",
-        "default that is not set, with a list",
-        "default that is not set",
-        "alias where none is set",
-        "empty",
-        "line's end",
-        "not ASCII",
-        "NUL",
-    ],
-)
+UNKNOWN = {
+    "unlisted": (OTHER, LISTED),
+    "unknown alias": ("sales", LISTED),
+    "default that is not set, with a list": ("default", LISTED),
+    "default that is not set": ("default", OPEN),
+    "alias where none is set": ("support", OPEN),
+    "empty": ("", OPEN),
+    "line's end": (APP + "\n", OPEN),
+    "not ASCII": ("приложение", OPEN),
+    "NUL": ("\x00", OPEN),
+}
+
+
+@pytest.mark.parametrize(("name", "owner"), UNKNOWN.values(), ids=UNKNOWN.keys())
 def test_any_other_name_is_not_found(name: str, owner: Settings) -> None:
     with pytest.raises(DuckError) as caught:
         access.resolve(name, owner, HOLDER)

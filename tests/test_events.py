@@ -118,33 +118,24 @@ def test_files_of_a_workflow_are_kept() -> None:
     assert folded["data"]["files"] == files
 
 
-@pytest.mark.parametrize(
-    ("stream", "answer"),
-    [
-        ([message("bad"), message("Removed.", "message_replace")], "Removed."),
-        ([message("bad"), message("Removed.", "message_replace"), message(" More.")], "Removed. More."),
-        ([message("bad"), message("", "message_replace")], ""),
-        ([message("A file: "), message("here.", "message_file")], "A file: here."),
-        ([message("A file."), {"event": "message_file", **CHAT, "id": "7", "type": "image", "url": "https://x/y"}], "A file."),
-        ([{**message("Hi"), "from_variable_selector": None}], "Hi"),
-        ([message("Thinking. ", "agent_message"), message("Done.", "agent_message")], "Thinking. Done."),
-        ([{"event": "tts_message", **CHAT, "audio": "SUQz"}, message("Hi")], "Hi"),
-        ([{"event": "brand_new", **CHAT, "answer": "?"}, message("Hi")], "Hi"),
-        ([message("Hi"), {**message(""), "answer": None}], "Hi"),
-    ],
-    ids=[
-        "replaced",
-        "replaced and continued",
-        "replaced by nothing",
-        "text under the name of a file",
-        "a file",
-        "no selector",
-        "agent",
-        "audio",
-        "unheard of",
-        "null",
-    ],
-)
+ANSWERS = {
+    "replaced": ([message("bad"), message("Removed.", "message_replace")], "Removed."),
+    "replaced and continued": ([message("bad"), message("Removed.", "message_replace"), message(" More.")], "Removed. More."),
+    "replaced by nothing": ([message("bad"), message("", "message_replace")], ""),
+    "text under the name of a file": ([message("A file: "), message("here.", "message_file")], "A file: here."),
+    "a file": (
+        [message("A file."), {"event": "message_file", **CHAT, "id": "7", "type": "image", "url": "https://x/y"}],
+        "A file.",
+    ),
+    "no selector": ([{**message("Hi"), "from_variable_selector": None}], "Hi"),
+    "agent": ([message("Thinking. ", "agent_message"), message("Done.", "agent_message")], "Thinking. Done."),
+    "audio": ([{"event": "tts_message", **CHAT, "audio": "SUQz"}, message("Hi")], "Hi"),
+    "unheard of": ([{"event": "brand_new", **CHAT, "answer": "?"}, message("Hi")], "Hi"),
+    "null": ([message("Hi"), {**message(""), "answer": None}], "Hi"),
+}
+
+
+@pytest.mark.parametrize(("stream", "answer"), ANSWERS.values(), ids=ANSWERS.keys())
 def test_the_answer_is_the_text_as_it_was_in_the_end(stream: list[dict[str, Any]], answer: str) -> None:
     assert events.fold([*stream, END], "chat")["answer"] == answer
 

@@ -115,44 +115,27 @@ def test_a_form_and_a_query_string_say_the_same(way: Any) -> None:
     )
 
 
+NOTHING = {
+    "no body": make_request(),
+    "empty JSON": request(b""),
+    "empty without a type": request(b"", None),
+    "empty form": request(b"", FORM),
+    "the daemon's empty JSON": request(b"0\r\n\r\n"),
+    "the daemon's empty body without a type": request(b"0\r\n\r\n", None),
+    "the daemon's empty form": request(b"0\r\n\r\n", FORM),
+    "the daemon's empty multipart": request(b"0\r\n\r\n", MULTIPART),
+    "the daemon's empty text": request(b"0\r\n\r\n", "text/plain"),
+    "empty object": request(b"{}"),
+    "empty object and white space": request(b" {} \n"),
+    "empty inputs": request(b'{"inputs": {}}'),
+    "charset": request(b"{}", "application/json; charset=utf-8"),
+    "GET": make_request("GET"),
+    "HEAD": make_request("HEAD"),
+}
+
+
 @pytest.mark.parametrize("kind", ["workflow", "completion"])
-@pytest.mark.parametrize(
-    "given_",
-    [
-        make_request(),
-        request(b""),
-        request(b"", None),
-        request(b"", FORM),
-        request(b"0\r\n\r\n"),
-        request(b"0\r\n\r\n", None),
-        request(b"0\r\n\r\n", FORM),
-        request(b"0\r\n\r\n", MULTIPART),
-        request(b"0\r\n\r\n", "text/plain"),
-        request(b"{}"),
-        request(b" {} \n"),
-        request(b'{"inputs": {}}'),
-        request(b"{}", "application/json; charset=utf-8"),
-        make_request("GET"),
-        make_request("HEAD"),
-    ],
-    ids=[
-        "no body",
-        "empty JSON",
-        "empty without a type",
-        "empty form",
-        "the daemon's empty JSON",
-        "the daemon's empty body without a type",
-        "the daemon's empty form",
-        "the daemon's empty multipart",
-        "the daemon's empty text",
-        "empty object",
-        "empty object and white space",
-        "empty inputs",
-        "charset",
-        "GET",
-        "HEAD",
-    ],
-)
+@pytest.mark.parametrize("given_", NOTHING.values(), ids=NOTHING.keys())
 def test_where_nothing_is_asked_nothing_is_set(given_: Request, kind: Kind) -> None:
     assert run(given_, kind) == Run(kind=kind, app_id=APP, inputs={}, query="", conversation_id="", mode=None, user="")
 
@@ -196,20 +179,19 @@ def test_fields_of_a_chat_are_ordinary_inputs_in_forms_elsewhere(way: Any, kind:
     assert run(given_, kind).inputs == {"query": "rain", "conversation_id": "mine"}
 
 
+CITIES = {
+    "plain": ([("city", "plain")], "plain"),
+    "dotted beats plain": ([("inputs.city", "dotted"), ("city", "plain")], "dotted"),
+    "text beats both": ([("inputs", '{"city": "text"}'), ("inputs.city", "dotted"), ("city", "plain")], "text"),
+    "text beats plain": ([("inputs", '{"city": "text"}'), ("city", "plain")], "text"),
+    "empty object": ([("inputs", "{}"), ("inputs.city", "dotted")], "dotted"),
+    "empty text": ([("inputs", ""), ("city", "plain")], "plain"),
+    "empty": ([("city", "")], ""),
+}
+
+
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize(
-    ("pairs", "city"),
-    [
-        ([("city", "plain")], "plain"),
-        ([("inputs.city", "dotted"), ("city", "plain")], "dotted"),
-        ([("inputs", '{"city": "text"}'), ("inputs.city", "dotted"), ("city", "plain")], "text"),
-        ([("inputs", '{"city": "text"}'), ("city", "plain")], "text"),
-        ([("inputs", "{}"), ("inputs.city", "dotted")], "dotted"),
-        ([("inputs", ""), ("city", "plain")], "plain"),
-        ([("city", "")], ""),
-    ],
-    ids=["plain", "dotted beats plain", "text beats both", "text beats plain", "empty object", "empty text", "empty"],
-)
+@pytest.mark.parametrize(("pairs", "city"), CITIES.values(), ids=CITIES.keys())
 def test_of_several_ways_to_give_an_input_the_more_explicit_wins(way: Any, pairs: list[tuple[str, str]], city: str) -> None:
     assert run(way(*pairs)).inputs == {"city": city}
 
@@ -317,40 +299,25 @@ def test_a_bad_json_body_is_refused_with_its_fault(body: bytes, needle: str) -> 
     assert needle in error.message
 
 
+BAD_FORMS = {
+    "query empty": ([("query", "")], "query"),
+    "query blank": ([("query", " ")], "query"),
+    "query missing": ([("city", "Oslo")], "query"),
+    "conversation_id no UUID": ([("query", "hi"), ("conversation_id", "1234")], "conversation_id"),
+    "response_mode unknown": ([("query", "hi"), ("response_mode", "fast")], "response_mode"),
+    "inputs broken": ([("query", "hi"), ("inputs", "{")], "inputs"),
+    "inputs an array": ([("query", "hi"), ("inputs", "[1]")], "inputs"),
+    "inputs a text": ([("query", "hi"), ("inputs", '"x"')], "inputs"),
+    "inputs too deep": ([("query", "hi"), ("inputs", '{"a": ' + "[" * 101 + "]" * 101 + "}")], "inputs"),
+    "files": ([("query", "hi"), ("files", "x")], "files"),
+    "a name twice": ([("query", "hi"), ("city", "Oslo"), ("city", "Rome")], "city"),
+    "a field twice": ([("query", "hi"), ("query", "hi")], "query"),
+    "a dotted name twice": ([("query", "hi"), ("inputs.city", "Oslo"), ("inputs.city", "Oslo")], "city"),
+}
+
+
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize(
-    ("pairs", "needle"),
-    [
-        ([("query", "")], "query"),
-        ([("query", " ")], "query"),
-        ([("city", "Oslo")], "query"),
-        ([("query", "hi"), ("conversation_id", "1234")], "conversation_id"),
-        ([("query", "hi"), ("response_mode", "fast")], "response_mode"),
-        ([("query", "hi"), ("inputs", "{")], "inputs"),
-        ([("query", "hi"), ("inputs", "[1]")], "inputs"),
-        ([("query", "hi"), ("inputs", '"x"')], "inputs"),
-        ([("query", "hi"), ("inputs", '{"a": ' + "[" * 101 + "]" * 101 + "}")], "inputs"),
-        ([("query", "hi"), ("files", "x")], "files"),
-        ([("query", "hi"), ("city", "Oslo"), ("city", "Rome")], "city"),
-        ([("query", "hi"), ("query", "hi")], "query"),
-        ([("query", "hi"), ("inputs.city", "Oslo"), ("inputs.city", "Oslo")], "city"),
-    ],
-    ids=[
-        "query empty",
-        "query blank",
-        "query missing",
-        "conversation_id no UUID",
-        "response_mode unknown",
-        "inputs broken",
-        "inputs an array",
-        "inputs a text",
-        "inputs too deep",
-        "files",
-        "a name twice",
-        "a field twice",
-        "a dotted name twice",
-    ],
-)
+@pytest.mark.parametrize(("pairs", "needle"), BAD_FORMS.values(), ids=BAD_FORMS.keys())
 def test_a_bad_form_is_refused_with_the_name_of_the_field(way: Any, pairs: list[tuple[str, str]], needle: str) -> None:
     error = refusal(way(*pairs), "chat")
 

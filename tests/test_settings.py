@@ -47,35 +47,22 @@ def test_keys_are_separated_by_spaces_or_commas(text: Any, keys: tuple[str, ...]
     assert settings.parse({"api_key": text}) == Settings(keys=keys, names={}, reachable=None)
 
 
-@pytest.mark.parametrize(
-    ("text", "names", "reachable"),
-    [
-        (A, {}, {A}),
-        (f"{A},{B}", {}, {A, B}),
-        (f"support={A}", {"support": A}, {A}),
-        (f"support={A}, {B}", {"support": A}, {A, B}),
-        (f"  support = {A} ,\n{B},, ", {"support": A}, {A, B}),
-        (f"one={A},two={A}", {"one": A, "two": A}, {A}),
-        (f"{A},{A}", {}, {A}),
-        (f"A.b_c-9={A}", {"A.b_c-9": A}, {A}),
-        (f"{'x' * 64}={A}", {"x" * 64: A}, {A}),
-        (f"x={A},X={B}", {"x": A, "X": B}, {A, B}),
-        (f"defaults={A}", {"defaults": A}, {A}),
-    ],
-    ids=[
-        "an id",
-        "two ids",
-        "an alias",
-        "both",
-        "white space and empty entries",
-        "two aliases of one app",
-        "an id twice",
-        "every kind of character",
-        "the longest alias",
-        "aliases in two cases",
-        "almost default",
-    ],
-)
+APP_LISTS = {
+    "an id": (A, {}, {A}),
+    "two ids": (f"{A},{B}", {}, {A, B}),
+    "an alias": (f"support={A}", {"support": A}, {A}),
+    "both": (f"support={A}, {B}", {"support": A}, {A, B}),
+    "white space and empty entries": (f"  support = {A} ,\n{B},, ", {"support": A}, {A, B}),
+    "two aliases of one app": (f"one={A},two={A}", {"one": A, "two": A}, {A}),
+    "an id twice": (f"{A},{A}", {}, {A}),
+    "every kind of character": (f"A.b_c-9={A}", {"A.b_c-9": A}, {A}),
+    "the longest alias": (f"{'x' * 64}={A}", {"x" * 64: A}, {A}),
+    "aliases in two cases": (f"x={A},X={B}", {"x": A, "X": B}, {A, B}),
+    "almost default": (f"defaults={A}", {"defaults": A}, {A}),
+}
+
+
+@pytest.mark.parametrize(("text", "names", "reachable"), APP_LISTS.values(), ids=APP_LISTS.keys())
 def test_apps_are_ids_and_aliases(text: str, names: dict[str, str], reachable: set[str]) -> None:
     assert settings.parse({"apps": text}) == Settings(keys=(), names=names, reachable=frozenset(reachable))
 
