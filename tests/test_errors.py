@@ -141,10 +141,9 @@ def test_a_text_of_difys_becomes_a_status_a_code_and_a_message(
     assert part in found[2]
 
 
-@pytest.mark.parametrize("kind", ["chat", "workflow"])
 @pytest.mark.parametrize("text", INPUTS)
-def test_what_dify_says_of_inputs_is_the_callers_to_put_right(text: str, kind: str) -> None:
-    assert translated(dify(text), kind) == (400, "invalid_param", text)
+def test_what_dify_says_of_inputs_is_the_callers_to_put_right(text: str) -> None:
+    assert translated(dify(text), "workflow") == (400, "invalid_param", text)
 
 
 def test_an_agents_refusal_to_block_can_be_told_from_every_other_failure() -> None:
@@ -184,7 +183,6 @@ def test_an_answer_that_is_no_json_object_is_difys_fault_and_not_quoted(body: st
     assert "<" not in found[2]
 
 
-@pytest.mark.parametrize("kind", ["chat", "workflow", "completion"])
 @pytest.mark.parametrize(
     "text",
     [
@@ -198,8 +196,8 @@ def test_an_answer_that_is_no_json_object_is_difys_fault_and_not_quoted(body: st
     ],
     ids=["refused", "closed", "reset", "form", "traceback", "unheard of", "empty"],
 )
-def test_a_message_gives_away_neither_hosts_nor_tracebacks(text: str, kind: str) -> None:
-    status, _, message = translated(text, kind)
+def test_a_message_gives_away_neither_hosts_nor_tracebacks(text: str) -> None:
+    status, _, message = translated(text)
 
     assert 502 <= status <= 504
     assert message
@@ -222,11 +220,10 @@ EVENTS = {
 
 
 @pytest.mark.parametrize(("code", "status", "message", "expected_status", "expected_code"), EVENTS.values(), ids=EVENTS.keys())
-@pytest.mark.parametrize("kind", ["chat", "workflow", "completion"])
 def test_an_error_event_becomes_a_status_and_a_code_and_keeps_its_words(
-    kind: str, code: str, status: int, message: str, expected_status: int, expected_code: str
+    code: str, status: int, message: str, expected_status: int, expected_code: str
 ) -> None:
-    error = failures.from_event({"event": "error", "code": code, "status": status, "message": message}, kind=kind)
+    error = failures.from_event({"event": "error", "code": code, "status": status, "message": message}, kind="completion")
 
     assert (error.status, error.code, error.message) == (expected_status, expected_code, message)
 
