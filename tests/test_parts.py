@@ -283,6 +283,8 @@ def test_what_has_no_address_is_no_file(value: object) -> None:
 # Ends
 
 
+A_FILE = {"dify_model_identity": "__dify__file__", "url": "/a"}
+OUTPUT_FILES = {"one": A_FILE, "more": [{**A_FILE, "url": "/b"}, "text"], "other": {"url": "/c"}}
 STOPPED = {"status": "failed", "error": "Aborted: User requested stop"}
 ENDS: list[tuple[Event, list[Part]]] = [
     (finished(status="failed", error="no"), [Failed(code="workflow_failed", message="no")]),
@@ -296,6 +298,10 @@ ENDS: list[tuple[Event, list[Part]]] = [
     (
         finished(status="succeeded", outputs={"a": 1}, files=[{"url": "https://x.example/a"}, {}]),
         [Outputs(values={"a": 1}, files=(File(url="https://x.example/a", name="a"),)), Ended(state="succeeded")],
+    ),
+    (  # as a blocking answer gives it
+        finished(status="succeeded", outputs=OUTPUT_FILES),
+        [Outputs(values=OUTPUT_FILES, files=(File(url="/a", name="a"), File(url="/b", name="b"))), Ended(state="succeeded")],
     ),
     (of_node("workflow_paused", elapsed_time=2.5), [Ended(state="paused", seconds=2.5)]),
     ({"event": "error", "code": "timeout", "status": 504, "message": "Too slow."}, [Failed(code="timeout", message="Too slow.")]),

@@ -178,6 +178,12 @@ def _text_of_output(value: Any) -> str:
     return "" if value is None else str(value)
 
 
+def files_of_outputs(outputs: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The files among a workflow's outputs, as Dify describes them."""
+    values = [each for value in outputs.values() for each in (value if isinstance(value, list) else [value])]
+    return [value for value in values if _is_file(value)]
+
+
 def _is_file(value: Any) -> bool:
     return isinstance(value, Mapping) and value.get("dify_model_identity") == "__dify__file__"
 

@@ -136,8 +136,10 @@ class Parser:
         else:
             if (total := _integer(data.get("total_tokens"))) is not None:
                 yield Usage(completion_tokens=total, total_tokens=total)
-            files = tuple(filter(None, map(file_of, _list(data.get("files")))))
-            yield Outputs(values=_mapping(data.get("outputs")), files=files)
+            outputs = _mapping(data.get("outputs"))
+            # A blocking answer has no list of the files.
+            files = _list(data["files"]) if "files" in data else events.files_of_outputs(outputs)
+            yield Outputs(values=outputs, files=tuple(filter(None, map(file_of, files))))
             is_partial = status == "partial-succeeded"
             yield from self._end(Ended(state="partial-succeeded" if is_partial else "succeeded", seconds=seconds))
 
