@@ -54,6 +54,13 @@ def blocking_sample(name: str) -> dict[str, Any]:
     return recorded(f"{name}.blocking")
 
 
+def without_nulls(value: Any) -> Any:
+    """The value without its null fields: basic apps leave them out of streams, and write them into blocking answers."""
+    if isinstance(value, dict):
+        return {name: without_nulls(inner) for name, inner in value.items() if inner is not None}
+    return [without_nulls(inner) for inner in value] if isinstance(value, list) else value
+
+
 def kind_of_sample(name: str) -> Kind:
     """The kind of app that a sample was recorded from."""
     if "workflow" in name:
@@ -66,6 +73,22 @@ class NoSleepClock(SystemClock):
 
     def sleep(self, seconds: float) -> None:
         """Does nothing."""
+
+
+class Time:
+    """A clock that the test moves, and that nobody has to wait for: `waits` are the seconds that somebody would have waited."""
+
+    def __init__(self) -> None:
+        self.time = 1000.0
+        self.waits: list[float] = []
+
+    def now(self) -> float:
+        """The time that the test has set, in seconds."""
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        """Notes the seconds."""
+        self.waits.append(seconds)
 
 
 class Dify:

@@ -9,21 +9,9 @@ from duck import limits
 from duck.clock import CLOCK
 from duck.dify.cache import Cache
 from duck.errors import DuckError
+from tests.support import Time
 
 PARAMETERS = {"user_input_form": [{"text-input": {"variable": "city"}}]}
-
-
-class Time:
-    """A clock that the test moves."""
-
-    def __init__(self) -> None:
-        self.time = 1000.0
-
-    def now(self) -> float:
-        return self.time
-
-    def sleep(self, seconds: float) -> None:
-        self.time += seconds
 
 
 class Fetch:

@@ -9,7 +9,7 @@ from duck.dify import events
 from duck.errors import DuckError
 from duck.runs.run import Kind
 from duck.streams.format import Event
-from tests.support import STREAMS, blocking_sample, kind_of_sample, recorded, sample
+from tests.support import STREAMS, blocking_sample, kind_of_sample, recorded, sample, without_nulls
 
 CHAT = {
     "conversation_id": "c7e1f2a3-9b64-4d2a-8f10-62b5d4c3a901",
@@ -18,13 +18,6 @@ CHAT = {
     "task_id": "0f3c9d52-7a41-4c1e-9b7e-3a1d5e2f8c10",
 }
 END = {"event": "message_end", **CHAT, "id": CHAT["message_id"], "metadata": {}, "files": []}
-
-
-def without_nulls(value: Any) -> Any:
-    """`value` without its null fields: basic apps leave them out of streams, and write them into blocking answers."""
-    if isinstance(value, dict):
-        return {name: without_nulls(inner) for name, inner in value.items() if inner is not None}
-    return [without_nulls(inner) for inner in value] if isinstance(value, list) else value
 
 
 def message(answer: str, event: str = "message") -> dict[str, Any]:
@@ -425,23 +418,6 @@ def test_every_recorded_stream_has_an_end(name: str) -> None:
 )
 def test_a_stream_does_not_end_in_its_middle(name: str) -> None:
     assert not events.ends({"event": name, "data": {}})
-
-
-TEXTS = {
-    "chat": "The Pro plan costs 20 USD per month.",
-    "advanced-chat": "The Pro plan costs 20 USD per month.",
-    "agent-chat": "I will draw it.\n\nHere is your fox.",
-    "completion": "A haiku about rain:\nsoft drops on the roof",
-    "workflow": "Rain is coming.",
-    "workflow.failed": "",
-    "rare-events.chat": "Your content violates our usage policy. Please revise and try again.",
-    "rare-events.workflow": "[removed]",
-}
-
-
-@pytest.mark.parametrize(("name", "text"), TEXTS.items(), ids=TEXTS.keys())
-def test_the_text_of_a_stream_is_what_its_events_add_up_to(name: str, text: str) -> None:
-    assert events.text_of(sample(name)) == text
 
 
 @pytest.mark.parametrize("data", [None, [], "x", {"text": None}, {"text": ["x"]}], ids=repr)

@@ -20,6 +20,7 @@ from tests.support import (
     SETTINGS,
     Dify,
     Step,
+    Time,
     basic,
     blocking_sample,
     body_of,
@@ -166,20 +167,6 @@ def test_a_public_app_without_an_alias_is_listed_by_its_id() -> None:
 
 
 # How often, and how many at a time
-
-
-class Time:
-    """A clock that the test moves, and that nobody has to wait for."""
-
-    def __init__(self) -> None:
-        self.time = 1000.0
-        self.waits: list[float] = []
-
-    def now(self) -> float:
-        return self.time
-
-    def sleep(self, seconds: float) -> None:
-        self.waits.append(seconds)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import pytest
 
 from devhost import App, Call, Failure, Pause
 from tests.e2e.conftest import DEADLINE_S, ROOT, Duck
-from tests.support import BROWSER, STREAMS, blocking_sample, kind_of_sample, sample, sample_run
+from tests.support import BROWSER, STREAMS, blocking_sample, kind_of_sample, sample, sample_run, without_nulls
 
 type Step = dict[str, Any] | Pause | Failure
 type Mode = Literal["chat", "agent-chat", "advanced-chat", "workflow", "completion"]
@@ -44,13 +44,6 @@ def app_of(name: str) -> App:
     if name in {"chat", "advanced-chat", "workflow", "completion"}:
         return App(mode=mode, script=sample(name), blocking=blocking_sample(name), for_plugins=True)
     return App(mode=mode, script=sample_run(name), for_plugins=True)
-
-
-def without_nulls(value: Any) -> Any:
-    """Dify's streams of basic apps leave out the fields that its blocking answers have as null."""
-    if isinstance(value, dict):
-        return {name: without_nulls(inner) for name, inner in value.items() if inner is not None}
-    return [without_nulls(inner) for inner in value] if isinstance(value, list) else value
 
 
 def ndjson(response: httpx.Response) -> list[Any]:

@@ -1,6 +1,5 @@
 """Who gets what: each way to bring a key, for each way to name an app, on each route, through the real process."""
 
-import base64
 from collections.abc import Iterator
 from typing import Any
 from unittest.mock import patch
@@ -9,17 +8,12 @@ import html5lib
 import httpx
 import pytest
 
-import duck
 from devhost import App
 from devhost.apps import MINIMAL_FORM
 from tests.e2e.conftest import DEADLINE_S, Duck
-from tests.support import KEY, blocking_sample, sample
+from tests.support import KEY, basic, blocking_sample, sample
 
 SECOND_KEY = "a-second-key"
-
-
-def basic(password: str) -> str:
-    return "Basic " + base64.b64encode(f"me:{password}".encode()).decode()
 
 
 CALLERS: dict[str, dict[str, Any]] = {
@@ -27,7 +21,7 @@ CALLERS: dict[str, dict[str, Any]] = {
     "wrong": {"headers": {"Authorization": "Bearer a-wrong-key"}},
     "right": {"headers": {"Authorization": f"Bearer {KEY}"}},
     "second": {"headers": {"X-API-Key": SECOND_KEY}},
-    "Basic": {"headers": {"Authorization": basic(KEY)}},
+    "Basic": {"headers": basic(KEY)},
     "both": {"headers": {"Authorization": "Bearer a-wrong-key", "X-API-Key": KEY}},
     "URL": {"params": {"api_key": KEY}},
 }
@@ -92,102 +86,33 @@ public    GET     /parameters  form-   401     form    form    form    form    f
 default   GET     /duck        401     401     result  result  button  result  401
 default   POST    /chat        401     401     no-chat no-chat no-chat no-chat 401
 default   POST    /workflow    401     401     flow    flow    flow    flow    401
-default   GET     /completion  401     401     no-text no-text button  no-text 401
+default   GET     /completion  401     401     no-text no-text other   no-text 401
 default   GET     /parameters  401     401     form    form    form    form    401
 """
 
 
-def error(status: int, code: str, message: str) -> tuple[int, dict[str, Any]]:
-    return status, {"code": code, "message": message, "status": status}
-
-
-def offers(*apps: tuple[str, bool]) -> tuple[int, dict[str, Any]]:
-    return 200, {
-        "name": "duck",
-        "version": duck.__version__,
-        "apps": [{"alias": alias, "public": public} for alias, public in apps],
-        "formats": ["json", "ndjson", "sse", "html", "text"],
-    }
-
-
-PUBLIC = [("public-chat", True), ("public-workflow", True), ("public-completion", True)]
-IDENTITY = {
-    "event": "message",
-    "task_id": "0f3c9d52-7a41-4c1e-9b7e-3a1d5e2f8c10",
-    "id": "a41c2e7b-5d0f-4b8e-9c33-1f6a7d2b9e04",
-    "message_id": "a41c2e7b-5d0f-4b8e-9c33-1f6a7d2b9e04",
-}
-
-# Status and body of each word: of JSON the document, of a page its text.
+PUBLIC = ["public-chat", "public-workflow", "public-completion"]
+ANSWER, OUTPUT, TEXT = "The Pro plan costs 20 USD per month.", "Rain is coming.", "A haiku about rain:\nsoft drops on the roof"
+# Status and essence of each word's answer.
 CELLS: dict[str, tuple[int, Any]] = {
-    "all": offers(("listed-chat", False), ("listed-workflow", False), ("listed-completion", False), *PUBLIC, ("default", False)),
-    "offers": offers(*PUBLIC),
-    "chat": (200, blocking_sample("chat")),
-    "chat-": (
-        200,
-        {
-            **IDENTITY,
-            "conversation_id": "c7e1f2a3-9b64-4d2a-8f10-62b5d4c3a901",
-            "mode": "chat",
-            "answer": "The Pro plan costs 20 USD per month.",
-            "metadata": {"retriever_resources": [{"position": 1, "document_name": "pricing.md", "title": None}]},
-            "created_at": 1784000000,
-        },
-    ),
-    "flow": (200, blocking_sample("workflow")),
-    "flow-": (
-        200,
-        {
-            "task_id": "0f3c9d52-7a41-4c1e-9b7e-3a1d5e2f8c10",
-            "workflow_run_id": "5b2f6c1d-0e9a-4f37-8a6b-7c4d3e2f1a00",
-            "data": {
-                "id": "5b2f6c1d-0e9a-4f37-8a6b-7c4d3e2f1a00",
-                "workflow_id": "e19d4c7a-2b3f-4a58-9d61-0c8b7a6f5e4d",
-                "status": "succeeded",
-                "outputs": {"summary": "Rain is coming."},
-                "elapsed_time": 3.204118,
-                "total_steps": 3,
-                "created_at": 1784000000,
-                "finished_at": 1784000003,
-            },
-        },
-    ),
-    "text": (200, blocking_sample("completion")),
-    "text-": (
-        200,
-        {
-            **IDENTITY,
-            "mode": "completion",
-            "answer": "A haiku about rain:\nsoft drops on the roof",
-            "metadata": {"retriever_resources": []},
-            "created_at": 1784000000,
-        },
-    ),
-    "result": (
-        200,
-        "Result: summary Rain is coming.",
-    ),
+    "all": (200, ["listed-chat", "listed-workflow", "listed-completion", *PUBLIC, "default"]),
+    "offers": (200, PUBLIC),
+    "chat": (200, (ANSWER, "with its cost")),
+    "chat-": (200, (ANSWER, "without")),
+    "flow": (200, (OUTPUT, "with its cost")),
+    "flow-": (200, (OUTPUT, "without")),
+    "text": (200, (TEXT, "with its cost")),
+    "text-": (200, (TEXT, "without")),
+    "result": (200, f"Result: summary {OUTPUT}"),
     "button": (200, "the app's page"),
     "form": (200, MINIMAL_FORM),
-    "form-": (
-        200,
-        {
-            "opening_statement": "",
-            "suggested_questions": [],
-            "file_upload": MINIMAL_FORM["file_upload"],
-            "system_parameters": MINIMAL_FORM["system_parameters"],
-            "user_input_form": [],
-        },
-    ),
-    "no-chat": error(400, "not_chat_app", "This app is of another kind: call /workflow/<app_id>."),
-    "no-text": error(400, "not_completion_app", "This app is of another kind: call /workflow/<app_id>."),
-    "401": error(
-        401,
-        "unauthorized",
-        "Send a valid API key: as Authorization: Bearer, as X-API-Key, or as the password of Basic authentication.",
-    ),
-    "404": error(404, "app_not_found", "No such app here. Check its id or alias, and that it has been published in Dify."),
-    "405": error(405, "method_not_allowed", "This route takes GET, HEAD, OPTIONS."),
+    "form-": (200, ["file_upload", "opening_statement", "suggested_questions", "system_parameters", "user_input_form"]),
+    "no-chat": (400, "not_chat_app"),
+    "no-text": (400, "not_completion_app"),
+    "other": (400, "not_completion_app"),
+    "401": (401, "unauthorized"),
+    "404": (404, "app_not_found"),
+    "405": (405, "method_not_allowed"),
 }
 RUNS = {"chat", "chat-", "flow", "flow-", "text", "text-", "result", "no-chat", "no-text"}  # the others ask nothing of any app
 ROWS = [line.split() for line in TABLE.splitlines()[2:] if line]
@@ -241,19 +166,31 @@ def address(app: str, path: str) -> str:
 
 
 def send(running: Duck, method: str, path: str, **options: Any) -> tuple[int, Any]:
-    """Status and body of the answer to a program that names no format."""
+    """Status and essence of the answer to a program that names no format."""
     query = {"query": "hi"} if path.startswith("/chat") else {}
     if method == "POST":
         options["json"] = query
     else:
         options["params"] = options.get("params", {}) | query
     response = httpx.request(method, running.host.url + path, timeout=DEADLINE_S, **options)
-    if response.headers["Content-Type"].startswith("text/html"):
-        document = html5lib.HTMLParser(strict=True, namespaceHTMLElements=False).parse(response.text)
-        rows = [" ".join("".join(cell.itertext()).strip() for cell in row) for row in document.findall(".//*[@slot='final']/dl")]
-        return response.status_code, f"Result: {rows[0]}" if rows else "the app's page" if document.find(
-            ".//form"
-        ) is not None else "a page"
-    found = response.json()
-    found.pop("url", None)  # of this run's port
-    return response.status_code, found
+    is_page = response.headers["Content-Type"].startswith("text/html")
+    return response.status_code, of_page(response.text) if is_page else of_document(response.json())
+
+
+def of_page(text: str) -> str:
+    page = html5lib.HTMLParser(strict=True, namespaceHTMLElements=False).parse(text)
+    rows = [" ".join("".join(cell.itertext()).strip() for cell in row) for row in page.findall(".//*[@slot='final']/dl")]
+    return f"Result: {rows[0]}" if rows else "the app's page" if page.find(".//form") is not None else "a page"
+
+
+def of_document(document: Any) -> Any:
+    match document:
+        case {"code": code}:
+            return code
+        case {"apps": apps}:
+            return [app["alias"] for app in apps]
+        case {"data": {"outputs": {"summary": summary}, **data}}:
+            return summary, "with its cost" if "total_tokens" in data else "without"
+        case {"answer": answer, "metadata": metadata}:
+            return answer, "with its cost" if "usage" in metadata else "without"
+    return document if document == MINIMAL_FORM else sorted(document)
