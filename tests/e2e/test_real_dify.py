@@ -19,8 +19,6 @@ from devhost.apps import Mode, Step
 from tests.e2e.conftest import AUTHORIZED, DEADLINE_S, LIMITS, ROOT, Duck, debugged, serving
 from tests.support import KEY, kind_of_sample, sample
 
-UNREACHABLE = "https://gone.invalid/duck.png"
-
 
 @dataclass(frozen=True, slots=True)
 class Way:
@@ -78,32 +76,6 @@ def test_a_failed_chatflow_is_a_failure_in_every_format(way: Way, mode: str) -> 
         assert {json.loads(text)["code"] for style, text in texts.items() if style != "html"} == {"rate_limit_error"}
 
 
-@pytest.mark.parametrize("mode", ["streaming", "blocking"])
-def test_a_models_limit_is_429_whatever_dify_calls_it(way: Way, mode: str) -> None:
-    for alias in ("fails-unnamed", "fails-midway"):
-        response = way.ask("chat", demo_app(way, alias), response_mode=mode)
-        assert (response.status_code, response.json()["code"]) == (429, "rate_limit_error")
-        assert response.headers["Retry-After"]
-        assert "error_type" not in response.json()["message"]
-
-
-def test_an_app_that_is_not_published_is_not_found(way: Way) -> None:
-    flows: dict[Mode, str] = {"workflow": "workflow", "advanced-chat": "chat"}
-    for mode, kind in flows.items():
-        app = way.add(App(mode=mode, script=sample("workflow"), published=False))
-        assert (way.ask(kind, app).status_code, way.ask(kind, app).json()["code"]) == (404, "app_not_found")
-        form = way.duck.client.get(f"/parameters/{app}")
-        assert (form.status_code, form.json()["code"]) == (404, "app_not_found")
-
-
-def test_a_link_that_cannot_be_fetched_is_told_by_its_name(way: Way) -> None:
-    app = demo_app(way, "workflow")
-    for mode in ("streaming", "blocking"):
-        inputs = {"text": "x", "pics": ["https://www.example.com/a.png", UNREACHABLE]}
-        response = way.ask("workflow", app, response_mode=mode, inputs=inputs)
-        assert (response.status_code, response.json()["message"]) == (400, f"inputs.pics: Dify cannot fetch {UNREACHABLE}")
-
-
 def test_an_app_with_a_limit_of_its_own_or_without_its_api_says_so(way: Way) -> None:
     begun, go_on = threading.Event(), threading.Event()
 
@@ -157,22 +129,6 @@ def test_the_first_conversations_of_a_new_user_can_all_be_continued(way: Way) ->
             assert "turn 2" in again.json().get("answer", ""), again.text
 
 
-def test_a_conversation_that_a_chatflow_does_not_know(way: Way) -> None:
-    app, lost = demo_app(way, "chatflow"), str(uuid.uuid4())
-    strict = way.ask("chat", app, conversation_id=lost, strict_conversation=True)
-    assert (strict.status_code, "no such conversation" in strict.json()["message"]) == (400, True)
-    response = way.ask("chat", app, conversation_id=lost)
-    if way.by_key:
-        assert response.status_code == 400
-        return
-    assert (response.headers["Conversation-Restarted"], response.json()["conversation_restarted"]) == ("true", True)
-    streamed = way.ask("chat", app, style="ndjson", conversation_id=lost, response_mode="streaming")
-    assert streamed.headers["Conversation-Restarted"] == "true"
-    assert all(json.loads(line)["conversation_restarted"] for line in streamed.text.splitlines())
-    page = way.duck.client.post(f"/chat/{app}", data={"query": "hi", "conversation_id": lost}, params={"format": "html"})
-    assert "does not know this conversation any more" in page.text
-
-
 def test_what_comes_after_the_last_event_is_not_waited_for(way: Way) -> None:
     modes: tuple[Mode, ...] = ("chat", "advanced-chat", "agent-chat", "workflow")
     for name in modes:
@@ -204,25 +160,6 @@ def test_a_run_by_an_apps_own_key_is_read_to_its_end_when_its_caller_has_gone(tm
                 next(chunks)
             go_on.set()
             assert ended.wait(DEADLINE_S)
-
-
-# Inputs and outputs
-
-
-def test_an_optional_select_without_a_default_must_be_chosen_where_dify_says_so(way: Way) -> None:
-    form = {"user_input_form": [{"select": {"variable": "pick", "type": "select", "options": ["a", "b"], "default": ""}}]}
-    app = way.add(App(mode="workflow", script=sample("workflow"), form=form))
-    response = way.ask("workflow", app)
-    assert (response.status_code, response.json()["message"]) == (400, "inputs.pick: required")
-    assert way.ask("workflow", app, inputs={"pick": "a"}).status_code == 200
-
-
-def test_a_text_of_a_workflow_is_the_same_streamed_and_blocking(way: Way) -> None:
-    for alias, text in (("workflow", "one two (2 words in all)\ntone: formal\n2\n"), ("report", "")):
-        app = demo_app(way, alias)
-        inputs = {"text": "one two"} if alias == "workflow" else {}
-        for mode in ("streaming", "blocking"):
-            assert way.ask("workflow", app, style="text", response_mode=mode, inputs=inputs).text == text
 
 
 def test_browsers_get_their_picture(way: Way) -> None:
