@@ -14,6 +14,8 @@ from openai.types.responses import Response as SdkResponse
 from openai.types.responses import ResponseStreamEvent
 from pydantic import TypeAdapter
 
+from duck.faces.openai.chunks import Chunks
+from duck.faces.openai.output import Events
 from duck.runs.run import Kind
 from duck.state import State
 from tests.openai_calls import chat, events_of, respond
@@ -210,3 +212,46 @@ def test_a_stream_cut_anywhere_is_read_alike(ask: Any, state: State) -> None:
     body = body_of(ask(dify, stream=True, settings=PUBLIC))
     events = events_of(body)
     assert all(events_of(body, cut=at) == events for at in range(1, len(body)))
+
+
+@pytest.mark.parametrize(("ask", "writer"), [(chat, Chunks), (respond, Events)])
+def test_a_silent_run_is_kept_alive_by_comments(ask: Any, writer: Any, state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow() -> Iterator[dict[str, Any]]:
+        time.sleep(0.1)
+        yield from sample_run("chat")
+
+    monkeypatch.setattr(writer, "keep_alive_s", 0.02)
+    body = body_of(ask(recording("chat", state, slow), stream=True, settings=PUBLIC))
+    assert body.startswith(b": ping\n\n")
+    assert events_of(body) == events_of(body.replace(b": ping\n\n", b""))
+
+
+def test_a_run_that_says_nothing_is_an_empty_message(state: State) -> None:
+    silent = [{"event": "message_end"}]
+    first, last, done = events_of(chat(recording("chat", state, silent), stream=True, settings=PUBLIC))
+    assert (first["choices"][0]["delta"]["content"], last["choices"][0]["finish_reason"], done) == ("", "stop", "[DONE]")
+    events = events_of(respond(recording("chat", state, silent), stream=True, settings=PUBLIC))
+    assert events[-1]["response"]["output"][0]["content"][0]["text"] == ""
+    assert [event["sequence_number"] for event in events] == [*range(8)]
+
+
+def test_a_run_that_fails_before_it_has_told_its_ids_begins_all_the_same(state: State) -> None:
+    def failing() -> Iterator[dict[str, Any]]:
+        yield {"event": "tts_message", "audio": ""}
+        yield {"event": "error", "message": "It broke."}
+
+    [error] = events_of(chat(recording("chat", state, failing), stream=True, settings=PUBLIC))
+    assert error["error"]["message"] == "It broke."
+    created, *_, failed = events_of(respond(recording("chat", state, failing), stream=True, settings=PUBLIC))
+    assert [created["type"], failed["type"]] == ["response.created", "response.failed"]
+    assert created["response"]["id"] == failed["response"]["id"]
+
+
+def test_ids_that_come_late_begin_no_second_message(state: State) -> None:
+    stream = [{"event": "message", "answer": "Hi"}, *sample_run("chat")]
+    chunks = events_of(chat(recording("chat", state, stream), stream=True, settings=PUBLIC))[:-1]
+    assert len({chunk["id"] for chunk in chunks}) == 1
+    assert sum("role" in chunk["choices"][0]["delta"] for chunk in chunks) == 1
+    events = events_of(respond(recording("chat", state, stream), stream=True, settings=PUBLIC))
+    assert [event["type"] for event in events].count("response.created") == 1
+    assert len({event["response"]["id"] for event in events if "response" in event}) == 1

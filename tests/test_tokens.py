@@ -63,6 +63,6 @@ def test_no_bit_of_a_token_can_be_changed() -> None:
     assert [text for text in changed if HOLDER.verify(text) is not None] == []
 
 
-@pytest.mark.parametrize("text", ["", "x", "x" * LENGTH, "é" * LENGTH, "=" * LENGTH, CONVERSATION])
+@pytest.mark.parametrize("text", ["", "x", "x" * LENGTH, "é" * LENGTH, "=" * LENGTH, "!" + "x" * (LENGTH - 1), CONVERSATION])
 def test_what_is_no_token_is_not_valid(text: str) -> None:
     assert HOLDER.verify(text) is None

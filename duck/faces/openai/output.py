@@ -72,7 +72,7 @@ class Events(StreamFormat):
         self._ended = ended
         self._reply = Reply()
         self._number = 0  # of the next event
-        self._item_id = ""  # once the run has begun
+        self._begun: Begun | None = None  # the ids with which the response has begun
         self._place: dict[str, Any] = {}  # where the text is: fields of each event about it
 
     def keep_alive(self) -> bytes:
@@ -88,11 +88,12 @@ class Events(StreamFormat):
         if self._reply.failed:
             return b""
         frames = [frame for piece in self._reply.finish() for frame in self._piece(piece)]
-        if not self._item_id:
-            frames.extend(self._begin())
+        begun = self._begun or Begun()
+        if not self._begun:
+            frames.extend(self._begin(begun))
         part, reply = _part(self._reply.text), self._reply
-        item = _item(self._item_id, "completed", [part])
-        response = self._response.document(reply.begun, "completed", [item], _usage(reply.usage))
+        item = _item(self._place["item_id"], "completed", [part])
+        response = self._response.document(begun, "completed", [item], _usage(reply.usage))
         self._ended(reply, reply.text)
         return b"".join(
             [
@@ -105,24 +106,24 @@ class Events(StreamFormat):
         )
 
     def _piece(self, piece: Piece) -> Iterator[bytes]:
-        if not self._item_id and isinstance(piece, Begun | Text | Failed):
-            yield from self._begin()
+        begun = self._begun or self._reply.begun
+        if not self._begun and isinstance(piece, Begun | Text | Failed):
+            yield from self._begin(begun)
         match piece:
             case Text():
                 yield self._frame("response.output_text.delta", **self._place, delta=piece.delta, logprobs=[])
             case Failed():
                 error = {"code": SERVER, "message": piece.message}
-                response = self._response.document(self._reply.begun, "failed", [], None, error)
+                response = self._response.document(begun, "failed", [], None, error)
                 yield self._frame("response.failed", response=response)
 
-    def _begin(self) -> Iterator[bytes]:
-        begun = self._reply.begun
-        self._item_id = _item_id(begun)
-        self._place = {"item_id": self._item_id, "output_index": 0, "content_index": 0}
+    def _begin(self, begun: Begun) -> Iterator[bytes]:
+        self._begun, item_id = begun, _item_id(begun)
+        self._place = {"item_id": item_id, "output_index": 0, "content_index": 0}
         response = self._response.document(begun, "in_progress", [], None)
         yield self._frame("response.created", response=response)
         yield self._frame("response.in_progress", response=response)
-        yield self._frame("response.output_item.added", output_index=0, item=_item(self._item_id, "in_progress", []))
+        yield self._frame("response.output_item.added", output_index=0, item=_item(item_id, "in_progress", []))
         yield self._frame("response.content_part.added", **self._place, part=_part(""))
 
     def _frame(self, name: str, **fields: Any) -> bytes:
