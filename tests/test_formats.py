@@ -13,7 +13,7 @@ from duck.errors import DuckError
 from duck.faces.api.formats import MIMETYPES, STREAMS
 from duck.faces.api.text import Text
 from duck.streams.format import Event
-from duck.streams.json import CONTENT_TYPE, document
+from duck.streams.json import document
 from duck.streams.ndjson import Ndjson
 from duck.streams.sse import Sse
 from tests.support import STREAMS as SAMPLES
@@ -84,23 +84,6 @@ def test_a_json_document_reads_back_as_it_was() -> None:
 
 def test_a_json_document_is_compact_utf_8_and_ends_its_line() -> None:
     assert document({"answer": "東京", "files": []}) == '{"answer":"東京","files":[]}\n'.encode()
-
-
-@pytest.mark.parametrize(
-    ("name", "content_type"),
-    [
-        ("ndjson", "application/x-ndjson"),
-        ("sse", "text/event-stream"),
-        ("html", "text/html; charset=utf-8"),
-        ("text", "text/plain; charset=utf-8"),
-    ],
-)
-def test_each_stream_has_its_content_type(name: str, content_type: str) -> None:
-    assert STREAMS[name].headers["Content-Type"] == content_type
-
-
-def test_a_document_has_its_content_type() -> None:
-    assert CONTENT_TYPE == "application/json"
 
 
 def test_every_format_can_be_asked_for_by_the_type_it_answers_with() -> None:
@@ -191,9 +174,8 @@ TEXTS = {
 
 
 @pytest.mark.parametrize(("name", "text"), TEXTS.items(), ids=TEXTS.keys())
-@pytest.mark.parametrize("keep_alives", [False, True], ids=["plain", "with keep-alives"])
-def test_text_is_the_answer_and_nothing_else(name: str, text: str, keep_alives: bool) -> None:
-    assert written("text", sample(name), keep_alives=keep_alives) == ended(text).encode()
+def test_text_is_the_answer_and_nothing_else(name: str, text: str) -> None:
+    assert written("text", sample(name)) == ended(text).encode()
 
 
 def test_text_of_a_paused_workflow_says_so_and_is_no_error() -> None:

@@ -346,14 +346,6 @@ def test_a_run_that_fails_at_once_is_told_of_in_its_place(visit: Visit, scripts:
     expect(page.get_by_role("textbox", name="Message")).to_have_value("Why?")
 
 
-def test_who_took_an_app_for_one_of_another_kind_is_led_to_the_right_page(visit: Visit) -> None:
-    page = visit("/chat/workflow").page
-    page.get_by_role("textbox", name="Text").fill("x")
-    ask(page, "Why?")
-    page.get_by_role("link", name="Workflow: workflow").click()
-    expect(page.get_by_role("button", name="Run")).to_be_visible()
-
-
 # Forms
 
 
