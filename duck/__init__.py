@@ -12,7 +12,8 @@ Imports go downwards only, from each line of this map to those below it; `sdk` i
         asking        from what a client says to its model to a run
         reply         from a run to one message of a chat
         tokens        signed ids by which clients continue a conversation
-    invocation    from a checked request to a run; the faces' only way to Dify
+    invocation    from a request to a run that has passed all checks; the only module by which faces run apps
+    apps          what apps are: their gateways, names, forms and kinds
     exchange      one HTTP request and its answer; the one place where errors become responses
     state         what a process keeps from one request to the next
     routes        the table of routes, read from `group/`

@@ -4,22 +4,18 @@
 """
 
 import functools
-from collections.abc import Generator, Iterable, Mapping
-from concurrent import futures
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from werkzeug import Response
 
-from duck import errors, limits
+from duck import apps, errors, limits
 from duck.callers.settings import DEFAULT
 from duck.dify import events, guests
 from duck.dify.gateway import Gateway
-from duck.dify.service import ServiceGateway
 from duck.exchange import Exchange
-from duck.runs.forms import Form
-from duck.runs.run import Kind, Run, RunRequest, check, upload
+from duck.runs.run import Run, RunRequest, check, upload
 from duck.streams import pump
 from duck.streams.format import Event, StreamFormat
 from duck.streams.pump import Pump
@@ -27,7 +23,6 @@ from duck.streams.reader import Reader
 from duck.streams.terms import Terms
 
 NOT_BUFFERED = {"X-Accel-Buffering": "no"}  # else nginx would buffer a stream
-_AT_ONCE = 8  # requests about apps of a list
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,68 +92,12 @@ def prepare(exchange: Exchange, wanted: RunRequest, dify: Gateway) -> Invocation
     Raises `DuckError`: 403 for a page of another site, 400 with all that does not fit the app's form, 429 for too many guests.
     """
     exchange.refuse_other_sites()
-    dify = gateway_for(exchange, dify, wanted.run.user)
+    dify = apps.gateway_for(exchange, dify, wanted.run.user)
     run = _checked(wanted, exchange, dify)
     exchange.count(dify.endpoint_id)
     if exchange.caller.guest:
         run = replace(run, user="")
     return Invocation(upload(run, dify.upload), exchange, dify)
-
-
-def gateway_for(exchange: Exchange, dify: Gateway, user: str = "") -> Gateway:
-    """The gateway to the app: the Service API, if the settings have the app's own key, else `dify`, the plugin's session.
-
-    `user` is the end user that the caller has named; guests are all one user.
-    """
-    exchange.entry.dify = gateway = _gateway(exchange, dify, exchange.entry.app_id, user)
-    return gateway
-
-
-def _gateway(exchange: Exchange, dify: Gateway, app_id: str, user: str) -> Gateway:
-    dify.memory = exchange.state.memory
-    settings, caller = exchange.settings, exchange.caller
-    key = settings.app_keys.get(app_id)
-    if not key:
-        return dify
-    user = caller.user if caller.guest else user or caller.user
-    return ServiceGateway(settings.service_url, key, endpoint_id=dify.endpoint_id, user=user, memory=dify.memory)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class App:
-    """An app's name, and what can be done with it. `takes_files` tells whether a chat takes files besides its inputs."""
-
-    title: str
-    description: str
-    takes_files: bool
-    can_stop: bool
-
-
-def describe(dify: Gateway) -> App:
-    """The app's name, and what its gateway can do."""
-    names = _names(dify.info())
-    return App(title=names["name"], description=names["description"], takes_files=dify.takes_files, can_stop=dify.can_stop)
-
-
-def parameters(exchange: Exchange, dify: Gateway) -> Mapping[str, Any]:
-    """The app's form as Dify's `GET /parameters` gives it, for guests filtered. Raises `DuckError`."""
-    dify = gateway_for(exchange, dify)
-    before = functools.partial(exchange.count, dify.endpoint_id)
-    whole = dify.parameters(exchange.entry.app_id, before=before)
-    return guests.parameters(whole) if exchange.caller.guest else whole
-
-
-def form(exchange: Exchange, dify: Gateway) -> Form | None:
-    """The app's form, None if it cannot be fetched or read. Raises `DuckError` 429 for too many guests."""
-    gateway = gateway_for(exchange, dify)
-    exchange.form, _ = gateway.form(exchange.entry.app_id, before=functools.partial(exchange.count, dify.endpoint_id))
-    return exchange.form
-
-
-def kind_of(exchange: Exchange, dify: Gateway) -> Kind | None:
-    """The app's kind, found out without a run; None if it is not known. Raises `DuckError` 429 for too many guests."""
-    before = functools.partial(exchange.count, dify.endpoint_id)
-    return gateway_for(exchange, dify).kind(exchange.entry.app_id, before=before)
 
 
 def remember(exchange: Exchange, digest: str, conversation_id: str) -> None:
@@ -174,37 +113,7 @@ def recall(exchange: Exchange, digest: str) -> str | None:
 def stop(exchange: Exchange, dify: Gateway, task_id: str, user: str) -> None:
     """Stops a run of the app. Raises `DuckError`."""
     exchange.count(dify.endpoint_id)
-    gateway_for(exchange, dify, user).stop(task_id)
-
-
-def fetch_form(exchange: Exchange, kind: Kind, dify: Gateway) -> None:
-    """Fetches the app's form to show it. Raises `DuckError` 400 for an app that is known to be of another kind."""
-    exchange.form, _ = dify.form(exchange.entry.app_id)
-    _check_kind(exchange, dify, kind)
-
-
-def infos(exchange: Exchange, dify: Gateway, app_ids: Iterable[str]) -> Mapping[str, Mapping[str, Any]]:
-    """The `kind` of each app, by its id, and `name` and `description` of those that have a key of their own.
-
-    Dify is asked about several apps at once. What it has not told after two seconds is left out.
-    """
-
-    def info(app_id: str) -> dict[str, Any]:
-        gateway = _gateway(exchange, dify, app_id, "")
-        about, kind = gateway.info(), gateway.kind(app_id)
-        return {**(_names(about) if about else {}), **({"kind": kind} if kind else {})}
-
-    pool = ThreadPoolExecutor(_AT_ONCE)
-    try:
-        jobs = {pool.submit(info, app_id): app_id for app_id in app_ids}
-        done, _ = futures.wait(jobs, timeout=limits.LISTING_S)
-        return {jobs[job]: job.result() for job in done}
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _names(info: Mapping[str, Any]) -> dict[str, str]:
-    return {name: str(info.get(name) or "") for name in ("name", "description")}
+    apps.gateway_for(exchange, dify, user).stop(task_id)
 
 
 def _checked(wanted: RunRequest, exchange: Exchange, dify: Gateway) -> Run:
@@ -221,13 +130,6 @@ def _checked(wanted: RunRequest, exchange: Exchange, dify: Gateway) -> Run:
         exchange.form, _ = dify.form(wanted.run.app_id, anew=True, before=count)
         run, faults = check(wanted, exchange.form, presets, guest=guest, takes_files=dify.takes_files)
     if faults:
-        _check_kind(exchange, dify, wanted.run.kind)
+        apps.check_kind(exchange, dify, wanted.run.kind)
         raise errors.invalid_fields(faults)
     return run
-
-
-def _check_kind(exchange: Exchange, dify: Gateway, kind: Kind) -> None:
-    """Raises `DuckError` 400 for an app that is known to be of another kind, which explains all other faults."""
-    actual = dify.kind(exchange.entry.app_id)
-    if actual and actual != kind:
-        raise errors.wrong_route(kind, actual)

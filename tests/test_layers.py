@@ -11,6 +11,7 @@ DUCK = Path(__file__).parents[1] / "duck"
 LAYERS = [
     {"faces"},
     {"invocation"},
+    {"apps"},
     {"exchange"},
     {"state"},
     {"callers", "routes"},

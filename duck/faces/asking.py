@@ -10,7 +10,7 @@ from typing import Any
 
 from werkzeug import Response
 
-from duck import errors, invocation
+from duck import apps, errors, invocation
 from duck.callers.settings import canonical
 from duck.dify import failures
 from duck.dify.gateway import Gateway
@@ -117,7 +117,7 @@ def respond(exchange: Exchange, prompt: Prompt, dify: Gateway, face: str, answer
     An app of unknown kind is called as a workflow without a query first: Dify refuses that for a chat before it runs anything.
     """
     exchange.refuse_other_sites()
-    kind = invocation.kind_of(exchange, dify)
+    kind = apps.kind_of(exchange, dify)
     try:
         return answer(_request(exchange, prompt, dify, face, kind or "workflow"))
     except DuckError as error:
@@ -128,8 +128,8 @@ def respond(exchange: Exchange, prompt: Prompt, dify: Gateway, face: str, answer
 
 def _request(exchange: Exchange, prompt: Prompt, dify: Gateway, face: str, kind: Kind) -> Request:
     exchange.entry.kind = kind
-    gateway = invocation.gateway_for(exchange, dify, prompt.user)
-    form = invocation.form(exchange, gateway)
+    gateway = apps.gateway_for(exchange, dify, prompt.user)
+    form = apps.form(exchange, gateway)
     conversation_id = prompt.conversation_id
     if kind == "chat" and conversation_id is None and any(role == "assistant" for role, _ in prompt.turns):
         conversation_id = invocation.recall(exchange, _digest(exchange, prompt))

@@ -50,6 +50,10 @@ class Signer:
         conversation = UUID(bytes=ids[:16])
         return "" if conversation == _NONE else str(conversation)
 
+    def verify_id(self, start: str, id_: str) -> str | None:
+        """The same for an id that is a token after `start`."""
+        return self.verify(id_.removeprefix(start)) if id_.startswith(start) else None
+
     @property
     def _secrets(self) -> list[bytes]:
         """Without a key the secret is the endpoint's id alone, which is in no answer."""

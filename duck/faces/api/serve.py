@@ -7,7 +7,7 @@ from typing import Any, get_args
 from werkzeug import Response
 
 import duck
-from duck import invocation, routes
+from duck import apps, invocation, routes
 from duck.callers import access
 from duck.dify.gateway import Gateway
 from duck.errors import DuckError
@@ -89,7 +89,7 @@ def parameters(exchange: Exchange, name: str, values: Mapping[str, Any], dify: G
     exchange.admit(values, name)
     if exchange.request.method == "HEAD":
         return Response(content_type=json.CONTENT_TYPE)
-    return document(invocation.parameters(exchange, dify))
+    return document(apps.parameters(exchange, dify))
 
 
 @answering(errors=write_error)
@@ -111,13 +111,13 @@ def index(exchange: Exchange, values: Mapping[str, Any], dify: Gateway) -> Respo
     settings, is_guest = exchange.admit(values), exchange.caller.guest
     if is_guest and bodies.query_value(exchange.request, SIGN_IN) is not None:
         raise access.unauthorized(settings)
-    apps = access.visible_apps(settings, exchange.caller)
-    infos = invocation.infos(exchange, dify, [app_id for _, app_id in apps])
+    visible = access.visible_apps(settings, exchange.caller)
+    infos = apps.infos(exchange, dify, [app_id for _, app_id in visible])
     offer: dict[str, Any] = {
         "name": "duck",
         "version": duck.__version__,
         "url": exchange.public_url,
-        "apps": [{"alias": name, "public": app_id in settings.public, **infos.get(app_id, {})} for name, app_id in apps],
+        "apps": [{"alias": name, "public": app_id in settings.public, **infos.get(app_id, {})} for name, app_id in visible],
         "formats": list(MIMETYPES),
     }
     if negotiation.requested_format(exchange.request) != "html":

@@ -10,12 +10,25 @@ from duck.faces.openai import fields
 from duck.faces.openai.messages import ROLES, Message, joined, read_message, read_messages
 
 
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """An item of an earlier answer, by its `id`. `place` is where the request has it."""
+
+    id: str
+    place: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Creation:
-    """A request for a response. `previous_response_id` is None if it continues none; `instructions` and `metadata` are echoed."""
+    """A request for a response. `instructions` and `metadata` are echoed.
+
+    `previous_response_id` is None if the request continues from no response. `reference` is the last item of an answer that the
+    input refers to in place of its text, None without one.
+    """
 
     prompt: Prompt
     previous_response_id: str | None
+    reference: Reference | None
     instructions: str | None
     metadata: Mapping[str, Any]
 
@@ -25,12 +38,14 @@ def read(body: Mapping[str, Any]) -> Creation:
     _refuse_unsupported(body)
     given = body.get("input")
     if isinstance(given, str):
-        items = [Message(role="user", place="input", text=given)]
+        items: list[Message | Reference] = [Message(role="user", place="input", text=given)]
     else:
         found = enumerate(fields.sequence(body, "input"))
         items = [_read(item, f"input[{index}]") for index, item in found if not _is_reasoning(item)]
+    # A reference ends a message of the user, as the text would that it stands for.
+    messages = [Message(role="assistant", place=item.place, text="") if isinstance(item, Reference) else item for item in items]
     instructions = fields.text(body, "instructions")
-    prompt = read_messages(items, "input")
+    prompt = read_messages(messages, "input")
     prompt["system"] = joined((instructions, prompt["system"]))
     return Creation(
         prompt=Prompt(
@@ -41,6 +56,7 @@ def read(body: Mapping[str, Any]) -> Creation:
             streams=fields.flag(body, "stream"),
         ),
         previous_response_id=fields.text(body, "previous_response_id") or None,
+        reference=next((item for item in reversed(items) if isinstance(item, Reference)), None),
         instructions=instructions or None,
         metadata=fields.mapping(body, "metadata"),
     )
@@ -51,8 +67,11 @@ def _is_reasoning(item: Any) -> bool:
     return isinstance(item, dict) and item.get("type") == "reasoning"
 
 
-def _read(item: Any, place: str) -> Message:
-    if fields.item(item, place).get("type") not in (None, "message"):
+def _read(item: Any, place: str) -> Message | Reference:
+    kind = fields.item(item, place).get("type")
+    if kind == "item_reference" or (kind is None and item.keys() == {"id"}):
+        return Reference(fields.text(item, "id", f"{place}.id", required=True), place)
+    if kind not in (None, "message"):
         raise errors.invalid_field(place, "must be of type message: an app has its own tools and cannot call yours")
     return read_message(item, place, ROLES, _part)
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
-from uuid import uuid4
 
 from duck.dify.parts import Begun, Failed, Text, Usage
 from duck.faces.openai.chunks import KEEP_ALIVE
@@ -13,13 +12,17 @@ from duck.streams import json
 from duck.streams.format import Event, StreamFormat
 
 
+# What the ids of responses and of their items begin with.
+RESPONSE, ITEM = "resp_", "msg_"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """What each form of a response repeats. `id` gives the id by which a client continues from it."""
+    """What each form of a response repeats. `token` gives what its ids end with, by which a client continues from it."""
 
     model: str
     created: int
-    id: Callable[[Begun], str]
+    token: Callable[[Begun], str]
     instructions: str | None
     previous_response_id: str | None
     metadata: Mapping[str, Any]
@@ -29,7 +32,7 @@ class Response:
     ) -> dict[str, Any]:
         """The response as an object, with all fields that OpenAI's has."""
         return {
-            "id": self.id(begun),
+            "id": RESPONSE + self.token(begun),
             "object": "response",
             "created_at": self.created,
             "status": status,
@@ -58,7 +61,7 @@ class Response:
 
 def completed(response: Response, reply: Reply) -> dict[str, Any]:
     """The document of a reply that has not failed."""
-    item = _item(_item_id(reply.begun), "completed", [_part(reply.text)])
+    item = _item(ITEM + response.token(reply.begun), "completed", [_part(reply.text)])
     return response.document(reply.begun, "completed", [item], _usage(reply.usage))
 
 
@@ -134,10 +137,6 @@ class Events(StreamFormat):
 
 def _item(id_: str, status: str, content: list[Any]) -> dict[str, Any]:
     return {"id": id_, "type": "message", "status": status, "role": "assistant", "content": content}
-
-
-def _item_id(begun: Begun) -> str:
-    return f"msg_{(begun.message_id or begun.task_id).replace('-', '') or uuid4().hex}"
 
 
 def _part(text: str) -> dict[str, Any]:

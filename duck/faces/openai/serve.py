@@ -1,5 +1,6 @@
 """The handlers of OpenAI's routes, with apps in place of models."""
 
+import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -7,8 +8,9 @@ from typing import Any
 
 from werkzeug import Response
 
-from duck import errors, invocation
+from duck import apps, errors
 from duck.callers import access
+from duck.callers import settings as settings_
 from duck.dify.gateway import Gateway
 from duck.dify.parts import Begun
 from duck.errors import DuckError
@@ -25,7 +27,7 @@ from duck.texts import Fault
 
 REQUEST_ID = "X-Request-Id"
 # What tokens are for: conversations in Chat Completions, and responses, whose ids begin so.
-_CHAT, _RESPONSE = "chat", "resp_"
+_CHAT, _RESPONSE = "chat", output.RESPONSE
 
 
 def document(value: Any, status: int = 200) -> Response:
@@ -71,7 +73,7 @@ def responses(exchange: Exchange, values: Mapping[str, Any], dify: Gateway) -> R
         response = output.Response(
             model=body["model"],
             created=int(time.time()),
-            id=lambda begun: _RESPONSE + request.signer.sign(begun.conversation_id, begun.message_id),
+            token=lambda begun: request.signer.sign(begun.conversation_id, begun.message_id or begun.task_id),
             instructions=wanted.instructions,
             previous_response_id=wanted.previous_response_id,
             metadata=wanted.metadata,
@@ -87,8 +89,8 @@ def responses(exchange: Exchange, values: Mapping[str, Any], dify: Gateway) -> R
 def models(exchange: Exchange, values: Mapping[str, Any], dify: Gateway) -> Response:
     """The list of the apps that the caller may use."""
     settings = exchange.admit(values)
-    apps = access.visible_apps(settings, exchange.caller)
-    return document({"object": "list", "data": _models(exchange, dify, apps)})
+    visible = access.visible_apps(settings, exchange.caller)
+    return document({"object": "list", "data": _models(exchange, dify, visible)})
 
 
 @answering(errors=write_error, request_id=REQUEST_ID)
@@ -97,14 +99,16 @@ def model(exchange: Exchange, name: str, values: Mapping[str, Any], dify: Gatewa
     settings = exchange.admit(values, name)
     app_id = exchange.entry.app_id
     is_listed = app_id in {app_id for _, app_id in access.visible_apps(settings, exchange.caller)}
-    if not is_listed and invocation.form(exchange, dify) is None:
+    if not is_listed and apps.form(exchange, dify) is None:
         raise DuckError(404, "app_not_found", errors.NO_APP)
     return document(_models(exchange, dify, [(name, app_id)])[0])
 
 
 @answering(errors=write_error, request_id=REQUEST_ID)
 def unknown(exchange: Exchange, values: Mapping[str, Any]) -> Response:
-    """The answer to any other path or method below /v1/."""
+    """The answer to any other path or method below /v1/. It names the base URL, even if the settings cannot be read."""
+    with contextlib.suppress(DuckError):
+        exchange.parsed = settings_.parse(values)
     base = (exchange.public_url or "https://…/").rstrip("/")
     raise exchange.no_route(values, f"No such route. The base URL for OpenAI's clients is {base}/v1, without a slash at its end.")
 
@@ -128,15 +132,20 @@ def _conversation(exchange: Exchange, given: str | None, dify: Gateway) -> str |
 
 
 def _continued(exchange: Exchange, wanted: Creation, dify: Gateway) -> Prompt:
-    """The prompt, in the conversation of the response that the client continues from. Raises `DuckError` 400."""
-    if (previous := wanted.previous_response_id) is None:
+    """The prompt, in the conversation of the response or the item that the client continues from. Raises `DuckError` 400."""
+    signer = asking.signer(exchange, dify, _RESPONSE)
+    if wanted.previous_response_id is not None:
+        found = signer.verify_id(output.RESPONSE, wanted.previous_response_id)
+        if found is None:
+            fault = Fault("previous_response_id", "no such response. Leave it out to start a conversation")
+            raise DuckError(400, "previous_response_not_found", str(fault), faults=[fault])
+    elif wanted.reference is not None:
+        found = signer.verify_id(output.ITEM, wanted.reference.id)
+        if found is None:
+            message = "no such item. Send the text of the answer in place of a reference to it"
+            raise errors.invalid_field(wanted.reference.place, message)
+    else:
         return wanted.prompt
-    found = None
-    if previous.startswith(_RESPONSE):
-        found = asking.signer(exchange, dify, _RESPONSE).verify(previous.removeprefix(_RESPONSE))
-    if found is None:
-        fault = Fault("previous_response_id", "no such response. Leave it out to start a conversation")
-        raise DuckError(400, "previous_response_not_found", str(fault), faults=[fault])
     return replace(wanted.prompt, conversation_id=found, turns=())
 
 
@@ -148,12 +157,12 @@ def _shown(begun: Begun, request: Request) -> str | None:
     return signer.sign(begun.conversation_id, begun.message_id) if signer.guest else begun.conversation_id
 
 
-def _models(exchange: Exchange, dify: Gateway, apps: list[tuple[str, str]]) -> list[dict[str, Any]]:
+def _models(exchange: Exchange, dify: Gateway, visible: list[tuple[str, str]]) -> list[dict[str, Any]]:
     """Apps, given by name and id, as models. Those with a key of their own have name and description as Dify has them."""
-    infos = invocation.infos(exchange, dify, [app_id for _, app_id in apps if app_id in exchange.settings.app_keys])
+    infos = apps.infos(exchange, dify, [app_id for _, app_id in visible if app_id in exchange.settings.app_keys])
 
     def about(app_id: str) -> dict[str, str]:
         info = infos.get(app_id, {})
         return {key: info[key] for key in ("name", "description") if info.get(key)}
 
-    return [{"id": name, "object": "model", "created": 0, "owned_by": "dify", **about(app_id)} for name, app_id in apps]
+    return [{"id": name, "object": "model", "created": 0, "owned_by": "dify", **about(app_id)} for name, app_id in visible]

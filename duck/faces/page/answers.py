@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from werkzeug import Request, Response
 
-from duck import invocation
+from duck import apps, invocation
 from duck.dify.gateway import Gateway
 from duck.errors import DuckError
 from duck.exchange import Exchange
@@ -21,9 +21,9 @@ ORIGINAL = "/duck/<app_id>"  # a browser's GET runs the app; its page's form is 
 
 def form(exchange: Exchange, name: str, wanted: RunRequest, dify: Gateway) -> Response:
     """The page of the app that the route calls `name`, with the form that runs it."""
-    gateway = invocation.gateway_for(exchange, dify)
+    gateway = apps.gateway_for(exchange, dify)
     exchange.context = view = _view(exchange, name, wanted, gateway)
-    invocation.fetch_form(exchange, wanted.run.kind, gateway)
+    apps.fetch_form(exchange, wanted.run.kind, gateway)
     return _page(exchange, page.form_page(replace(view, form=exchange.form)))
 
 
@@ -31,7 +31,7 @@ def run(exchange: Exchange, name: str, wanted: RunRequest, turns: tuple[Turn, ..
     """A run as a page that grows. `turns` are the earlier ones of the conversation, as the page's form has sent them."""
     if exchange.request.method == "GET":  # else a link could lead people into somebody else's conversation
         wanted = replace(wanted, run=replace(wanted.run, conversation_id=""))
-    exchange.context = _view(exchange, name, wanted, invocation.gateway_for(exchange, dify, wanted.run.user), turns)
+    exchange.context = _view(exchange, name, wanted, apps.gateway_for(exchange, dify, wanted.run.user), turns)
     call = invocation.prepare(exchange, wanted, dify)
     return call.stream(page.Html(replace(exchange.context, form=exchange.form)), headers(exchange))
 
@@ -74,7 +74,7 @@ def _page(exchange: Exchange, body: bytes, status: int = 200) -> Response:
 
 def _view(exchange: Exchange, name: str, wanted: RunRequest, dify: Gateway, turns: tuple[Turn, ...] = ()) -> View:
     """The content of the app's page, without the app's form and the request's faults."""
-    request, address, app = exchange.request, exchange.public_url, invocation.describe(dify)
+    request, address, app = exchange.request, exchange.public_url, apps.describe(dify)
     return View(
         language=language(request),
         kind=wanted.run.kind,
