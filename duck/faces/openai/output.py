@@ -11,7 +11,6 @@ from duck.faces.reply import Piece, Reply
 from duck.streams import json
 from duck.streams.format import Event, StreamFormat
 
-
 # What the ids of responses and of their items begin with.
 RESPONSE, ITEM = "resp_", "msg_"
 
@@ -121,7 +120,7 @@ class Events(StreamFormat):
                 yield self._frame("response.failed", response=response)
 
     def _begin(self, begun: Begun) -> Iterator[bytes]:
-        self._begun, item_id = begun, _item_id(begun)
+        self._begun, item_id = begun, ITEM + self._response.token(begun)
         self._place = {"item_id": item_id, "output_index": 0, "content_index": 0}
         response = self._response.document(begun, "in_progress", [], None)
         yield self._frame("response.created", response=response)
