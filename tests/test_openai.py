@@ -194,8 +194,17 @@ def test_what_is_no_route(method: str, path: str, status: int, allow: str | None
     assert response.headers["X-Request-Id"].startswith("req_")
 
 
-def test_without_an_address_the_base_url_is_told_in_part() -> None:
-    assert "https://…/v1," in json_of(get(serve.unknown, path="/v1/x"))["message"]
+@pytest.mark.parametrize(
+    ("settings", "base"),
+    [
+        ({}, "https://…/v1"),
+        ({"public_url": "https://duck.example:8443"}, "https://duck.example:8443/v1"),
+        ({"public_url": "nowhere"}, "https://…/v1"),
+    ],
+)
+def test_the_base_url_is_told_as_far_as_it_is_known(settings: dict[str, str], base: str) -> None:
+    response = get(serve.unknown, path="/v1/x", settings={**SETTINGS, **settings})
+    assert (response.status_code, f" {base}, " in json_of(response)["message"]) == (404, True)
 
 
 # Failures: what Dify or Duck fails with, and what the client gets

@@ -239,37 +239,43 @@ def test_guests_get_and_give_tokens() -> None:
     assert dify.conversations == [["Hi", "More", "Last", "Last"]]
 
 
-def tokens(dify: Talk) -> dict[str, str]:
-    """Ids of conversations, by whose they are."""
-    return {
-        "raw": json_of(chat(dify))["conversation_id"],
-        "guest": json_of(chat(dify, key=None))["conversation_id"],
-        "guest of another app": json_of(chat(dify, key=None, model="other"))["conversation_id"],
-        "response": json_of(respond(dify))["id"],
-        "guest's response": json_of(respond(dify, key=None))["id"],
-        "guest's response of another app": json_of(respond(dify, key=None, model="other"))["id"],
-    }
+def ids_of(dify: Talk) -> dict[str, str]:
+    """Ids by which conversations are continued, by what they are of and whose they are."""
+    callers: dict[str, Any] = {"holder": {}, "guest": {"key": None}, "guest of another app": {"key": None, "model": "other"}}
+    found = {}
+    for name, caller in callers.items():
+        found[f"chat of a {name}"] = json_of(chat(dify, **caller))["conversation_id"]
+        response = json_of(respond(dify, **caller))
+        found |= {f"response of a {name}": response["id"], f"item of a {name}": response["output"][0]["id"]}
+    return found
+
+
+def by_item(dify: Talk, key: str | None, item: str) -> Any:
+    return respond(dify, [user("Old"), {"type": "item_reference", "id": item}, user("More")], key=key)
 
 
 @pytest.mark.parametrize(
-    ("key", "field", "valid"),
+    ("what", "ask", "expected"),
     [
-        (KEY, "conversation_id", {"raw", "guest"}),
-        (None, "conversation_id", {"guest"}),
-        (KEY, "previous_response_id", {"response", "guest's response"}),
-        (None, "previous_response_id", {"guest's response"}),
+        ("chat", lambda dify, key, id_: chat(dify, key=key, conversation_id=id_), ("invalid_param", "conversation_id")),
+        (
+            "response",
+            lambda dify, key, id_: respond(dify, key=key, previous_response_id=id_),
+            ("previous_response_not_found", "previous_response_id"),
+        ),
+        ("item", by_item, ("invalid_param", "input[1]")),
     ],
 )
-def test_an_id_is_valid_for_its_own_caller_app_and_route_only(key: str | None, field: str, valid: set[str]) -> None:
+@pytest.mark.parametrize(("key", "whose"), [(KEY, {"holder", "guest"}), (None, {"guest"})])
+def test_an_id_is_valid_for_its_own_caller_app_and_place_only(
+    what: str, ask: Any, expected: tuple[str, str], key: str | None, whose: set[str]
+) -> None:
     dify = Talk()
-    given = {**tokens(dify), "none": "x", "cut": "resp_"}
-    runs = len(dify.calls)
-    ask = chat if field == "conversation_id" else respond
-    code = "invalid_param" if ask is chat else "previous_response_not_found"
-    asked: Any = ask
-    faults = {name: fault(asked(dify, key=key, **{field: id_})) for name, id_ in given.items()}
+    given = {**ids_of(dify), "none": "x", "cut": "resp_", "empty": "msg_"}
+    runs, valid = len(dify.calls), {f"{what} of a {caller}" for caller in whose}
+    faults = {name: fault(ask(dify, key, id_)) for name, id_ in given.items()}
     assert {name for name, found in faults.items() if found[0] == 200} == valid
-    assert {found for name, found in faults.items() if name not in valid} == {(400, code, field)}
+    assert {found for name, found in faults.items() if name not in valid} == {(400, *expected)}
     assert len(dify.calls) - runs == len(valid)
 
 
@@ -280,6 +286,17 @@ def test_a_response_continues_the_conversation_of_the_previous_one_whatever_else
     third = json_of(respond(dify, "Last", previous_response_id=last["response"]["id"]))
     assert (first["previous_response_id"], third["previous_response_id"]) == (None, last["response"]["id"])
     assert dify.conversations == [["Hi", "More", "Last"]]
+
+
+def test_the_last_item_that_a_client_refers_to_stands_for_all_before_it() -> None:
+    dify = Talk()
+    items: list[Any] = [user("Hi")]
+    for text in ("More", "And more"):
+        answer = json_of(respond(dify, items))["output"][0]
+        items += [{"id": answer["id"]}, user(text)]
+    last = events_of(respond(dify, items, stream=True))[-1]["response"]
+    respond(dify, [*items, {"type": "item_reference", "id": last["output"][0]["id"]}, user("Last")])
+    assert dify.conversations == [["Hi", "More", "And more", "Last"]]
 
 
 def test_a_workflows_ids_have_no_effect() -> None:

@@ -162,7 +162,12 @@ RESPONSE_FIELDS: list[tuple[dict[str, Any], str | None]] = [
     ({"input": [{"type": "reasoning", "summary": []}, user("Hi")]}, None),
     ({"input": [{"type": "reasoning"}]}, "input"),
     ({"input": [user("Hi"), {"type": "function_call_output", "call_id": "1", "output": "4"}]}, "input[1]"),
-    ({"input": [{"type": "item_reference", "id": "x"}]}, "input[0]"),
+    ({"input": [{"type": "item_reference", "id": "x"}, user("Hi")]}, "input[0]"),
+    ({"input": [{"id": "x"}, user("Hi")]}, "input[0]"),
+    ({"input": [{"type": "item_reference"}, user("Hi")]}, "input[0].id"),
+    ({"input": [{"id": 5}, user("Hi")]}, "input[0].id"),
+    ({"input": [user("Hi"), {"type": "item_reference", "id": "x"}]}, "input[1]"),
+    ({"input": [user("Hi"), {"type": "item_reference", "id": "x"}, user("Ho"), {"id": "y"}, user("More")]}, "input[3]"),
     ({"input": [{"type": ["message"], **user("Hi")}]}, "input[0]"),
     ({"input": [{"type": "message", **user("Hi")}]}, None),
     ({"input": [{"role": "tool", "content": "4"}]}, "input[0].role"),
@@ -282,7 +287,6 @@ ENCODED = JSON.map(str).map(str.encode) | st.binary(max_size=30)
 
 @pytest.mark.parametrize("handler", [serve.completions, serve.responses])
 @hypothesis.given(body=BODIES | ENCODED, form=st.sampled_from([CITY, FILES]))
-@hypothesis.settings(max_examples=300)
 def test_no_body_makes_a_500(handler: Any, body: Any, form: Any) -> None:
     states.use(State(clock=NoSleepClock()))
     assert call(handler, talk(form), body).status_code < 500

@@ -14,11 +14,12 @@ from openai.types.responses import Response as SdkResponse
 from openai.types.responses import ResponseStreamEvent
 from pydantic import TypeAdapter
 
+from duck.faces.openai import serve
 from duck.faces.openai.chunks import Chunks
 from duck.faces.openai.output import Events
 from duck.runs.run import Kind
 from duck.state import State
-from tests.openai_calls import chat, events_of, respond
+from tests.openai_calls import call, chat, events_of, respond, user
 from tests.support import APP, KEY, SAMPLES, STREAMS, Dify, NoSleepClock, body_of, http_error, json_of, recorded, sample_run
 
 PUBLIC = {"api_key": KEY, "apps": f"talk={APP}", "public_apps": "talk"}
@@ -200,8 +201,23 @@ def test_the_chunks_are_the_same_whether_events_come_at_once_or_one_by_one(name:
     for stream in (sample_run(name), one_by_one):
         dify = recording(name, state, stream)
         body = body_of(ask(dify, stream=True, settings=PUBLIC))
-        bodies.append(re.sub(rb'"created(_at)?":\d+|"resp_[\w-]+"', b"", body))
+        bodies.append(re.sub(rb'"created(_at)?":\d+|"(resp|msg)_[\w-]+"', b"", body))
     assert bodies[0] == bodies[1]
+
+
+@pytest.mark.parametrize(("handler", "path"), [(serve.completions, "/v1/chat/completions"), (serve.responses, "/responses")])
+@pytest.mark.parametrize(("stream", "content_type"), [(True, "text/event-stream"), (False, "application/json")])
+def test_the_form_of_an_answer_follows_the_field_stream_alone(
+    handler: Any, path: str, stream: bool, content_type: str, state: State
+) -> None:
+    dify = recording("chat", state)
+    for accept in ("application/json", "text/event-stream", "text/html"):
+        body = {"model": APP, "messages": [user("Hi")], "input": "Hi", "stream": stream}
+        response = call(handler, dify, body, path=path, headers={"Accept": accept})
+        assert response.headers["Content-Type"] == content_type
+        assert response.headers.get("X-Accel-Buffering") == ("no" if stream else None)
+        assert response.headers["X-Request-Id"].startswith("req_")
+        assert f'"model":"{APP}"'.encode() in body_of(response)
 
 
 @pytest.mark.parametrize("ask", [chat, respond])
