@@ -142,8 +142,7 @@ def _continued(exchange: Exchange, wanted: Creation, dify: Gateway) -> Prompt:
     elif wanted.reference is not None:
         found = signer.verify_id(output.ITEM, wanted.reference.id)
         if found is None:
-            message = "no such item. Send the text of the answer in place of a reference to it"
-            raise errors.invalid_field(wanted.reference.place, message)
+            raise errors.invalid_field(wanted.reference.place, "no such item. Send the text of the answer in place of its id")
     else:
         return wanted.prompt
     return replace(wanted.prompt, conversation_id=found, turns=())
