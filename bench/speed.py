@@ -22,6 +22,10 @@ from bench.report import Report, ms, quantile, spread
 from bench.soak import soak
 
 APP = "2d7b1c9e-4f6a-4e83-b0a5-9e8d7c6b5a43"
+OPENAI = {  # bodies of requests that are answered in the formats of OpenAI's API
+    "chat/completions": f'{{"model":"{APP}","stream":true,"messages":[{{"role":"user","content":"hi"}}]}}',
+    "responses": f'{{"model":"{APP}","stream":true,"input":"hi"}}',
+}
 RATE_S = 0.02  # between two tokens: 50 a second, as fast models stream
 WARM_UP_S = 1.5  # until all streams of a load have begun
 CHINESE = "鸭子在池塘里游泳，" * 40
@@ -55,9 +59,9 @@ class Bench:
     def run(self, name: str, plan: Plan, count: int = 1, format_: str = "ndjson", mode: str = "streaming") -> Outcome:
         """One load on one of the plugins; all baselines are one plugin. Raises `RuntimeError` if a status is not 200."""
         path = {"constant": "/constant", "null": f"/null/{APP}", "original": f"/original/{APP}"}.get(
-            name, f"/chat/{APP}?format={format_}"
+            name, f"/{format_}" if format_ in OPENAI else f"/chat/{APP}?format={format_}"
         )
-        body = f'{{"query":"hi","response_mode":"{mode}"}}'.encode()
+        body = OPENAI.get(format_, f'{{"query":"hi","response_mode":"{mode}"}}').encode()
         head = (
             f"POST {path} HTTP/1.1\r\nHost: dify.example\r\nUser-Agent: curl/8\r\nAccept: */*\r\nX-Api-Key: {KEY}\r\n"
             f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -94,12 +98,12 @@ def saturated(bench: Bench) -> None:
 
 def formats(bench: Bench) -> None:
     """CPU an event of the other formats, compared with NDJSON."""
-    names = ("ndjson", "sse", "html", "text")
+    names = ("ndjson", "sse", "html", "text", *OPENAI)
     plan = Plan(events=1_000)  # a long answer
     found = bench.rounds(names, lambda format_: cost(bench, plan, 1, "duck", format_, times=32 // bench.effort.share))
     table = bench.report.table("Formats: CPU an event, µs (times NDJSON)", *names)
     table.row(*(f"{spread(found[format_])} ({ratio(found, format_, 'ndjson'):.2f})" for format_ in names))
-    for format_ in ("html", "sse"):
+    for format_ in ("html", "sse", "chat/completions"):
         bench.report.goal(f"{format_}, × NDJSON", 1.5, ratio(found, format_, "ndjson"))
 
 
