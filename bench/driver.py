@@ -35,10 +35,7 @@ IDS = {
 MESSAGE = {**IDS, "event": "message", "from_variable_selector": [], "id": IDS["message_id"]}
 END = orjson.dumps({**IDS, "event": "message_end", "files": [], "id": IDS["message_id"], "metadata": {}})
 ANSWER = {**IDS, "answer": "The Pro plan costs 20 USD per month.", "event": "message", "metadata": {}, "mode": "chat"}
-REFUSAL = {  # of a call without a query, by which a plugin finds out that the app is a chat
-    "event": "error",
-    "message": 'invoke app failed: request failed with status code: 400 and respond with: {"code":"invalid_param","message":"missing query"}',
-}
+NO_QUERY = "invoke app failed: request failed with status code: 400 and respond with: " + '{"message":"missing query"}'
 FORM = {"opening_statement": "", "suggested_questions": [], "user_input_form": []}
 
 
@@ -277,7 +274,9 @@ class _Load:
     def _answer(self, run: Run, session: str, call: dict[str, Any], now: float) -> None:
         template = {"backwards_request_id": call["backwards_request_id"], "event": "response", "message": "", "data": "@@"}
         if call["type"] == "app" and not call["request"].get("query"):
-            self._driver.send(_line(session, "backwards_response", {**template, **REFUSAL, "data": None}))
+            self._driver.send(
+                _line(session, "backwards_response", {**template, "event": "error", "message": NO_QUERY, "data": None})
+            )
             self._driver.send(_line(session, "backwards_response", {**template, "event": "end", "data": None}))
             return
         head = _line(session, "backwards_response", template).partition(b'"@@"')[0]
