@@ -506,6 +506,17 @@ def test_a_response_knows_what_was_said_by_its_input(host: Devhost, client: Open
     assert host.calls[-1].query == "Two of these?"
 
 
+def test_an_answer_can_be_referred_to_in_place_of_its_text(client: OpenAI) -> None:
+    """As the AI SDK does, unless it is told not to store."""
+    said: list[Any] = [user("One?")]
+    first = client.responses.create(model="talk", input=said)
+    said += [{"type": "item_reference", "id": first.output[0].id}, user("Two?")]
+    assert client.responses.create(model="talk", input=said).output_text == "2. Two?"
+    with pytest.raises(openai.BadRequestError) as raised:
+        client.responses.create(model="private", input=said)
+    assert raised.value.param == "input[1]", "it is an answer of another app"
+
+
 def test_the_events_of_a_response_are_counted_and_end_once(client: OpenAI) -> None:
     events = [*client.responses.create(model="agent", input="a duck", stream=True)]
     assert [event.sequence_number for event in events] == [*range(len(events))]
