@@ -5,6 +5,7 @@
 # make package duck.difypkg, to be uploaded to Dify
 # make fuzz    40,000 requests and settings as nobody sane would send them; make test tries 200
 # make bench   speed, next to a relay that does nothing; volume: thousands of runs and clients, and whether anything is lost
+# make clients other clients of OpenAI's API, unchanged: LangChain, LiteLLM, and with npm those for JavaScript
 # make test-sdk-latest   the same tests of Duck in each way of running, on the newest SDK that requirements.txt allows
 #
 # Needs git, make and any Python 3.9+ with pip. uv is fetched into .uv/ where there is none, and brings Python 3.12 where that is missing.
@@ -17,7 +18,7 @@ UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .uv/bin/uv)
 
 LANES := test-unit test-devhost test-answers test-other
 
-.PHONY: demo debug test $(LANES) test-sdk-latest check fuzz programs bench package format clean
+.PHONY: demo debug test $(LANES) test-sdk-latest check fuzz programs clients bench package format clean
 
 demo: .venv/ready
 	@exec .venv/bin/python -m devhost --port $(PORT)
@@ -72,6 +73,10 @@ programs:
 		{ $$fetch || { apt-get update -qq && $$fetch; }; } && dpkg -x nginx_*.deb .; \
 	fi
 
+clients: .venv/ready .venv/clients/ready
+	@cp tests/clients/*.mjs .venv/clients/node
+	@.venv/bin/python -m tests.clients
+
 bench: .venv/ready
 	@.venv/bin/python -m bench.speed
 	@.venv/bin/python -m bench
@@ -92,7 +97,15 @@ clean:
 .venv/ready: pyproject.toml .python-version Makefile $(filter .uv/bin/uv,$(UV))
 	@echo "Setting up .venv ..."
 	@$(UV) venv --quiet --clear .venv
-	@$(UV) pip install --quiet --compile-bytecode --python .venv/bin/python --requirements pyproject.toml --group dev
+	@$(UV) pip install --quiet --compile-bytecode --python .venv/bin/python --requirements pyproject.toml --group dev --group faces
+	@touch $@
+
+.venv/clients/ready: tests/clients/requirements.txt tests/clients/package.json | .venv/ready
+	@echo "Setting up .venv/clients ..."
+	@$(UV) venv --quiet --clear .venv/clients
+	@$(UV) pip install --quiet --python .venv/clients/bin/python --requirements tests/clients/requirements.txt
+	@mkdir -p .venv/clients/node && cp tests/clients/package.json .venv/clients/node
+	@cd .venv/clients/node && npm install --silent --no-audit --no-fund --no-package-lock
 	@touch $@
 
 # Outside this folder, where .python-version would make a version manager insist on a Python 3.12 that may not be there yet.

@@ -1,0 +1,60 @@
+"""`make clients`: other clients of OpenAI's API than the tests use, unchanged, with the real plugin and the demo's apps.
+
+Prints a line for each check. Exit status 1 if one has failed.
+"""
+
+import logging
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from devhost import Devhost, demo
+from devhost.limits import Limits
+
+ROOT = Path(__file__).parents[2]
+CLIENTS = ROOT / ".venv/clients"  # Python and its packages; in `node`, Node and its packages
+DEADLINE_S = 300  # of one client
+FAILS = demo.IDS["fails-early"]  # the app whose runs are counted: each check of a failing run must start one
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A client: its `command`, and how many of its checks run the app `FAILS`."""
+
+    command: list[str | Path]
+    failing: int = 1
+
+
+PYTHON, NODE = CLIENTS / "bin/python", CLIENTS / "node/node_modules/.bin/node"
+ALL = {
+    "langchain-openai": Client([PYTHON, "-m", "tests.clients.langchain"]),
+    "litellm": Client([PYTHON, "-m", "tests.clients.litellm"]),
+    "openai for JavaScript": Client([NODE, CLIENTS / "node/openai.mjs"]),
+    "AI SDK": Client([NODE, CLIENTS / "node/ai.mjs"], failing=3),
+}
+SETTINGS = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "CRITICAL", "LANGSMITH_TRACING": "false"}
+
+
+def main() -> int:
+    """Runs the clients that the command line names, all without any."""
+    logging.disable(logging.WARNING)  # of the plugin: runs fail on purpose
+    with Devhost(ROOT, demo.apps(pace=0), demo.settings(), limits=Limits(race_s=0.02)) as host:
+        passed = [_passes(name, ALL[name], host) for name in sys.argv[1:] or ALL]
+    return 0 if all(passed) else 1
+
+
+def _passes(name: str, client: Client, host: Devhost) -> bool:
+    print(f"{name}:", flush=True)
+    environment = os.environ | {"OPENAI_BASE_URL": f"{host.url}/v1", "OPENAI_API_KEY": demo.KEY} | SETTINGS
+    before = len(host.calls)
+    done = subprocess.run(client.command, cwd=ROOT, env=environment, timeout=DEADLINE_S, check=False)
+    runs = sum(call.app_id == FAILS for call in host.calls[before:])
+    is_once = runs == client.failing
+    print("ok      starts a run that fails once" if is_once else f"FAILED  starts {client.failing} failing runs {runs} times")
+    return done.returncode == 0 and is_once
+
+
+if __name__ == "__main__":
+    sys.exit(main())
