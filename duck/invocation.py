@@ -97,6 +97,7 @@ def prepare(exchange: Exchange, wanted: RunRequest, dify: Gateway) -> Invocation
     exchange.count(dify.endpoint_id)
     if exchange.caller.guest:
         run = replace(run, user="")
+    exchange.state.memory.conversations.forget(run.conversation_id)
     return Invocation(upload(run, dify.upload), exchange, dify)
 
 

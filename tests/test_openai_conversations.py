@@ -119,6 +119,16 @@ def test_strangers_who_say_the_same_share_no_conversation(first: Any, second: An
     assert dify.conversations == [["Hi"], [REPLAY]]
 
 
+@pytest.mark.parametrize("by", ["conversation_id", "previous_response_id"])
+def test_a_conversation_that_went_on_by_its_id_is_known_by_what_was_said_no_more(by: str) -> None:
+    dify = Talk()
+    ask: Any = chat if by == "conversation_id" else respond
+    first = json_of(ask(dify, user("Hi")) if ask is chat else ask(dify, [user("Hi")]))
+    ask(dify, **{by: first["conversation_id" if ask is chat else "id"]})
+    said(dify, *HELLO)
+    assert dify.conversations == [["Hi", "Hi"], [REPLAY]], "whoever says the same must not read what was said since"
+
+
 def test_guests_are_not_remembered_since_one_may_hold_the_id_of_what_another_goes_on_in() -> None:
     dify = Talk()
     token = json_of(chat(dify, key=None))["conversation_id"]

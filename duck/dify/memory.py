@@ -23,18 +23,29 @@ class Conversations:
     """
 
     def __init__(self) -> None:
-        self._ids: dict[str, str] = {}  # in the order in which they were put
+        self._ids: dict[str, str] = {}  # by digest, in the order in which they were put
+        self._digests: dict[str, str] = {}  # by id
 
     def put(self, digest: str, conversation_id: str) -> None:
         """Remembers a conversation, in place of the oldest one if there are too many."""
-        self._ids.pop(digest, None)
+        self.forget(conversation_id)
+        self.take(digest)
         self._ids[digest] = conversation_id
+        self._digests[conversation_id] = digest
         if len(self._ids) > limits.MAX_CONVERSATIONS:
-            self._ids.pop(next(iter(self._ids)))
+            self.take(next(iter(self._ids)))
 
     def take(self, digest: str) -> str | None:
         """The conversation, which is forgotten then; None if it is not known."""
-        return self._ids.pop(digest, None)
+        conversation_id = self._ids.pop(digest, None)
+        if conversation_id is not None:
+            del self._digests[conversation_id]
+        return conversation_id
+
+    def forget(self, conversation_id: str) -> None:
+        """Forgets a conversation that a caller continues by its id: then more is said in it than its digest stands for."""
+        if digest := self._digests.get(conversation_id):
+            self.take(digest)
 
 
 class Memory:
