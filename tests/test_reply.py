@@ -58,6 +58,7 @@ TEXTS: list[tuple[list[Event], list[str], str]] = [
     ([finished(outputs={"a": "A", "b": 1})], ["A\n1"], "A\n1"),
     ([{"event": "text_chunk", "data": {"text": "Hi"}}, finished(outputs={"a": "A"})], ["Hi"], "Hi"),
     ([finished(outputs={"a": ""}, files=[{"url": URL, "type": "image"}])], [f"![a.png]({URL})"], f"![a.png]({URL})"),
+    ([file(URL), finished(outputs={}, files=[{"url": URL, "type": "image"}])], [f"![a.png]({URL})"], f"![a.png]({URL})"),
     ([finished(outputs={})], [], ""),
     ([{"event": "workflow_paused", **IDS, "data": {}}], [PAUSED], PAUSED),
     ([message("Hi"), {"event": "workflow_paused", **IDS, "data": {}}], ["Hi", f"\n\n{PAUSED}"], f"Hi\n\n{PAUSED}"),

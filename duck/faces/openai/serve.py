@@ -116,7 +116,6 @@ def unknown(exchange: Exchange, values: Mapping[str, Any]) -> Response:
 def _body(exchange: Exchange, values: Mapping[str, Any]) -> Mapping[str, Any]:
     """The body of a request from a caller who may use the model that it names. Raises `DuckError`."""
     exchange.admit(values)
-    exchange.refuse_other_sites()
     body = bodies.read_json(exchange.request)
     exchange.reach(fields.text(body, "model", required=True))
     return body
@@ -145,7 +144,7 @@ def _continued(exchange: Exchange, wanted: Creation, dify: Gateway) -> Prompt:
             raise errors.invalid_field(wanted.reference.place, "no such item. Send the text of the answer in place of its id")
     else:
         return wanted.prompt
-    return replace(wanted.prompt, conversation_id=found, turns=())
+    return replace(wanted.prompt, conversation_id=found)
 
 
 def _shown(begun: Begun, request: Request) -> str | None:
