@@ -27,7 +27,8 @@ from tests.support import KEY, sample
 ADDRESS = "127.0.0.1:8000"  # where `make demo` serves
 MAKE = ("make", "--old-file", ".venv/ready")  # these tests run in the .venv, which must not be made anew under them
 RECIPES = blocks("docs/recipes.md")
-START = RECIPES[0].text  # what all commands of the recipes need
+CLIENTS = blocks("docs/clients.md")
+START = RECIPES[0].text  # what all commands need
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +69,7 @@ def sent_by_n8n(page: Page, workflow: str) -> str:
     return httpx.request(wanted["method"], wanted["url"], headers=headers, content=body, timeout=DEADLINE_S).text
 
 
-@pytest.mark.parametrize("block", [block for block in RECIPES if block.language != "nginx"], ids=str)
+@pytest.mark.parametrize("block", [block for block in [*RECIPES, *CLIENTS] if block.language != "nginx"], ids=str)
 def test_a_recipe_does_what_it_says(demonstration: Devhost, page: Page, block: Block) -> None:
     here = f"127.0.0.1:{demonstration.port}"
     text = block.text.replace(ADDRESS, here)
