@@ -19,6 +19,7 @@ _END_EVENTS = frozenset({"message_end", "workflow_finished", "workflow_paused", 
 _PROGRESS_EVENTS = _END_EVENTS | {"workflow_started", "tts_message_end"}
 # Basic apps send deltas as `message_file` once the message has a file.
 _DELTA_EVENTS = frozenset({"message", "agent_message", "message_file"})
+REPLACE_EVENTS = frozenset({"message_replace", "text_replace"})
 # The fields of a workflow's blocking answer; its events have more.
 _RESULT_FIELDS = (
     "id",
@@ -125,15 +126,18 @@ class Rounds:
 
     def delta(self, event: Event) -> str:
         """The text that the next event adds; "" if it adds none or replaces all text so far."""
-        if event["event"] == "agent_thought" and event.get("tool"):
+        name = event["event"]
+        if name == "agent_thought" and event.get("tool"):
             self._has_used_tool = True
-        text, replacement = delta_of(event), replacement_of(event)
-        if text and self._has_used_tool:
+        if name in REPLACE_EVENTS and (replacement := replacement_of(event)) is not None:
+            self._is_in_line = not (replacement or " ")[-1].isspace()
+        if not (text := delta_of(event)):
+            return ""
+        if self._has_used_tool:
             self._has_used_tool = False
             if self._is_in_line:
                 text = f"\n\n{text}"
-        if text or replacement is not None:
-            self._is_in_line = not (replacement or text or " ")[-1].isspace()
+        self._is_in_line = not text[-1].isspace()
         return text
 
 
@@ -150,7 +154,7 @@ class Answer:
 
     def add(self, event: Event) -> str:
         """Adds an event, and returns its text as `Rounds.delta` does."""
-        if (replacement := replacement_of(event)) is not None:
+        if event["event"] in REPLACE_EVENTS and (replacement := replacement_of(event)) is not None:
             self._parts = [replacement]
         if delta := self._rounds.delta(event):
             self._parts.append(delta)

@@ -34,6 +34,7 @@ _STEP_STATES: Mapping[str, str] = {
     "node_retry": "retry",
     **dict.fromkeys(("node_finished", "iteration_completed", "loop_completed"), ""),
 }
+_TEXT_EVENTS = frozenset({"message", "agent_message", "text_chunk"})  # most of all events: they have text and no other part
 _IDS = ("conversation_id", "message_id", "workflow_run_id", "task_id")
 
 
@@ -57,11 +58,13 @@ class Parser:
         if not self._has_begun and (begun := _begun(event)):
             self._has_begun = True
             found.append(begun)
+        name = event["event"]
         if delta := self._answer.add(event):
             found.append(Text(delta=delta))
-        elif (text := events.replacement_of(event)) is not None:
+        elif name in events.REPLACE_EVENTS and (text := events.replacement_of(event)) is not None:
             found.append(Replaced(text=text, reason=_text(event, "reason")))
-        found.extend(self._other_parts(event))
+        if name not in _TEXT_EVENTS:
+            found.extend(self._other_parts(event))
         return found
 
     def _other_parts(self, event: Event) -> Iterator[Part]:
