@@ -141,6 +141,66 @@ def test_a_run_that_is_busy_with_what_a_format_does_not_tell_is_kept_alive_too()
     assert written == [(0, b"Hi"), (3, b"1"), (6, b"2"), (9, b"3"), (10, b"!")]
 
 
+class Waiting(Counting):
+    """Writes nothing before the run is over or the first sign of life is due."""
+
+    keep_alive_s: ClassVar[float] = 10
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits = True
+        self.heard = ""
+
+    def keep_alive(self) -> bytes:
+        self.waits = False
+        return super().keep_alive()
+
+    def event(self, event: Event) -> bytes:
+        self.heard += str(event.get("answer", event.get("code", "")))
+        return b""
+
+    def tail(self) -> bytes:
+        return self.heard.encode()
+
+
+FAILED = DuckError(502, "cut", "cut")
+
+
+@pytest.mark.parametrize(
+    ("script", "body", "over_at"),
+    [
+        ([(0, event()), (0, End())], b"x", 0),
+        ([(1, event()), (2, event()), (9, End())], b"xx", 9),
+        ([(9, event()), (10, End())], b"x", 10),
+        ([(1, event()), (2, End(FAILED))], b"xcut", 2),
+    ],
+)
+def test_a_format_that_waits_is_one_plain_body_if_the_run_is_over_soon(script: Any, body: bytes, over_at: float) -> None:
+    world = World(*script)
+    assert pump.Pump(world, Waiting(), world.entry, slots(), world).body() == body
+    assert (world.time, world.closed) == (over_at, True)
+
+
+@pytest.mark.parametrize(
+    ("script", "written"),
+    [
+        ([(11, event()), (12, End())], [(10, b"1"), (12, b"x")]),
+        ([(1, event()), (12, End())], [(10, b"1"), (12, b"x")]),
+        ([(float(at), event()) for at in range(13)] + [(13.0, End())], [(10, b"1"), (13, b"x" * 13)]),
+        ([(0, event()), (25, event()), (31, End(FAILED))], [(10, b"1"), (20, b"2"), (30, b"3"), (31, b"xxcut")]),
+    ],
+)
+def test_a_format_that_waits_waits_no_longer_than_until_its_first_sign_of_life(script: Any, written: Any) -> None:
+    assert World(*script).written_by(Waiting()) == written
+
+
+def test_a_run_that_fails_before_its_first_event_raises_for_a_format_that_waits_too() -> None:
+    world = World((3, End(FAILED)))
+    with pytest.raises(DuckError) as caught:
+        pump.Pump(world, Waiting(), world.entry, slots(), world).body()
+    assert caught.value is FAILED
+
+
 def test_a_run_that_is_over_at_once_is_one_plain_body() -> None:
     assert World((0, event()), (0, event()), (0, End())).pump() == LINE * 2
 

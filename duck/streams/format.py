@@ -13,11 +13,12 @@ class StreamFormat(ABC):
     """Writes one stream. Each stream has its own instance, which may keep state.
 
     `headers` are the response's. After `keep_alive_s` seconds without a byte a keep-alive is due; it is infinite for a format
-    that has no keep-alives.
+    that has no keep-alives. A format that `waits` writes nothing before the run is over or the first keep-alive is due.
     """
 
     headers: ClassVar[Mapping[str, str]]
     keep_alive_s: ClassVar[float] = limits.KEEP_ALIVE_S
+    waits: bool = False
 
     def keep_alive(self) -> bytes:
         """A keep-alive; it may differ from call to call."""

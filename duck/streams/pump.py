@@ -69,17 +69,20 @@ class Pump:
                 items.clear()  # for the same reason as in `collect`
                 raise
             first, ended = self._write(items)
-            first = self.writer.head() + (first if items else self.writer.keep_alive())
             if ended:
-                return first
+                return self.writer.head() + first
+            first = self.writer.head() + (first if items and not self.writer.waits else self.writer.keep_alive())
             return _paced(self._chunks(first, at_the_end.pop_all()), self.slots, self.clock)
 
     def _first_items(self) -> list[Event | End]:
-        """The first items; none if the first keep-alive is due before."""
-        try:
-            return [_next_item(self.inbox, self.clock, self.writer.keep_alive_s), *self.inbox.ready()]
-        except Empty:
-            return []
+        """The first items, none if the first keep-alive is due before; all items, if the format waits and the run is quick."""
+        items: list[Event | End] = []
+        due_at = self.clock.now() + self.writer.keep_alive_s
+        with contextlib.suppress(Empty):
+            while not items or (self.writer.waits and not isinstance(items[-1], End) and self.clock.now() < due_at):
+                items.append(_next_item(self.inbox, self.clock, due_at - self.clock.now()))
+                items += self.inbox.ready()
+        return items
 
     def _chunks(self, first: bytes, at_the_end: ExitStack) -> Iterator[bytes]:
         """The first chunk and all further ones. Each has all items that are in the inbox when it is written."""
