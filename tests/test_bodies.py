@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duck.errors import DuckError
-from duck.runs import charsets, fields, multipart
-from tests.support import Dify, blocking_sample, call, json_of
+from duck.runs import bodies, charsets, fields, multipart
+from tests.support import Dify, blocking_sample, call, json_of, make_request
 
 FORM_TYPE = "application/x-www-form-urlencoded"
 UPLOADS = {"allowed_file_types": ["image", "document"], "allowed_file_upload_methods": ["local_file", "remote_url"]}
@@ -313,3 +313,31 @@ def test_parts_are_what_was_sent(sent: list[tuple[bytes, bytes | None, bytes]]) 
     )
     read = multipart.parts(written + b"--x--\r\n", "x")
     assert [(each.name, each.filename, each.content) for each in read] == [each for each in sent if b"\r\n--x" not in each[2]]
+
+
+# JSON, whatever the content type
+
+
+@pytest.mark.parametrize("written", ["{}", "[]", "null", "5", '"a"', '[{"a":[1,null]}]', "\ufeff{}"])
+def test_a_json_value_may_be_of_any_type(written: str) -> None:
+    request = make_request(**body(written.encode(), "text/plain"))
+    assert bodies.read_json_value(request) == json.loads(written.removeprefix("\ufeff"))
+
+
+@pytest.mark.parametrize("written", [b"", b"0\r\n\r\n", b"{", b"\xff", b"[" * 200 + b"]" * 200])
+def test_what_is_no_json_is_no_json_value(written: bytes) -> None:
+    with pytest.raises(DuckError, match="the body: ") as caught:
+        bodies.read_json_value(make_request(**body(written)))
+    assert caught.value.status == 400
+
+
+@pytest.mark.parametrize(
+    ("written", "found"), [(b"", {}), (b"0\r\n\r\n", {}), (b"{}", {}), (b'{"a":1}', {"a": 1}), (b"[]", None), (b"null", None)]
+)
+def test_the_fields_of_a_body_are_those_of_an_object(written: bytes, found: Any) -> None:
+    request = make_request(**body(written))
+    if found is None:
+        with pytest.raises(DuckError, match="The body must be a JSON object"):
+            bodies.read_json(request)
+    else:
+        assert bodies.read_json(request) == found

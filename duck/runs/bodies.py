@@ -21,6 +21,7 @@ MAX_BODY = 10 * 1024 * 1024  # bytes; the daemon silently cuts bodies here, so a
 MAX_FIELDS = 1000  # of one request, with its inputs; apps have a few dozen inputs
 SMALL = 64 * 1024  # bytes of a body that is parsed in a few milliseconds
 EMPTY_BODY = b"0\r\n\r\n"  # the body of a POST without one: the daemon sends it chunked, and the SDK does not decode it
+_NO_BODY = {b"", EMPTY_BODY}
 CHARSET = "_charset_"  # the field in which browsers name a form's charset, https://html.spec.whatwg.org/#attr-fe-name-charset
 
 _QUERY = "duck.query"  # in the environ: the parsed query string, which is read more than once
@@ -53,16 +54,23 @@ IN_THE_BODY = Text("goes into the body, not into the URL of a POST")
 
 def read_json(request: Request) -> dict[str, Any]:
     """The fields of a body that is a JSON object, whatever its content type. Raises `DuckError` as `read` does."""
-    body = request.get_data()
-
-    def parse() -> dict[str, Any]:
-        _refuse_cut_or_encoded(request, body)
-        return _json_object(body, charsets.codec(request.mimetype_params.get("charset"))) if body not in {b"", EMPTY_BODY} else {}
-
-    found = offload(len(body), parse, small=SMALL)
+    found = {} if request.get_data() in _NO_BODY else _object(read_json_value(request))
     if len(found) > MAX_FIELDS:
         raise _too_many()
     return found
+
+
+def read_json_value(request: Request) -> Any:
+    """The JSON value of a body, whatever its content type. Raises `DuckError` as `read` does, also for no body."""
+    body = request.get_data()
+    if body in _NO_BODY:
+        body = b""
+
+    def parse() -> Any:
+        _refuse_cut_or_encoded(request, body)
+        return _json(body, charsets.codec(request.mimetype_params.get("charset")))
+
+    return offload(len(body), parse, small=SMALL)
 
 
 def query(request: Request) -> list[tuple[str, str]]:
@@ -97,7 +105,7 @@ def _refuse_cut_or_encoded(request: Request, body: bytes) -> None:
 
 def _body_fields(request: Request, body: bytes, known: AbstractSet[str], repeatable: AbstractSet[str]) -> dict[str, Any]:
     _refuse_cut_or_encoded(request, body)
-    if body in {b"", EMPTY_BODY}:
+    if body in _NO_BODY:
         return {}
     declared = request.mimetype_params.get("charset")
     if request.is_json:
@@ -118,6 +126,16 @@ def _body_fields(request: Request, body: bytes, known: AbstractSet[str], repeata
 
 
 def _json_object(body: bytes, codec: str) -> dict[str, Any]:
+    return _object(_json(body, codec))
+
+
+def _object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise invalid(Text('The body must be a JSON object, like {"inputs": {}}.'))
+    return value
+
+
+def _json(body: bytes, codec: str) -> Any:
     if codec != charsets.UTF_8:
         try:
             body = body.decode(codec).encode()
@@ -125,12 +143,9 @@ def _json_object(body: bytes, codec: str) -> dict[str, Any]:
             raise _about_body(_NOT_AS_DECLARED) from error
     text = body.removeprefix(codecs.BOM_UTF8)
     try:
-        value = parsing.json(text)
+        return parsing.json(text)
     except ParseError as error:
         raise _invalid_json(text, error) from error
-    if not isinstance(value, dict):
-        raise invalid(Text('The body must be a JSON object, like {"inputs": {}}.'))
-    return value
 
 
 def _invalid_json(body: bytes, error: ParseError) -> DuckError:
