@@ -116,6 +116,10 @@ class Exchange:
         """Refuses a request that another site's page makes without a key of its own. Raises `DuckError` 403."""
         access.refuse_other_sites(self.request, self.settings, self.caller)
 
+    def refuse_other_origins(self) -> None:
+        """Refuses a page of another origin without a key of its own, whatever its host name leads to. Raises `DuckError` 403."""
+        access.refuse_other_origins(self.request, self.settings, self.caller)
+
     def count(self, endpoint_id: str) -> None:
         """Counts a guest's request against the guests' rate, once, before it costs Dify anything.
 

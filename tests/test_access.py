@@ -388,6 +388,48 @@ def test_a_stored_password_serves_a_listed_origin_only_by_its_name(
     assert [refusal(headers, owner, method) for method in ("GET", "POST")] == [expected] * 2
 
 
+# Pages whose host name leads to this machine
+
+
+LOCAL = "127.0.0.1:8000"
+
+
+@pytest.mark.parametrize(
+    ("owner", "headers", "is_refused"),
+    [
+        (PUBLIC, {"Host": HOST}, False),
+        (PUBLIC, {"Origin": "http://evil.example", "Host": "evil.example"}, True),
+        (PUBLIC, {"Origin": f"https://{HOST}", "Host": HOST}, True),
+        (PUBLIC, {"Origin": "http://localhost:6274", "Host": LOCAL}, False),
+        (PUBLIC, {"Origin": "http://app.localhost", "Host": "[::1]:8000"}, False),
+        (PUBLIC, {"Origin": "http://localhost:6274", "Host": HOST}, True),
+        (PUBLIC, {"Origin": "http://evil.example", "Host": LOCAL}, True),
+        (PUBLIC, {"Origin": "http://localhost.evil.example", "Host": LOCAL}, True),
+        (PUBLIC, {"Origin": "null", "Host": LOCAL}, True),
+        (PUBLIC, {"Origin": "", "Host": LOCAL}, True),
+        (PUBLIC, {"Origin": "http://[", "Host": "["}, True),
+        (LISTING, {"Origin": "https://shop.example", "Host": HOST}, False),
+        (LISTING, {"Origin": "https://evil.example", "Host": HOST}, True),
+        (ANY, {"Origin": "https://evil.example", "Host": HOST}, False),
+        (ANY, {"Origin": "https://evil.example", "Host": HOST, **basic(KEY)}, True),
+        (BOTH, {"Origin": "https://shop.example", "Host": HOST, **basic(KEY)}, False),
+        (PUBLIC, {"Origin": "https://evil.example", "Host": "evil.example", **basic(KEY)}, True),
+        (PUBLIC, {"Origin": "https://evil.example", "Host": "evil.example", **bearer(KEY)}, False),
+        (PUBLIC, {"Origin": "https://evil.example", "Host": "evil.example", "X-API-Key": KEY}, False),
+    ],
+)
+def test_a_page_needs_a_key_a_listed_origin_or_to_be_on_this_machine_as_its_host_is(
+    owner: Settings, headers: dict[str, str], is_refused: bool
+) -> None:
+    request = make_request(key=None, headers=headers)
+    found = None
+    try:
+        access.refuse_other_origins(request, owner, access.identify(request, owner))
+    except DuckError as error:
+        found = error.status, error.code
+    assert found == (FORBIDDEN if is_refused else None)
+
+
 # CORS
 
 

@@ -123,6 +123,22 @@ def refuse_other_sites(request: Request, settings: Settings, caller: Caller) -> 
         raise DuckError(403, "forbidden", message, for_guests=Text("Pages of other websites may not run this app."))
 
 
+def refuse_other_origins(request: Request, settings: Settings, caller: Caller) -> None:
+    """Refuses a page of another origin that has no key of its own, also one whose host name leads to this machine by DNS.
+
+    The names of origin and host may be equal then, so both must be local, or the origin listed. Raises `DuckError` 403.
+    """
+    origin, host = request.headers.get("Origin"), _hostname(f"//{request.headers.get('Host', '')}")
+    if origin is None or caller.explicit or settings.lists_origin(origin) or (caller.guest and settings.any_origin):
+        return
+    if not (_is_local(_hostname(origin)) and _is_local(host)):
+        raise DuckError(403, "forbidden", Text("Pages of other websites may not run this app."))
+
+
+def _is_local(host: str | None) -> bool:
+    return host in {"localhost", "127.0.0.1", "::1"} or (host is not None and host.endswith(".localhost"))
+
+
 def is_deliberate(request: Request, caller: Caller) -> bool:
     """Whether a GET is deliberate: it has an explicit key, or comes from the address bar or from a page of this origin.
 
