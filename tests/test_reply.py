@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from duck.dify.parts import Begun, Failed, Reasoning, Step, Text, Tool, Usage
+from duck.dify.parts import Begun, Failed, File, Reasoning, Step, Text, Tool, Usage
 from duck.faces.reply import Piece, Reply
 from duck.streams.format import Event
 
@@ -91,6 +91,16 @@ def test_the_pieces_come_in_their_order() -> None:
     assert pieces == [BEGUN, step, Reasoning(delta="Hm"), tool, Text(delta="Hi"), LINK]
     assert (reply.begun, reply.reasoning, reply.text) == (BEGUN, "Hm", f"Hi{LINK.delta}")
     assert reply.usage == Usage(prompt_tokens=1, completion_tokens=2, total_tokens=3)
+
+
+def test_files_and_outputs_are_there_for_faces_that_do_not_link_them() -> None:
+    reply = Reply()
+    assert ([*reply.files], reply.outputs) == ([], {})
+    reply.add(file(URL, mime_type="image/png"))
+    reply.add(file("/files/b.png"))
+    reply.add(finished(outputs={"a": "A", "n": 1}, files=[{"url": URL, "type": "image"}]))
+    assert [*reply.files] == [File(url=URL, name="a.png", type="image", mime_type="image/png")]
+    assert (reply.outputs, reply.text) == ({"a": "A", "n": 1}, "A\n1")
 
 
 STOPPED = {"status": "stopped", "error": "Aborted: User requested stop"}

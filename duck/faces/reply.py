@@ -1,7 +1,8 @@
 """The answer of a run as one message of a chat, for faces whose clients expect the reply of a model. Pure."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from duck.dify import parts
 from duck.dify.parser import Parser
@@ -18,13 +19,14 @@ class Reply:
     """Turns the events of one run into the pieces of a message, in the order in which they are sent.
 
     `sent` is the text as the client has it, `text` the text that counts: they differ if Dify has replaced what had been sent.
-    `begun` has the ids of the run. `failed` is how it failed, None for a run that did not; after it there are no more pieces.
-    `is_filtered` tells that moderation has replaced the text: Dify replaces none for another reason.
+    `begun` has the ids of the run, `outputs` are a workflow's. `failed` is how it failed, None for a run that did not; after it
+    there are no more pieces. `is_filtered` tells that moderation has replaced the text: Dify replaces none for another reason.
     """
 
     def __init__(self) -> None:
         self.begun = Begun()
         self.usage: Usage | None = None
+        self.outputs: Mapping[str, Any] = {}
         self.failed: Failed | None = None
         self.is_filtered = False
         self._parser = Parser()
@@ -47,6 +49,11 @@ class Reply:
     def reasoning(self) -> str:
         """The model's reasoning, "" for guests."""
         return "".join(self._reasoning)
+
+    @property
+    def files(self) -> Collection[parts.File]:
+        """The files of the answer, for a face that does not link them in the text."""
+        return self._files.values()
 
     def add(self, event: Event) -> list[Piece]:
         """The pieces that an event adds, often none."""
@@ -91,6 +98,7 @@ class Reply:
             case Usage():
                 self.usage = part
             case parts.Outputs():
+                self.outputs = part.values
                 if not self._kept and (text := part.text()):
                     yield self._text(text)
                 for file in part.files:
