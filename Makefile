@@ -5,7 +5,8 @@
 # make package duck.difypkg, to be uploaded to Dify
 # make fuzz    40,000 requests and settings as nobody sane would send them; make test tries 200
 # make bench   speed, next to a relay that does nothing; volume: thousands of runs and clients, and whether anything is lost
-# make clients other clients of OpenAI's API, unchanged: LangChain, LiteLLM, and with npm those for JavaScript
+# make conformance   MCP's own conformance kit, with npm
+# make clients other clients, unchanged: LangChain, LiteLLM, FastMCP, and with npm those for JavaScript
 # make test-sdk-latest   the same tests of Duck in each way of running, on the newest SDK that requirements.txt allows
 #
 # Needs git, make and any Python 3.9+ with pip. uv is fetched into .uv/ where there is none, and brings Python 3.12 where that is missing.
@@ -18,7 +19,7 @@ UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .uv/bin/uv)
 
 LANES := test-unit test-devhost test-answers test-other
 
-.PHONY: demo debug test $(LANES) test-sdk-latest check fuzz programs clients bench package format clean
+.PHONY: demo debug test $(LANES) test-sdk-latest check fuzz programs conformance clients bench package format clean
 
 demo: .venv/ready
 	@exec .venv/bin/python -m devhost --port $(PORT)
@@ -73,6 +74,9 @@ programs:
 		{ $$fetch || { apt-get update -qq && $$fetch; }; } && dpkg -x nginx_*.deb .; \
 	fi
 
+conformance: .venv/ready .venv/conformance/ready
+	@.venv/bin/python -m tests.conformance
+
 clients: .venv/ready .venv/clients/ready
 	@cp tests/clients/*.mjs .venv/clients/node
 	@.venv/bin/python -m tests.clients
@@ -106,6 +110,12 @@ clean:
 	@$(UV) pip install --quiet --python .venv/clients/bin/python --requirements tests/clients/requirements.txt
 	@mkdir -p .venv/clients/node && cp tests/clients/package.json .venv/clients/node
 	@cd .venv/clients/node && npm install --silent --no-audit --no-fund --no-package-lock
+	@touch $@
+
+.venv/conformance/ready: tests/conformance/package.json | .venv/ready
+	@echo "Setting up .venv/conformance ..."
+	@mkdir -p .venv/conformance && cp tests/conformance/package.json .venv/conformance
+	@cd .venv/conformance && npm install --silent --no-audit --no-fund --no-package-lock
 	@touch $@
 
 # Outside this folder, where .python-version would make a version manager insist on a Python 3.12 that may not be there yet.
