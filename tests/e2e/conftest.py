@@ -1,5 +1,6 @@
 """Duck's real process behind the stand-in for Dify, in every way in which Dify runs it."""
 
+import asyncio
 import contextlib
 import os
 import shutil
@@ -7,7 +8,8 @@ import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -163,6 +165,12 @@ def eventually(true: Callable[[], bool]) -> bool:
     """Whether it comes true before the deadline."""
     waiting = threading.Event()
     return any(true() or waiting.wait(0.05) for _ in range(DEADLINE_S * 20))
+
+
+def awaited[T](coroutine: Coroutine[Any, Any, T]) -> T:
+    """What a coroutine gives, run in a thread of its own: Playwright's event loop runs in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, coroutine).result()
 
 
 @contextlib.contextmanager

@@ -23,7 +23,7 @@ from devhost import Call, Devhost, Pause, demo
 from devhost.apps import Message, Step
 from devhost.demo.chats import conversing
 from devhost.demo.forms import form, variable
-from tests.e2e.conftest import AUTHORIZED, DEADLINE_S, LIMITS, ROOT, Duck
+from tests.e2e.conftest import AUTHORIZED, DEADLINE_S, LIMITS, ROOT, Duck, awaited
 from tests.support import KEY
 
 UPLOADS: Any = {"allowed_file_upload_methods": ["remote_url", "local_file"], "allowed_file_extensions": []}
@@ -260,7 +260,7 @@ def test_an_async_client_runs_several_at_once(host: Devhost) -> None:
         async with AsyncOpenAI(base_url=f"{host.url}/v1", api_key=KEY, timeout=DEADLINE_S) as client:
             return await asyncio.gather(*(converse(client, f"no. {number}") for number in range(8)))
 
-    assert asyncio.run(run()) == [[f"1. no. {number}", f"2. no. {number}", f"1. no. {number}"] for number in range(8)]
+    assert awaited(run()) == [[f"1. no. {number}", f"2. no. {number}", f"1. no. {number}"] for number in range(8)]
 
 
 # Errors
