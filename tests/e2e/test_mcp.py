@@ -96,7 +96,7 @@ class Connection:
             assert (progress, total) == (len(notes), None)
 
         async def call() -> CallToolResult:
-            callback: "ProgressFnT | None" = None if notes is None else heard
+            callback: ProgressFnT | None = None if notes is None else heard
             return await self.client.call_tool(name, arguments, progress_callback=callback)
 
         return self.portal.call(call)
