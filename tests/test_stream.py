@@ -141,6 +141,11 @@ def test_a_run_that_is_busy_with_what_a_format_does_not_tell_is_kept_alive_too()
     assert written == [(0, b"Hi"), (3, b"1"), (6, b"2"), (9, b"3"), (10, b"!")]
 
 
+def test_a_run_that_begins_late_with_what_a_format_does_not_tell_is_kept_alive_in_time() -> None:
+    written = World((2, {"event": "node_started"}), (7, event("Hi")), (8, End())).written_by(Counting())
+    assert written == [(3, b"1"), (6, b"2"), (7, b"Hi")]
+
+
 class Waiting(Counting):
     """Writes nothing before the run is over or the first sign of life is due."""
 

@@ -61,6 +61,7 @@ class Pump:
         """
         with ExitStack() as at_the_end:
             at_the_end.enter_context(_running(self.inbox, self.slots, self.clock))
+            began = self.clock.now()
             items = self._first_items()
             try:
                 if items and isinstance(items[0], End) and items[0].error:
@@ -72,7 +73,8 @@ class Pump:
             if ended:
                 return self.writer.head() + first
             first = self.writer.head() + (first if items and not self.writer.waits else self.writer.keep_alive())
-            return _paced(self._chunks(first, at_the_end.pop_all()), self.slots, self.clock)
+            wrote_at = self.clock.now() if first else began
+            return _paced(self._chunks(first, wrote_at, at_the_end.pop_all()), self.slots, self.clock)
 
     def _first_items(self) -> list[Event | End]:
         """The first items, none if the first keep-alive is due before; all items, if the format waits and the run is quick."""
@@ -84,12 +86,11 @@ class Pump:
                 items += self.inbox.ready()
         return items
 
-    def _chunks(self, first: bytes, at_the_end: ExitStack) -> Iterator[bytes]:
-        """The first chunk and all further ones. Each has all items that are in the inbox when it is written."""
+    def _chunks(self, first: bytes, wrote_at: float, at_the_end: ExitStack) -> Iterator[bytes]:
+        """The first chunk, which may be empty, and all further ones. Each has all items that are in the inbox then."""
         with at_the_end:
             try:
-                wrote_at = self.clock.now()
-                over_at = wrote_at + limits.LIFE_S
+                over_at = self.clock.now() + limits.LIFE_S
                 yield first
                 ended = False
                 while not ended:
