@@ -9,6 +9,7 @@ Imports go downwards only, from each line of this map to those below it; `sdk` i
                       `markdown`, in the `words` of four languages
         openai/       OpenAI's: `serve` handles the routes. Chat Completions are read by `messages` and written by `chunks`,
                       Responses by `input` and `output`
+        mcp/          MCP: `rpc` is its JSON-RPC, apps are `tools`, `results` are what they answer
         asking        from what a client says to its model to a run
         reply         from a run to one message of a chat
         tokens        signed ids by which clients continue a conversation

@@ -61,10 +61,13 @@ def parameters(exchange: Exchange, dify: Gateway) -> Mapping[str, Any]:
     return guests.parameters(whole) if exchange.caller.guest else whole
 
 
-def form(exchange: Exchange, dify: Gateway) -> Form | None:
-    """The app's form, None if it cannot be fetched or read. Raises `DuckError` 429 for too many guests."""
-    gateway = gateway_for(exchange, dify)
-    exchange.form, _ = gateway.form(exchange.entry.app_id, before=functools.partial(exchange.count, dify.endpoint_id))
+def form(exchange: Exchange, dify: Gateway, *, anew: bool = False) -> Form | None:
+    """The app's form, None if it cannot be fetched or read. With `anew` it is not from the cache.
+
+    Raises `DuckError` 429 for too many guests.
+    """
+    gateway, before = gateway_for(exchange, dify), functools.partial(exchange.count, dify.endpoint_id)
+    exchange.form, _ = gateway.form(exchange.entry.app_id, anew=anew, before=before)
     return exchange.form
 
 
@@ -87,8 +90,10 @@ def check_kind(exchange: Exchange, dify: Gateway, kind: Kind) -> None:
         raise errors.wrong_route(kind, actual)
 
 
-def infos(exchange: Exchange, dify: Gateway, app_ids: Iterable[str]) -> Mapping[str, Mapping[str, Any]]:
-    """The `kind` of each app, by its id, and `name` and `description` of those that have a key of their own.
+def infos(
+    exchange: Exchange, dify: Gateway, app_ids: Iterable[str], *, with_forms: bool = False
+) -> Mapping[str, Mapping[str, Any]]:
+    """The `kind` of each app, by its id, and `name` and `description` of those that have a key of their own; also the `form`.
 
     Dify is asked about several apps at once. What it has not told after two seconds is left out.
     """
@@ -96,7 +101,8 @@ def infos(exchange: Exchange, dify: Gateway, app_ids: Iterable[str]) -> Mapping[
     def info(app_id: str) -> dict[str, Any]:
         gateway = _gateway(exchange, dify, app_id, "")
         about, kind = gateway.info(), gateway.kind(app_id)
-        return {**(_names(about) if about else {}), **({"kind": kind} if kind else {})}
+        form = {"form": gateway.form(app_id)[0]} if with_forms else {}
+        return {**(_names(about) if about else {}), **({"kind": kind} if kind else {}), **form}
 
     pool = ThreadPoolExecutor(_AT_ONCE)
     try:

@@ -112,18 +112,23 @@ def conversation(given: str, signer: Signer) -> str | None:
 
 
 def respond(exchange: Exchange, prompt: Prompt, dify: Gateway, face: str, answer: Callable[[Request], Response]) -> Response:
-    """The response that `answer` makes of the app's run. Raises `DuckError`.
+    """The response that `answer` makes of the app's run. Raises `DuckError`."""
+    exchange.refuse_other_sites()
+    return by_kind(exchange, dify, lambda kind: answer(_request(exchange, prompt, dify, face, kind)))
+
+
+def by_kind(exchange: Exchange, dify: Gateway, answer: Callable[[Kind], Response]) -> Response:
+    """The response that `answer` makes of a run of the app as its kind. Raises `DuckError`.
 
     An app of unknown kind is called as a workflow without a query first: Dify refuses that for a chat before it runs anything.
     """
-    exchange.refuse_other_sites()
     kind = apps.kind_of(exchange, dify)
     try:
-        return answer(_request(exchange, prompt, dify, face, kind or "workflow"))
+        return answer(kind or "workflow")
     except DuckError as error:
         if kind is not None or error.right_kind != "chat":
             raise
-    return answer(_request(exchange, prompt, dify, face, "chat"))
+    return answer("chat")
 
 
 def _request(exchange: Exchange, prompt: Prompt, dify: Gateway, face: str, kind: Kind) -> Request:
