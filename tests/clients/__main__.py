@@ -1,4 +1,4 @@
-"""`make clients`: other clients of OpenAI's API than the tests use, unchanged, with the real plugin and the demo's apps.
+"""`make clients`: other clients than the tests use, unchanged, with the real plugin and the demo's apps.
 
 Prints a line for each check. Exit status 1 if one has failed.
 """
@@ -27,12 +27,18 @@ class Client:
     failing: int = 1
 
 
-PYTHON, NODE = CLIENTS / "bin/python", CLIENTS / "node/node_modules/.bin/node"
+BIN = CLIENTS / "node/node_modules/.bin"
+PYTHON, NODE = CLIENTS / "bin/python", BIN / "node"
 ALL = {
     "langchain-openai": Client([PYTHON, "-m", "tests.clients.langchain"]),
     "litellm": Client([PYTHON, "-m", "tests.clients.litellm"]),
     "openai for JavaScript": Client([NODE, CLIENTS / "node/openai.mjs"]),
     "AI SDK": Client([NODE, CLIENTS / "node/ai.mjs"], failing=3),
+    "MCP's client for JavaScript, 2026": Client([NODE, CLIENTS / "node/mcp-client.mjs", "auto"]),
+    "MCP's client for JavaScript, 2025": Client([NODE, CLIENTS / "node/mcp-client.mjs", "legacy"]),
+    "MCP's older SDK for JavaScript": Client([NODE, CLIENTS / "node/mcp-sdk.mjs"]),
+    "MCP's Inspector": Client([NODE, CLIENTS / "node/inspector.mjs"], failing=2),
+    "fastmcp": Client([PYTHON, "-m", "tests.clients.fastmcp"], failing=2),
 }
 SETTINGS = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "CRITICAL", "LANGSMITH_TRACING": "false"}
 
@@ -47,7 +53,9 @@ def main() -> int:
 
 def _passes(name: str, client: Client, host: Devhost) -> bool:
     print(f"{name}:", flush=True)
-    environment = os.environ | {"OPENAI_BASE_URL": f"{host.url}/v1", "OPENAI_API_KEY": demo.KEY} | SETTINGS
+    path = os.pathsep.join([str(BIN), os.environ["PATH"]])
+    addresses = {"DUCK_URL": host.url, "OPENAI_BASE_URL": f"{host.url}/v1", "OPENAI_API_KEY": demo.KEY}
+    environment = os.environ | SETTINGS | addresses | {"PATH": path}
     before = len(host.calls)
     done = subprocess.run(client.command, cwd=ROOT, env=environment, timeout=DEADLINE_S, check=False)
     runs = sum(call.app_id == FAILS for call in host.calls[before:])
