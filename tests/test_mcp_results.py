@@ -22,7 +22,7 @@ from duck.streams import pump
 from duck.streams.format import Event
 from duck.streams.reader import End
 from duck.streams.slots import Slots
-from tests.mcp_calls import SERVER, SETTINGS, ask, error, message, messages, post, refusal, result, use
+from tests.mcp_calls import LEGACY, SERVER, SETTINGS, ask, error, message, messages, post, refusal, result, use
 from tests.openai_calls import CITY, OTHER_KEY, App, Talk
 from tests.support import APP, KEY, NoSleepClock, body_of, http_error, sample
 from tests.test_openai_streams import AT_ONCE, RECORDINGS, end_of, recording
@@ -73,10 +73,14 @@ RESULTS: list[tuple[str, Any, list[Any], Any]] = [
 ]
 
 
+def version(told: str | None) -> dict[str, str | None]:
+    return {"MCP-Protocol-Version": told}
+
+
 @pytest.mark.parametrize("modern", [False, True])
 @pytest.mark.parametrize(("name", "arguments", "content", "more"), RESULTS)
 def test_the_result_of_a_run(name: str, arguments: Any, content: Any, more: Any, modern: bool, state: State) -> None:
-    response = use(recording(name, state), arguments, modern=modern)
+    response = use(recording(name, state), arguments, modern=modern, headers=None if modern else version(LEGACY[0]))
     found = result(response)
     [answer, *rest] = found["content"]
     begun = sample(name)[0]
@@ -90,6 +94,19 @@ def test_the_result_of_a_run(name: str, arguments: Any, content: Any, more: Any,
     assert [answer, *links] == content
     assert found == {"content": found["content"], "structuredContent": {"answer": answer["text"], **more}, "isError": False}
     assert (response.content_type, "X-Accel-Buffering" in response.headers) == ("application/json", True)
+
+
+@pytest.mark.parametrize("told", [None, *LEGACY])
+def test_a_client_that_knows_no_links_to_resources_has_them_in_the_text(told: str | None, state: State) -> None:
+    found = result(use(recording("agent-chat", state), HI, modern=False, headers=version(told)))
+    kinds = [part["type"] for part in found["content"]]
+    if told in LEGACY[:2]:
+        assert kinds == ["text", "resource_link", "text"]
+    else:
+        assert kinds == ["text", "text"]
+        assert found["content"][0]["text"].startswith("I will draw it.\n\nHere is your fox.\n\n![")
+        assert f"]({FOX}" in found["content"][0]["text"]
+    assert found["structuredContent"]["answer"] == found["content"][0]["text"]
 
 
 def test_files_of_a_workflow_are_links_of_a_kind_that_is_told_or_known(state: State) -> None:

@@ -19,10 +19,15 @@ def failed(message: str) -> dict[str, Any]:
     return {"content": [{"type": "text", "text": message}], "isError": True}
 
 
-def succeeded(reply: Reply, conversation_id: str | None, *, is_chat: bool) -> dict[str, Any]:
-    """The result of a call. `conversation_id` is that by which the client can continue, None for an app without conversations."""
+def succeeded(reply: Reply, conversation_id: str | None, *, is_chat: bool, knows_links: bool) -> dict[str, Any]:
+    """The result of a call. `conversation_id` is that by which the client can continue, None for an app without conversations.
+
+    A client that knows no links to resources gets links in the text.
+    """
+    if not knows_links:
+        reply.finish()
     text = [{"type": "text", "text": reply.text}] if reply.text else []  # models' APIs refuse messages with an empty text
-    content: list[dict[str, Any]] = [*text, *map(_link, reply.files)]
+    content: list[dict[str, Any]] = [*text, *(map(_link, reply.files) if knows_links else ())]
     structured: dict[str, Any] = {"answer": reply.text}
     if is_chat and conversation_id:
         # Clients that show the model only the content could not continue otherwise.

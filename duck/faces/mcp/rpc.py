@@ -13,6 +13,7 @@ from duck.errors import DuckError
 
 MODERN = "2026-07-28"
 LEGACY = ("2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05")
+_WITH_LINKS = LEGACY[:2]  # before them results had no links to resources, and requests no header with the version
 PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS = -32700, -32600, -32601, -32602
 HEADER_MISMATCH, UNSUPPORTED_VERSION = -32020, -32022
 
@@ -33,12 +34,13 @@ class RpcError(DuckError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """A request of the protocol. A notification, which has no answer, has no `id`."""
+    """A request of the protocol. A notification, which has no answer, has no `id`. Some clients know no links to resources."""
 
     method: str
     params: Mapping[str, Any]
     id: Identifier | None
     is_modern: bool
+    knows_links: bool = True
 
     @property
     def is_notification(self) -> bool:
@@ -80,7 +82,8 @@ def read(body: Any, version: str | None) -> Call:
     meta = params.get("_meta")
     has_modern_meta = isinstance(meta, dict) and not meta.keys().isdisjoint({_VERSION, _CAPABILITIES})
     is_modern = has_modern_meta or method == "server/discover" or version == MODERN
-    return Call(method=method, params=params, id=id_of(body), is_modern=is_modern)
+    knows_links = is_modern or version in _WITH_LINKS
+    return Call(method=method, params=params, id=id_of(body), is_modern=is_modern, knows_links=knows_links)
 
 
 def check_version(call: Call, version: str | None) -> None:

@@ -188,7 +188,8 @@ def _run(exchange: Exchange, call: Call, tool: Tool, arguments: Mapping[str, Any
     def finish(reply: Reply) -> Mapping[str, Any]:
         begun = reply.begun
         shown = signer.sign(begun.conversation_id, begun.message_id) if signer.guest else begun.conversation_id
-        return results.succeeded(reply, shown if begun.conversation_id else None, is_chat=kind == "chat")
+        conversation_id = shown if begun.conversation_id else None
+        return results.succeeded(reply, conversation_id, is_chat=kind == "chat", knows_links=call.knows_links)
 
     exchange.entry.kind = kind
     invoked = invocation.prepare(exchange, RunRequest(run=run), dify)
