@@ -1,6 +1,8 @@
 """The documents: their code blocks, as a reader would copy them, and their links."""
 
+import json
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -67,8 +69,35 @@ def blocks(document: str) -> list[Block]:
     return found
 
 
+def connection(block: Block, key: str) -> tuple[str, dict[str, str]]:
+    """The URL and headers in the configuration or command of a host for MCP. `key` is what a person enters where it asks."""
+    if block.language == "sh":
+        return _in_command(shlex.split(block.text), {})
+    config = json.loads(block.text.replace("${input:dify-key}", key))
+    [server] = (config.get("mcpServers") or config["servers"]).values()
+    if "command" in server:
+        return _in_command(server["args"], server["env"])
+    return server.get("url") or server["serverUrl"], server["headers"]
+
+
+def _in_command(words: list[str], environment: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    [url] = [word for word in words if word.startswith("http://")]
+    name, _, value = words[words.index("--header") + 1].partition(":")
+    for variable, text in environment.items():
+        value = value.replace(f"${{{variable}}}", text)
+    return url, {name: value.strip()}
+
+
 def links(document: str) -> list[Path]:
     """The files that a document links to."""
     prose = FENCED.sub("", (ROOT / document).read_text("utf-8"))
-    targets = [target for target in re.findall(r"\]\(([^)\s]+)", prose) if not re.match("https?://", target)]
+    targets = [target for target in re.findall(r"\]\(([^)\s]+)", prose) if not re.match("https?://|#", target)]
     return [((ROOT / document).parent / target.partition("#")[0]).resolve() for target in targets]
+
+
+def dead_anchors(document: str) -> set[str]:
+    """The links within a document that lead to none of its headings, as GitHub names them."""
+    prose = FENCED.sub("", (ROOT / document).read_text("utf-8"))
+    headings = re.findall(r"^#+ (.*)$", prose, re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return set(re.findall(r"\]\(#([^)\s]+)", prose)) - anchors

@@ -10,7 +10,7 @@ from markdown_it.token import Token
 
 from duck import limits
 from duck.faces.api.formats import MIMETYPES
-from tests.documents import DOCUMENTS, FENCED, ROOT, TRANSLATIONS, blocks, links
+from tests.documents import DOCUMENTS, FENCED, ROOT, TRANSLATIONS, blocks, dead_anchors, links
 from tests.test_package import GROUP, LANGUAGES, MANIFEST, routes
 
 FOR_DEVELOPERS = ["CONTRIBUTING.md", "docs/copy-me.md"]  # they tell of files and of names in them
@@ -100,6 +100,7 @@ def test_every_table_is_one_on_github(document: str) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_link_leads_somewhere(document: str) -> None:
     assert [target for target in links(document) if not target.exists()] == []
+    assert dead_anchors(document) == set()
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

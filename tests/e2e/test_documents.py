@@ -10,17 +10,23 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import httpx
+import httpx2
 import pytest
+from anyio.from_thread import start_blocking_portal
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+from mcp_types import TextContent
 from playwright.sync_api import Page
 
 from devhost import App, Devhost, demo
 from devhost.serverless import free_port
-from tests.documents import Block, blocks
+from tests.documents import Block, blocks, connection
 from tests.e2e.conftest import AUTHORIZED, DEADLINE_S, ROOT, Duck, eventually, site
 from tests.support import KEY, sample
 
@@ -69,6 +75,23 @@ def sent_by_n8n(page: Page, workflow: str) -> str:
     return httpx.request(wanted["method"], wanted["url"], headers=headers, content=body, timeout=DEADLINE_S).text
 
 
+def said_to_a_host(url: str, headers: dict[str, str]) -> str:
+    """What the chatbot answers to MCP's client, with a host's URL and headers."""
+
+    async def call() -> str:
+        async with (
+            httpx2.AsyncClient(headers=headers, timeout=DEADLINE_S) as http,
+            Client(streamable_http_client(url, http_client=http)) as client,
+        ):
+            assert {tool.name for tool in (await client.list_tools()).tools} >= {"completion"}, "the key has come along"
+            [answer, *_] = (await client.call_tool("chatbot", {"query": "What is a duck?"})).content
+            assert isinstance(answer, TextContent)
+            return answer.text
+
+    with start_blocking_portal() as portal:
+        return portal.call(call)
+
+
 @pytest.mark.parametrize("block", [block for block in [*RECIPES, *CLIENTS] if block.language != "nginx"], ids=str)
 def test_a_recipe_does_what_it_says(demonstration: Devhost, page: Page, block: Block) -> None:
     here = f"127.0.0.1:{demonstration.port}"
@@ -84,6 +107,9 @@ def test_a_recipe_does_what_it_says(demonstration: Devhost, page: Page, block: B
                 said = shown(page, text, demonstration)
             case "json", ("n8n",):
                 said = sent_by_n8n(page, text)
+            case _, ("mcp",):
+                said = said_to_a_host(*connection(replace(block, text=text), demo.KEY))
+                assert "This was turn 1 of our conversation." in said
             case other:
                 pytest.fail(f"nobody knows how to run {other}")
     assert block.matches(said), said
@@ -140,19 +166,30 @@ def making(target: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
             process.terminate()
 
 
-def test_the_proxy_of_the_recipe_lets_streams_through_and_uploads(local: Duck, tmp_path: Path) -> None:
-    [block] = [block for block in RECIPES if block.language == "nginx"]
+@contextlib.contextmanager
+def nginx(block: Block, port: int, folder: Path) -> Iterator[str]:
+    """The address of nginx with a document's block in its configuration, before the daemon at this port."""
     program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin:{ROOT}/.nginx/usr/sbin")
     assert program, "nginx is missing: install it"
-    port = free_port()
-    places = "".join(f"{name}_temp_path {tmp_path}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
-    (tmp_path / "nginx.conf").write_text(
-        f"daemon off; master_process off; pid {tmp_path}/pid; error_log {tmp_path}/log;"
+    own = free_port()
+    places = "".join(f"{name}_temp_path {folder}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    (folder / "nginx.conf").write_text(
+        f"daemon off; master_process off; pid {folder}/pid; error_log {folder}/log;"
         f"events {{}} http {{ access_log off; {places}"
         # A proxy before Dify's own never gets to see this header.
-        f"server {{ listen 127.0.0.1:{port}; proxy_ignore_headers X-Accel-Buffering;"
-        f"{block.text.replace(ADDRESS, f'127.0.0.1:{local.host.port}')} }} }}"
+        f"server {{ listen 127.0.0.1:{own}; proxy_ignore_headers X-Accel-Buffering;"
+        f"{block.text.replace(ADDRESS, f'127.0.0.1:{port}')} }} }}"
     )
+    with subprocess.Popen([program, "-p", folder, "-e", folder / "log", "-c", folder / "nginx.conf"]) as process:
+        try:
+            assert eventually(lambda: listens(own)), (folder / "log").read_text()
+            yield f"http://127.0.0.1:{own}"
+        finally:
+            process.terminate()
+
+
+def test_the_proxy_of_the_recipe_lets_streams_through_and_uploads(local: Duck, tmp_path: Path) -> None:
+    [block] = [block for block in RECIPES if block.language == "nginx"]
     events, last_may_come = sample("chat"), threading.Event()
 
     def script(_: Any) -> Iterator[Any]:
@@ -161,21 +198,29 @@ def test_the_proxy_of_the_recipe_lets_streams_through_and_uploads(local: Duck, t
         yield from events[1:]
 
     app_id = local.add(App(mode="chat", script=script))
-    url = f"http://127.0.0.1:{port}/e/{local.host.hook}"
-    with subprocess.Popen([program, "-p", tmp_path, "-e", tmp_path / "log", "-c", tmp_path / "nginx.conf"]) as process:
-        try:
-            assert eventually(lambda: listens(port)), (tmp_path / "log").read_text()
-            with httpx.Client(headers=local.client.headers, timeout=DEADLINE_S) as client:
-                with client.stream("POST", f"{url}/chat/{app_id}?format=ndjson", json={"query": "hi"}) as response:
-                    lines = response.iter_lines()
-                    assert json.loads(next(lines)) == events[0]
-                    last_may_come.set()
-                    assert [json.loads(line) for line in lines] == events[1:]
-                assert client.get(f"{url}/").json()["url"] == f"{url}/"
-                large = client.post(f"{url}/chat/{app_id}", json={"query": "x" * 5_000_000, "response_mode": "blocking"})
-                assert large.status_code == 200, large.text
-        finally:
-            process.terminate()
+    with nginx(block, local.host.port, tmp_path) as address, httpx.Client(headers=AUTHORIZED, timeout=DEADLINE_S) as client:
+        url = f"{address}/e/{local.host.hook}"
+        with client.stream("POST", f"{url}/chat/{app_id}?format=ndjson", json={"query": "hi"}) as response:
+            lines = response.iter_lines()
+            assert json.loads(next(lines)) == events[0]
+            last_may_come.set()
+            assert [json.loads(line) for line in lines] == events[1:]
+        assert client.get(f"{url}/").json()["url"] == f"{url}/"
+        large = client.post(f"{url}/chat/{app_id}", json={"query": "x" * 5_000_000, "response_mode": "blocking"})
+        assert large.status_code == 200, large.text
+
+
+def test_the_proxy_that_adds_the_key_does_so_for_one_app(demonstration: Devhost, tmp_path: Path) -> None:
+    [block] = [block for block in CLIENTS if block.language == "nginx"]
+    [path] = re.findall(r"location = (\S+) ", block.text)
+    with (
+        nginx(block, demonstration.port, tmp_path) as address,
+        patch.dict(demonstration.settings, public_apps=""),
+        httpx.Client(base_url=address, timeout=DEADLINE_S) as client,
+    ):
+        assert client.post("/e/duck/mcp").status_code == 404
+        listed = client.post(path, json={"jsonrpc": "2.0", "id": 1, "method": "tools/list"}).json()
+    assert [tool["name"] for tool in listed["result"]["tools"]] == ["chatbot"]
 
 
 def listens(port: int) -> bool:
