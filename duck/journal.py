@@ -24,9 +24,10 @@ class Counting(Protocol):
 
 def word(value: object) -> str:
     """A value that callers or Dify have chosen, made safe for the log: it cannot begin a line or look like a second value."""
-    return "".join(
-        character if character.isprintable() and not character.isspace() else "?" for character in str(value)[:MAX_WORD]
-    )
+    text = str(value)[:MAX_WORD]
+    if text.isprintable() and " " not in text:
+        return text
+    return "".join(character if character.isprintable() and character != " " else "?" for character in text)
 
 
 @dataclass(slots=True, kw_only=True)

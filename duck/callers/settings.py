@@ -171,19 +171,21 @@ def _origin(text: str, number: int) -> str:
 
 def _service_url(text: str) -> str:
     """The base of Dify's Service API. A host alone gets the default path."""
+    if not text:
+        return ""
     parts = _url(text, _invalid("service_api_url", Text("must be like https://api.dify.ai/v1")))
-    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/') or '/v1'}" if parts else ""
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/') or '/v1'}"
 
 
 def _public_url(text: str) -> str:
-    parts = _url(text, _invalid("public_url", Text("must be like https://dify.example.com/e/abc123/")))
-    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}/" if parts else ""
-
-
-def _url(text: str, wrong: DuckError) -> SplitResult | None:
-    """The parts of an http(s) URL, None for no text. Raises `wrong` for a URL that has more than host, port and path."""
     if not text:
-        return None
+        return ""
+    parts = _url(text, _invalid("public_url", Text("must be like https://dify.example.com/e/abc123/")))
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}/"
+
+
+def _url(text: str, wrong: DuckError) -> SplitResult:
+    """The parts of an http(s) URL. Raises `wrong` for one that has more than host, port and path."""
     try:
         parts = urlsplit(text)
         host, _ = parts.hostname, parts.port

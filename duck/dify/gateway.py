@@ -6,6 +6,7 @@ All failures leave this module as `DuckError`.
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 from abc import ABC, abstractmethod
 from dataclasses import replace
@@ -48,7 +49,13 @@ class Gateway(ABC):
         self.endpoint_id = endpoint_id
         self.skipped = 0
         self.has_restarted = False
-        self.memory = memory or Memory()
+        if memory is not None:
+            self.memory = memory
+
+    @functools.cached_property
+    def memory(self) -> Memory:
+        """The process's memory; the gateway's own until it is set."""
+        return Memory()
 
     def stream(self, run: Run) -> Generator[Event]:
         """A run's events as they come. The run starts when the first event is read.
