@@ -6,7 +6,6 @@ All failures leave this module as `DuckError`.
 from __future__ import annotations
 
 import contextlib
-import functools
 import logging
 from abc import ABC, abstractmethod
 from dataclasses import replace
@@ -14,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from duck import errors, limits
 from duck.dify import events, failure_texts, failures
-from duck.dify.memory import Memory
 from duck.errors import DuckError
 from duck.streams import json
 from duck.texts import Text
@@ -22,6 +20,7 @@ from duck.texts import Text
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Hashable, Mapping
 
+    from duck.dify.memory import Memory
     from duck.runs.files import File, Upload
     from duck.runs.forms import Form
     from duck.runs.run import Kind, Run
@@ -35,7 +34,7 @@ class Gateway(ABC):
 
     `endpoint_id` is Dify's. `skipped` counts the values in streams that were no events. `has_restarted` tells that Dify has begun
     another conversation than the requested one. `memory` is the process's: an endpoint makes its gateway without it, and
-    `invocation` sets it.
+    `apps` sets it.
 
     A streaming run may be silent for `silence_s` seconds. `takes_files` tells whether chats take files besides their inputs, and
     `can_stop` whether runs can be stopped. With `reads_on` a run is read to its end after its caller has hung up: otherwise Dify
@@ -44,6 +43,7 @@ class Gateway(ABC):
 
     silence_s: float = limits.SILENCE_S
     takes_files = can_stop = reads_on = False
+    memory: Memory
 
     def __init__(self, endpoint_id: str, memory: Memory | None = None) -> None:
         self.endpoint_id = endpoint_id
@@ -51,11 +51,6 @@ class Gateway(ABC):
         self.has_restarted = False
         if memory is not None:
             self.memory = memory
-
-    @functools.cached_property
-    def memory(self) -> Memory:
-        """The process's memory; the gateway's own until it is set."""
-        return Memory()
 
     def stream(self, run: Run) -> Generator[Event]:
         """A run's events as they come. The run starts when the first event is read.
