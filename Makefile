@@ -28,7 +28,7 @@ debug: .venv/ready
 	@exec .venv/bin/python -m devhost.debug
 
 # The tests run in four lanes beside each other, since those of the real process mostly wait. Each shows its output at its end.
-ANSWERS := $(wildcard $(addprefix tests/e2e/test_,conformance.py needles.py matrix.py real_dify.py attacks.py inputs.py))
+ANSWERS := $(wildcard $(addprefix tests/e2e/test_,conformance.py needles.py matrix.py real_dify.py attacks.py inputs.py openai.py))
 LANE = > .venv/$@.log 2>&1; status=$$?; cat .venv/$@.log; exit $$status
 
 test: .venv/ready programs
