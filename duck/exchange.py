@@ -40,6 +40,7 @@ _PARSED = [
         for name in ("ACCEPT", "ACCEPT_LANGUAGE", "AUTHORIZATION", "X_API_KEY", "API_KEY", "ORIGIN", "HOST", "DIFY_HOOK_URL")
     ),
     *(f"HTTP_{name}" for name in ("CONTENT_ENCODING", "ACCESS_CONTROL_REQUEST_HEADERS", "SEC_PURPOSE")),
+    *(f"HTTP_{name}" for name in ("MCP_PROTOCOL_VERSION", "MCP_METHOD", "MCP_NAME")),
 ]
 
 

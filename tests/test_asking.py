@@ -8,7 +8,7 @@ import pytest
 from hypothesis import strategies as st
 
 from duck.errors import DuckError
-from duck.faces.asking import MAX_REPLAY, Attachment, Prompt, place
+from duck.faces.asking import MAX_REPLAY, Attachment, Prompt, Turn, place
 from duck.runs import forms
 from duck.runs.files import File
 from duck.runs.run import Kind, RunRequest
@@ -23,7 +23,7 @@ FORM = {
     ],
     "file_upload": {"enabled": True, "allowed_file_types": ["image"]},
 }
-TURNS = (("user", "Hi"), ("assistant", "Hello"), ("tool", "4"))
+TURNS = (Turn("user", "Hi"), Turn("assistant", "Hello"), Turn("tool", "4"))
 PROMPT = Prompt(text="More", turns=TURNS, system="Be short.", user="me", inputs={"n": 1})
 PNG = File.received("a.png", "image/png", b"x")
 PICTURE = Attachment(value=PNG, kind="image", place="here")
@@ -103,7 +103,7 @@ VARIABLES = st.builds(
 @hypothesis.given(
     variables=st.lists(VARIABLES, max_size=4, unique_by=lambda row: next(iter(row.values()))["variable"]),
     inputs=st.dictionaries(NAMES, st.none() | st.just("given"), max_size=3),
-    turns=st.lists(st.tuples(st.sampled_from(["user", "assistant", "tool"]), TEXTS), max_size=3),
+    turns=st.lists(st.builds(Turn, st.sampled_from(["user", "assistant", "tool"]), TEXTS), max_size=3),
     kind=st.sampled_from(["chat", "workflow"]),
 )
 def test_nothing_that_was_said_is_dropped_in_silence(variables: Any, inputs: Any, turns: Any, kind: Any) -> None:
@@ -116,5 +116,5 @@ def test_nothing_that_was_said_is_dropped_in_silence(variables: Any, inputs: Any
     assert added.keys().isdisjoint(hidden)
     said = "\n\n".join([run.query, *added.values()])
     assert said.count("The system") == said.count("The text") == 1 or kind == "workflow"
-    assert all(f"{role}: {text}" in run.query for role, text in turns) or kind == "workflow"
+    assert all(f"{turn.role}: {turn.text}" in run.query for turn in turns if turn.text) or kind == "workflow"
     assert len(added) <= 2

@@ -84,3 +84,14 @@ def test_a_kind_is_told_by_the_end_of_the_name_and_then_by_the_type(name: str, m
 )
 def test_a_link_is_http_and_may_end_with_a_name(url: str, name: str | None) -> None:
     assert files.name_in(url) == name
+
+
+@pytest.mark.parametrize("mimetype", ["image/png\r\nX-Evil: yes", "image/\N{DUCK}", "image/" + "x" * 100, "image"])
+def test_an_odd_type_of_a_data_url_is_none(mimetype: str) -> None:
+    found = File.from_text(f"data:{mimetype};base64,QUJD")
+    assert found is not None
+    assert (found.mimetype, found.content) == ("application/octet-stream", b"ABC")
+
+
+def test_a_link_that_is_too_long_is_none() -> None:
+    assert files.name_in("https://x.example/" + "a" * files.MAX_LINK) is None

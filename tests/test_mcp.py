@@ -160,6 +160,7 @@ def test_methods_that_there_are_not(method: str, modern: bool, expected: Any) ->
     [
         *((name, {"query": "Hi"}) for name in ("unheard", "default", APP, "Talk", "")),
         *(("talk", arguments) for arguments in NO_OBJECTS),
+        ("talk", {f"a{number}": "x" for number in range(1001)}),
     ],
 )
 def test_unknown_tools_and_arguments_that_are_no_object(name: str, arguments: Any, modern: bool, status: int) -> None:

@@ -421,7 +421,7 @@ def test_text_is_told_first_and_with_each_200_further_characters() -> None:
     assert len(counts) == 25
 
 
-@pytest.mark.parametrize("token", [True, None, [1], {}])
+@pytest.mark.parametrize("token", [True, None, [1], {}, "t" * 257])
 def test_what_is_no_token_asks_for_no_progress(token: Any) -> None:
     body = message("tools/call", {"name": "talk", "arguments": HI, "_meta": {"progressToken": token}}, modern=False)
     answer = post(App("chat", stream=sample("chat")), body)

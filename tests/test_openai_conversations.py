@@ -65,6 +65,27 @@ def test_blanks_and_parts_do_not_matter() -> None:
     assert dify.conversations == [["Hi\n\n\n there ", "A\n\nB"]]
 
 
+def picture(name: str) -> dict[str, Any]:
+    return user([{"type": "text", "text": "Look"}, {"type": "image_url", "image_url": {"url": f"https://x.example/{name}.png"}}])
+
+
+def test_conversations_that_differ_in_their_pictures_alone_are_told_apart() -> None:
+    dify = Talk(form={"user_input_form": [{"file-list": {"variable": "pictures", "allowed_file_types": ["image"]}}]})
+    answers = {name: said(dify, picture(name)) for name in "AB"}
+    for name in "AB":
+        said(dify, picture(name), assistant(answers[name]), user("What is it?"))
+    assert dify.conversations == [["Look", "What is it?"], ["Look", "What is it?"]]
+
+
+def test_a_request_that_is_refused_before_it_runs_may_be_sent_again() -> None:
+    dify = Talk()
+    first = said(dify, user("Hi"))
+    large = chat(dify, user("Hi"), assistant(first), user("x" * 6_000_000))
+    assert large.status_code == 413
+    said(dify, user("Hi"), assistant(first), user("More"))
+    assert dify.conversations == [["Hi", "More"]]
+
+
 FORKS = [
     ("another answer", [user("Hi"), assistant("No. 2"), user("More")]),
     ("another question", [user("Ho"), assistant("No. 1"), user("More")]),
@@ -149,17 +170,14 @@ def test_a_failed_run_is_not_remembered(stream: bool) -> None:
     assert [call["conversation_id"] for call in dify.calls if call["response_mode"] == "streaming"] == ["", ""]
 
 
-def test_a_conversation_that_dify_has_begun_anew_is_remembered_by_its_new_id() -> None:
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_was_said_is_sent_again_if_dify_has_lost_the_conversation(stream: bool) -> None:
     dify = Talk()
     said(dify, user("Hi"))
-    [begun] = dify.said
-    dify.said[UUID] = dify.said.pop(begun)
     invoke = dify.invoke
-    dify.invoke = lambda **call: invoke(**{**call, "conversation_id": call["conversation_id"] and UUID})  # type: ignore[method-assign]
-    answer = said(dify, *HELLO)
-    dify.invoke = invoke  # type: ignore[method-assign]
-    said(dify, *HELLO, assistant(answer), user("And more"))
-    assert dify.calls[-1]["conversation_id"] == UUID
+    dify.invoke = lambda **call: invoke(**{**call, "conversation_id": ""})  # type: ignore[method-assign]
+    said(dify, *HELLO, stream=stream)
+    assert [call["query"] for call in dify.calls] == ["Hi", "More", REPLAY]
 
 
 @pytest.mark.parametrize("stream", [False, True])

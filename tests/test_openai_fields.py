@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from duck import state as states
 from duck.faces.openai import serve
+from duck.faces.openai.messages import MAX_MESSAGES
 from duck.state import State
 from tests.fuzzing import JSON
-from tests.openai_calls import CITY, App, assistant, call, chat, fault, respond, user
-from tests.support import NoSleepClock, blocking_sample, sample
+from tests.openai_calls import CITY, App, Talk, assistant, call, chat, fault, respond, user
+from tests.support import NoSleepClock, blocking_sample, json_of, sample
 
 PNG = "data:image/png;base64,iVBORw0KGgo="
 IMAGE = {"type": "image_url", "image_url": {"url": PNG}}
@@ -290,3 +291,21 @@ ENCODED = JSON.map(str).map(str.encode) | st.binary(max_size=30)
 def test_no_body_makes_a_500(handler: Any, body: Any, form: Any) -> None:
     states.use(State(clock=NoSleepClock()))
     assert call(handler, talk(form), body).status_code < 500
+
+
+@pytest.mark.parametrize(("route", "field"), [("chat", "messages"), ("responses", "input")])
+def test_only_so_many_messages_are_read(route: str, field: str) -> None:
+    many = [{"role": "user", "content": "x"}] * (MAX_MESSAGES + 1)
+    ask = chat if route == "chat" else respond
+    response = ask(Talk(), *many) if ask is chat else ask(Talk(), many)
+    assert (response.status_code, json_of(response)["error"]["param"]) == (400, field)
+
+
+def test_what_a_response_repeats_is_limited() -> None:
+    assert json_of(respond(Talk(), "Hi", metadata={"a": "x" * 20_000}))["error"]["param"] == "metadata"
+    assert json_of(respond(Talk(), "Hi", instructions="x" * 20_000))["instructions"] is None
+
+
+def test_only_so_many_inputs_are_read() -> None:
+    response = chat(Talk(), user("Hi"), inputs={f"a{number}": "x" for number in range(1001)})
+    assert (response.status_code, json_of(response)["error"]["message"]) == (400, "More than 1000 fields.")

@@ -4,7 +4,7 @@ A client's prompt is text, earlier turns and files. An app takes a query or inpu
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,7 +19,8 @@ from duck.exchange import Exchange
 from duck.faces.reply import Reply
 from duck.faces.tokens import Signer
 from duck.invocation import Invocation
-from duck.runs import attachments, files
+from duck.offload import offload
+from duck.runs import attachments, bodies, files
 from duck.runs.files import File
 from duck.runs.forms import Form, Variable
 from duck.runs.run import Kind, Run, RunRequest
@@ -28,10 +29,17 @@ from duck.streams import json
 MAX_REPLAY = 200_000  # characters of a conversation that is sent again as one query
 TEXT_NAMES = ("query", "input", "text", "question", "prompt", "message")  # of the variable that takes the client's text
 SYSTEM_NAMES = ("system", "system_prompt", "instructions")  # of the variable that takes its system prompt
+_NOT_RUN = {413, 503}  # statuses of runs that Dify has not begun, so that the client may send the same once more
 _TEXT_CONTROLS = {"text-input", "paragraph"}
 
-# A role and what it said: `user`, `assistant`, `tool` or `system`.
-type Turn = tuple[str, str]
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What was said before: by the `role` `user`, `assistant` or `tool`. `files` stands for the files that came with it."""
+
+    role: str
+    text: str
+    files: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,12 +73,16 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A prompt on its way to an app. `call` is the run, `signer` makes the ids by which clients continue."""
+    """A prompt on its way to an app. `call` is the run, `signer` makes the ids by which clients continue.
+
+    `recalled` are digest and id of a conversation that is continued by what was said in it.
+    """
 
     call: Invocation
     signer: Signer
     prompt: Prompt
     exchange: Exchange
+    recalled: tuple[str, str] | None = None
 
     def reply(self) -> Reply:
         """The whole reply, which is remembered. Raises `DuckError`, also for a run that has failed."""
@@ -90,7 +102,7 @@ class Request:
         """
         conversation_id = reply.begun.conversation_id
         if conversation_id and self.prompt.conversation_id is None and not self.exchange.caller.guest:
-            said = [("user", self.prompt.text), ("assistant", text)]
+            said = [Turn("user", self.prompt.text, mark(self.prompt.attachments)), Turn("assistant", text)]
             invocation.remember(self.exchange, _digest(self.exchange, self.prompt, said), conversation_id)
 
 
@@ -114,7 +126,19 @@ def conversation(given: str, signer: Signer) -> str | None:
 def respond(exchange: Exchange, prompt: Prompt, dify: Gateway, face: str, answer: Callable[[Request], Response]) -> Response:
     """The response that `answer` makes of the app's run. Raises `DuckError`."""
     exchange.refuse_other_sites()
-    return by_kind(exchange, dify, lambda kind: answer(_request(exchange, prompt, dify, face, kind)))
+
+    def attempt(kind: Kind) -> Response:
+        request = _request(exchange, prompt, dify, face, kind)
+        try:
+            return answer(request)
+        except DuckError as error:
+            if request.recalled and error.status in _NOT_RUN:
+                invocation.remember(exchange, *request.recalled)
+            if not request.recalled or error.field != "conversation_id":
+                raise
+        return answer(_request(exchange, prompt, dify, face, kind, replays=True))  # Dify has lost the conversation
+
+    return by_kind(exchange, dify, attempt)
 
 
 def by_kind(exchange: Exchange, dify: Gateway, answer: Callable[[Kind], Response]) -> Response:
@@ -131,16 +155,25 @@ def by_kind(exchange: Exchange, dify: Gateway, answer: Callable[[Kind], Response
     return answer("chat")
 
 
-def _request(exchange: Exchange, prompt: Prompt, dify: Gateway, face: str, kind: Kind) -> Request:
+def _request(exchange: Exchange, prompt: Prompt, dify: Gateway, face: str, kind: Kind, *, replays: bool = False) -> Request:
+    """The run for a prompt, in the conversation that is known by what was said. With `replays` that is sent again instead."""
     exchange.entry.kind = kind
     gateway = apps.gateway_for(exchange, dify, prompt.user)
     form = apps.form(exchange, gateway)
-    conversation_id = prompt.conversation_id
-    if kind == "chat" and conversation_id is None and any(role == "assistant" for role, _ in prompt.turns):
-        conversation_id = invocation.recall(exchange, _digest(exchange, prompt))
-    wanted = place(prompt, form, kind, exchange.entry.app_id, conversation_id, takes_files=gateway.takes_files)
-    call = invocation.prepare(exchange, wanted, dify)
-    return Request(call=call, signer=signer(exchange, dify, face), prompt=prompt, exchange=exchange)
+    conversation_id, recalled = prompt.conversation_id, None
+    if kind == "chat" and conversation_id is None and not replays and any(turn.role == "assistant" for turn in prompt.turns):
+        digest = _digest(exchange, prompt)
+        conversation_id = invocation.recall(exchange, digest)
+        recalled = (digest, conversation_id) if conversation_id else None
+    try:
+        wanted = place(prompt, form, kind, exchange.entry.app_id, conversation_id, takes_files=gateway.takes_files)
+        wanted = replace(wanted, run=replace(wanted.run, strict=recalled is not None))
+        call = invocation.prepare(exchange, wanted, dify)
+    except DuckError:
+        if recalled:
+            invocation.remember(exchange, *recalled)
+        raise
+    return Request(call=call, signer=signer(exchange, dify, face), prompt=prompt, exchange=exchange, recalled=recalled)
 
 
 def place(
@@ -151,7 +184,7 @@ def place(
     Without a `conversation_id` the earlier turns are part of the query. `takes_files` tells whether a chat takes files besides
     its inputs. Raises `DuckError` 400.
     """
-    inputs = {name: value for name, value in prompt.inputs.items() if value is not None}
+    inputs = {name: [*value] if isinstance(value, list) else value for name, value in prompt.inputs.items() if value is not None}
     texts = [variable for variable in form.variables if _takes_text(variable) and variable.name not in inputs] if form else []
     system = prompt.system
     if system and (variable := next((each for each in texts if each.name in SYSTEM_NAMES), None)):
@@ -173,7 +206,7 @@ def _query(prompt: Prompt, system: str, conversation_id: str | None) -> str:
         return _joined(system if prompt.repeats_system else "", prompt.text)
     if not prompt.turns:
         return _joined(system, prompt.text)
-    said = (f"{role}: {text}" for role, text in prompt.turns)
+    said = (f"{turn.role}: {turn.text}" for turn in prompt.turns if turn.text)
     query = _joined(system, "Conversation so far:", *said, "----", prompt.text)
     if len(query) > MAX_REPLAY:
         message = f"The conversation has more than {MAX_REPLAY} characters, which are too many to send again as one query."
@@ -212,8 +245,11 @@ def _attach(attachment: Attachment, form: Form | None, inputs: dict[str, Any], b
     for variable in form.variables if form else ():
         given = None if variable.hidden else given_to(variable)
         if given and variable.control == "file-list":
-            before = inputs.get(variable.name, [])
-            inputs[variable.name] = [*before, given] if isinstance(before, list) else before  # refused later if it is no list
+            before = inputs.get(variable.name)
+            if before is None:
+                inputs[variable.name] = [given]
+            elif isinstance(before, list):  # else it is refused later
+                before.append(given)
             return
         if given and variable.name not in inputs:
             inputs[variable.name] = given
@@ -224,7 +260,22 @@ def _attach(attachment: Attachment, form: Form | None, inputs: dict[str, Any], b
 
 def _digest(exchange: Exchange, prompt: Prompt, more: list[Turn] | None = None) -> str:
     """Stands for the caller, the app, its inputs and all that was said. Blanks do not count: clients trim them."""
-    said = [("system", prompt.system), *prompt.turns, *(more or [])]
-    turns = [[role, " ".join(text.split())] for role, text in said if text]
-    whole = [exchange.caller.user, prompt.user, exchange.entry.app_id, prompt.inputs, turns]
-    return hashlib.sha256(json.encode(whole)).hexdigest()
+    said = [Turn("system", prompt.system), *prompt.turns, *(more or [])]
+
+    def digest() -> str:
+        turns = [[turn.role, " ".join(turn.text.split()), turn.files] for turn in said if turn.text or turn.files]
+        whole = [exchange.caller.user, prompt.user, exchange.entry.app_id, prompt.inputs, turns]
+        return hashlib.sha256(json.encode(whole)).hexdigest()
+
+    return offload(sum(len(turn.text) for turn in said), digest, small=bodies.SMALL)
+
+
+def mark(given: Iterable[Attachment]) -> str:
+    """Stands for files, "" for none: two conversations are not the same if only their files differ."""
+    found = hashlib.sha256()
+    values = [
+        each.value.content if isinstance(each.value, File) else each.value.encode("utf-8", "surrogatepass") for each in given
+    ]
+    for value in values:
+        found.update(hashlib.sha256(value).digest())
+    return found.hexdigest() if values else ""

@@ -43,9 +43,7 @@ def read(request: Request, known: AbstractSet[str], repeatable: AbstractSet[str]
             raise invalid_fields([Fault(name, IN_THE_BODY) for name in stray])
         body = request.get_data()
         found = offload(len(body), lambda: _body_fields(request, body, known, repeatable), small=SMALL)
-    inputs = found.get("inputs")
-    if len(found) + (len(inputs) if isinstance(inputs, dict) else 0) > MAX_FIELDS:
-        raise _too_many()
+    _refuse_many(found)
     return found
 
 
@@ -55,8 +53,7 @@ IN_THE_BODY = Text("goes into the body, not into the URL of a POST")
 def read_json(request: Request) -> dict[str, Any]:
     """The fields of a body that is a JSON object, whatever its content type. Raises `DuckError` as `read` does."""
     found = {} if request.get_data() in _NO_BODY else _object(read_json_value(request))
-    if len(found) > MAX_FIELDS:
-        raise _too_many()
+    _refuse_many(found)
     return found
 
 
@@ -90,6 +87,11 @@ def names_in_url(request: Request) -> set[str]:
 def query_value(request: Request, name: str) -> str | None:
     """The first value of a name in the query string, None if there is none. Raises `DuckError` 400 as `query` does."""
     return next((value for other, value in query(request) if other == name), None)
+
+
+def _refuse_many(found: Mapping[str, Any]) -> None:
+    if sum(len(each) for each in (found, found.get("inputs")) if isinstance(each, Mapping)) > MAX_FIELDS:
+        raise _too_many()
 
 
 def _too_many() -> DuckError:

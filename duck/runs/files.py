@@ -13,6 +13,7 @@ from duck.texts import Text
 
 FileKind = Literal["image", "document", "audio", "video", "custom"]
 
+MAX_LINK = 20_000  # characters of a link
 MAX_NAME = 200  # characters; file systems and databases allow 255 bytes or characters
 BLOB = "blob"  # the file name that JavaScript's `FormData` gives to a `Blob`
 MAX_DATA_PREFIX = 1000  # characters of a `data:` URL before its data
@@ -50,6 +51,7 @@ _SIGNATURES = {
 }
 _DATA = "data:"
 _MIN_BASE64 = 24  # characters; a shorter text holds no file
+_MIMETYPE = re.compile(r"[\w.+-]{1,60}/[\w.+-]{1,60}", re.ASCII)
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f\"*/:<>?\\|]")
 
 
@@ -93,6 +95,8 @@ class File:
     def _from_url(cls, text: str) -> "File":
         prefix, comma, data = text.partition(",")
         mimetype, *parameters = [part.strip() for part in prefix[:MAX_DATA_PREFIX].split(";")]
+        if mimetype and not _MIMETYPE.fullmatch(mimetype):
+            mimetype = NO_TYPE  # it becomes a header of the upload
         if not comma or len(prefix) > MAX_DATA_PREFIX:
             raise ValueError(Text("there is no comma before its data"))
         if "base64" in (parameter.lower() for parameter in parameters):
@@ -156,6 +160,8 @@ def link(url: str, kind: str) -> dict[str, Any]:
 
 def name_in(url: str) -> str | None:
     """The file name at the end of a link, "" if there is none; None if the link is not an http(s) URL."""
+    if len(url) > MAX_LINK:
+        return None
     try:
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:

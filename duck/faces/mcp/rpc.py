@@ -14,6 +14,7 @@ from duck.errors import DuckError
 MODERN = "2026-07-28"
 LEGACY = ("2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05")
 _WITH_LINKS = LEGACY[:2]  # before them results had no links to resources, and requests no header with the version
+MAX_IDENTIFIER = 256  # characters: an id is repeated in each message
 PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS = -32700, -32600, -32601, -32602
 HEADER_MISMATCH, UNSUPPORTED_VERSION = -32020, -32022
 
@@ -65,7 +66,9 @@ def id_of(body: Any) -> Identifier | None:
 
 
 def _identifier(value: Any) -> Identifier | None:
-    return value if isinstance(value, str | int | float) and not isinstance(value, bool) else None
+    if isinstance(value, str):
+        return value if len(value) <= MAX_IDENTIFIER else None
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def read(body: Any, version: str | None) -> Call:
@@ -76,7 +79,7 @@ def read(body: Any, version: str | None) -> Call:
     if body.get("jsonrpc") != "2.0" or not isinstance(method, str):
         raise RpcError(400, INVALID_REQUEST, 'The body must be a JSON-RPC request: {"jsonrpc": "2.0", "id": …, "method": …}.')
     if "id" in body and id_of(body) is None:
-        raise RpcError(400, INVALID_REQUEST, "The id must be a text or a number.")
+        raise RpcError(400, INVALID_REQUEST, f"The id must be a text of at most {MAX_IDENTIFIER} characters, or a number.")
     if not isinstance(params, dict):
         raise RpcError(400, INVALID_PARAMS, "params must be an object.")
     meta = params.get("_meta")

@@ -162,6 +162,8 @@ def _call(exchange: Exchange, call: Call, named: list[Named], dify: Gateway) -> 
     arguments = call.params.get("arguments", {})
     if not isinstance(arguments, dict):
         raise RpcError(wrong, rpc.INVALID_PARAMS, "arguments must be an object.")
+    if len(arguments) > bodies.MAX_FIELDS:
+        raise RpcError(wrong, rpc.INVALID_PARAMS, f"More than {bodies.MAX_FIELDS} arguments.")
     exchange.context.call = call
     exchange.reach(found.app_id)
     tool = _tool(exchange, found, dify, anew=False)

@@ -8,6 +8,9 @@ from duck import errors
 from duck.faces.asking import Attachment, Prompt
 from duck.faces.openai import fields
 from duck.faces.openai.messages import ROLES, Message, joined, read_message, read_messages
+from duck.streams import json
+
+MAX_ECHOED = 16_384  # bytes of metadata, and characters of instructions: a stream repeats them three times
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +60,16 @@ def read(body: Mapping[str, Any]) -> Creation:
         ),
         previous_response_id=fields.text(body, "previous_response_id") or None,
         reference=next((item for item in reversed(items) if isinstance(item, Reference)), None),
-        instructions=instructions or None,
-        metadata=fields.mapping(body, "metadata"),
+        instructions=instructions if 0 < len(instructions) <= MAX_ECHOED else None,
+        metadata=_metadata(body),
     )
+
+
+def _metadata(body: Mapping[str, Any]) -> dict[str, Any]:
+    metadata = fields.mapping(body, "metadata")
+    if len(json.encode(metadata)) > MAX_ECHOED:
+        raise errors.invalid_field("metadata", f"more than {MAX_ECHOED} bytes")
+    return metadata
 
 
 def _is_reasoning(item: Any) -> bool:

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 from duck import errors
-from duck.faces.asking import Attachment, Prompt, Turn
+from duck.faces.asking import Attachment, Prompt, Turn, mark
 from duck.faces.openai import fields
 
+MAX_MESSAGES = 5_000  # of one request
 # A client's roles and what they are in Duck.
 ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 _ROLES = {**ROLES, "tool": "tool", "function": "tool"}
@@ -56,6 +59,8 @@ def read_messages(messages: list[Message], name: str) -> dict[str, Any]:
 
     Raises `DuckError` 400. `name` is the field that the messages are from.
     """
+    if len(messages) > MAX_MESSAGES:
+        raise errors.invalid_field(name, f"more than {MAX_MESSAGES} messages")
     said = [message for message in messages if message.role != "system"]
     last: list[Message] = []
     while said and said[-1].role == "user":
@@ -66,17 +71,21 @@ def read_messages(messages: list[Message], name: str) -> dict[str, Any]:
     if not text.strip():
         raise errors.invalid_field(last[-1].place, "the last message has no text")
     turns: list[Turn] = []
-    for message in said:
-        if turns and turns[-1][0] == message.role == "user":
-            turns[-1] = ("user", joined((turns[-1][1], message.text)))
-        elif message.text:
-            turns.append((message.role, message.text))
+    for role, group in groupby((message for message in said if message.text or message.attachments), attrgetter("role")):
+        found = [*group]
+        # Only messages of the user are one if they come in a row.
+        turns += map(_turn, [found] if role == "user" else ([message] for message in found))
     return {
         "text": text,
         "turns": tuple(turns),
         "system": joined(message.text for message in messages if message.role == "system"),
         "attachments": tuple(attachment for message in last for attachment in message.attachments),
     }
+
+
+def _turn(messages: list[Message]) -> Turn:
+    files = tuple(attachment for message in messages for attachment in message.attachments)
+    return Turn(role=messages[0].role, text=joined(message.text for message in messages), files=mark(files))
 
 
 def joined(texts: Iterable[str]) -> str:

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +21,7 @@ from duck.faces.openai import chunks, failures, fields, messages, output
 from duck.faces.openai import input as input_
 from duck.faces.openai.chunks import Chunks, Model
 from duck.faces.openai.input import Creation
+from duck.offload import offload
 from duck.runs import bodies
 from duck.streams import json
 from duck.texts import Fault
@@ -48,7 +49,7 @@ def write_error(_: Exchange, error: DuckError) -> Response:
 def completions(exchange: Exchange, values: Mapping[str, Any], dify: Gateway) -> Response:
     """Chat Completions: the app that is named as the model answers the messages."""
     body = _body(exchange, values)
-    wanted = messages.read(body)
+    wanted = _read(exchange, lambda: messages.read(body))
     prompt = replace(wanted.prompt, conversation_id=_conversation(exchange, wanted.conversation_id, dify))
 
     def answer(request: Request) -> Response:
@@ -66,7 +67,7 @@ def completions(exchange: Exchange, values: Mapping[str, Any], dify: Gateway) ->
 def responses(exchange: Exchange, values: Mapping[str, Any], dify: Gateway) -> Response:
     """Responses: the app that is named as the model answers the input."""
     body = _body(exchange, values)
-    wanted = input_.read(body)
+    wanted = _read(exchange, lambda: input_.read(body))
     prompt = _continued(exchange, wanted, dify)
 
     def answer(request: Request) -> Response:
@@ -119,6 +120,11 @@ def _body(exchange: Exchange, values: Mapping[str, Any]) -> Mapping[str, Any]:
     body = bodies.read_json(exchange.request)
     exchange.reach(fields.text(body, "model", required=True))
     return body
+
+
+def _read[T](exchange: Exchange, read: Callable[[], T]) -> T:
+    """What a request says: a large one is read in a thread of its own."""
+    return offload(len(exchange.request.get_data()), read, small=bodies.SMALL)
 
 
 def _conversation(exchange: Exchange, given: str | None, dify: Gateway) -> str | None:
