@@ -1,6 +1,7 @@
 """Recordings of a real Dify, and functions that wait, for several tests."""
 
 import json
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +27,15 @@ def sample(name: str) -> list[dict[str, Any]]:
 def say(word: str, folder: Path) -> None:
     """Makes the plugin `bare` in the folder answer with another word."""
     (folder / "main.py").write_text((HERE / "bare.py").read_text().replace('"hello"', f'"{word}"'))
+
+
+def is_running(pid: int) -> bool:
+    """Whether there is a process with this id."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def eventually(true: Callable[[], bool]) -> bool:

@@ -14,16 +14,7 @@ from pathlib import Path
 import pytest
 
 from devhost import Devhost, StartError, serve
-from devhost.tests.support import DEADLINE_S, HTTP, ROOT
-
-
-def is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
+from devhost.tests.support import DEADLINE_S, HTTP, ROOT, is_running
 
 type Command = Callable[..., tuple[int | str | None, str, str]]
 

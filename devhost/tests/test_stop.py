@@ -15,7 +15,7 @@ from typing import Any, Literal
 import pytest
 
 from devhost import Devhost
-from devhost.tests.support import DEADLINE_S, ROOT
+from devhost.tests.support import DEADLINE_S, ROOT, is_running
 
 # A plugin that sends the test its process id, and never gets ready.
 MAIN = """
@@ -31,14 +31,6 @@ import os, signal, time
 os.kill(os.getpid(), signal.NUMBER)
 time.sleep(600)
 """
-
-
-def is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 class Starting:
