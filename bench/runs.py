@@ -88,7 +88,7 @@ class Spec:
 
 
 def difference(spec: Spec, format_: str, status: int, body: bytes) -> str | None:
-    """What is wrong with an answer in this format, None if nothing is."""
+    """The fault of an answer in this format, None for a valid answer."""
     if spec.fate == "refused" or (not spec.events and spec.fate != "ends"):
         code, right = _code(body), "app_not_found" if spec.fate == "refused" else CODES[spec.fate]
         return None if status >= 400 and (format_ == "html" or code == right) else f"{status} {code} where {right} was due"

@@ -254,7 +254,7 @@ def running() -> Iterator[dict[str, Driver]]:
 
 
 def main() -> int:
-    """Measures all, or what is named. Exit status 1 if a goal is missed."""
+    """Runs all benchmarks, or the named ones. The exit status is 1 if a goal is missed."""
     parser = argparse.ArgumentParser(prog="python -m bench.speed", description=__doc__)
     parser.add_argument(
         "--short", action="store_true", help="a rough measurement of little more than a minute, whose results are not kept"

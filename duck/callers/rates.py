@@ -49,7 +49,7 @@ class Rates:
             clock.sleep(limits.WRONG_KEY_S)
 
     def _take(self, endpoint_id: Hashable, per_minute: int, now: float) -> float:
-        """Takes a token and returns how many are left. If there is none, returns what is missing as a negative number."""
+        """Takes a token and returns how many are left. Without a token it returns a negative number: the missing part of one."""
         with self._lock:
             if endpoint_id not in self._buckets and len(self._buckets) >= MAX_ENDPOINTS:
                 self._buckets.pop(next(iter(self._buckets)))

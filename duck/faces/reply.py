@@ -37,7 +37,7 @@ class Reply:
 
     @property
     def sent(self) -> str:
-        """The text as it was sent."""
+        """The text that was sent to the client."""
         return "".join(self._sent)
 
     @property
@@ -91,7 +91,7 @@ class Reply:
                 yield from self._end(part)
 
     def _end(self, part: Part) -> Iterator[Piece]:
-        """The pieces of what comes with the end of a run."""
+        """The pieces of the parts that come at the end of a run."""
         match part:
             case parts.File():
                 self._keep(part)

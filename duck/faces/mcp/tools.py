@@ -144,7 +144,7 @@ def _type(variable: Variable) -> dict[str, Any]:
 
 
 def _wrong_type(variable: Variable, value: Any) -> str:
-    """What is wrong with the type of a value, "" if nothing is."""
+    """The fault of a value's type, "" for a valid value."""
     match variable.control:
         case "text-input" | "paragraph" | "file":
             return "" if isinstance(value, str) else "must be a text"

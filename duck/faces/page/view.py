@@ -66,7 +66,7 @@ class View:
 
     @property
     def filled(self) -> Mapping[str, str]:
-        """What is filled in for the request's inputs, by their names."""
+        """The texts of the form's fields for the request's inputs, by name."""
         return {name: _text(value) for name, value in self.inputs.items()}
 
     @property
@@ -93,7 +93,7 @@ class View:
         return self.query if len(self.query) <= MAX_QUESTION else ""
 
     def text_of(self, variable: Variable, filled: Mapping[str, str]) -> str:
-        """What is filled in for an input: what `filled` has, else the input's default."""
+        """The text of an input's field: that in `filled`, else the input's default."""
         if variable.name not in self.inputs:
             return "" if variable.default is None else _text(variable.default)
         return filled.get(variable.name, "")
