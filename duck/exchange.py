@@ -24,7 +24,7 @@ from duck.errors import DuckError
 from duck.journal import Entry
 from duck.runs.forms import Form
 from duck.state import State
-from duck.streams import pump
+from duck.streams import json, pump
 from duck.texts import Fault, Text
 
 _HEADERS = {
@@ -32,6 +32,7 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Vary": "Accept, Accept-Language, Authorization, X-API-Key, API-Key, Origin, Sec-Fetch-Site, Sec-Fetch-Dest",
 }
+BEARER = 'Bearer realm="Duck"'  # how to authenticate, if a face does not say it otherwise
 # The headers that Duck parses, by their names in WSGI's environ.
 _PARSED = [
     "CONTENT_TYPE",
@@ -143,6 +144,11 @@ class Exchange:
         return f"{base}{found}/" if hook and found and base.startswith(("https://", "http://")) else None
 
 
+def document(value: Any, status: int = 200) -> Response:
+    """A response with a JSON document."""
+    return Response(json.document(value), status, content_type=json.CONTENT_TYPE)
+
+
 type Handler[**P] = Callable[Concatenate[Exchange, P], Response]
 type WriteError = Callable[[Exchange, DuckError], Response]
 
@@ -204,6 +210,8 @@ def _failed(exchange: Exchange, failure: DuckError, write: WriteError) -> Respon
     exchange.entry.ended = failure.code
     response = write(exchange, failure.for_guest() if exchange.caller.guest else failure)
     response.headers.update(failure.headers)
+    if response.status_code == 401:
+        response.headers.setdefault("WWW-Authenticate", BEARER)
     return response
 
 

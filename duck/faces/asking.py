@@ -160,11 +160,8 @@ def _request(exchange: Exchange, prompt: Prompt, dify: Gateway, face: str, kind:
     exchange.entry.kind = kind
     gateway = apps.gateway_for(exchange, dify, prompt.user)
     form = apps.form(exchange, gateway)
-    conversation_id, recalled = prompt.conversation_id, None
-    if kind == "chat" and conversation_id is None and not replays and any(turn.role == "assistant" for turn in prompt.turns):
-        digest = _digest(exchange, prompt)
-        conversation_id = invocation.recall(exchange, digest)
-        recalled = (digest, conversation_id) if conversation_id else None
+    recalled = None if replays or kind != "chat" else _recall(exchange, prompt)
+    conversation_id = recalled[1] if recalled else prompt.conversation_id
     try:
         wanted = place(prompt, form, kind, exchange.entry.app_id, conversation_id, takes_files=gateway.takes_files)
         wanted = replace(wanted, run=replace(wanted.run, strict=recalled is not None))
@@ -174,6 +171,15 @@ def _request(exchange: Exchange, prompt: Prompt, dify: Gateway, face: str, kind:
             invocation.remember(exchange, *recalled)
         raise
     return Request(call=call, signer=signer(exchange, dify, face), prompt=prompt, exchange=exchange, recalled=recalled)
+
+
+def _recall(exchange: Exchange, prompt: Prompt) -> tuple[str, str] | None:
+    """Digest and id of the conversation in which the earlier turns were said; None if it is not known or the client names one."""
+    if prompt.conversation_id is not None or exchange.caller.guest or all(turn.role != "assistant" for turn in prompt.turns):
+        return None
+    digest = _digest(exchange, prompt)
+    conversation_id = invocation.recall(exchange, digest)
+    return (digest, conversation_id) if conversation_id else None
 
 
 def place(

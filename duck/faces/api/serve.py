@@ -11,7 +11,7 @@ from duck import apps, invocation, routes
 from duck.callers import access
 from duck.dify.gateway import Gateway
 from duck.errors import DuckError
-from duck.exchange import Exchange, answering
+from duck.exchange import BEARER, Exchange, answering, document
 from duck.faces.api import negotiation, run_request
 from duck.faces.api.formats import MIMETYPES, STREAMS
 from duck.faces.page import answers
@@ -26,19 +26,13 @@ SIGN_IN = "sign-in"  # in the query string of the index: the guest wants to be a
 _ICON = Path(__file__).parents[3] / "_assets" / "icon.svg"
 
 
-def document(value: Any, status: int = 200) -> Response:
-    """A response with a JSON document."""
-    return Response(json.document(value), status, content_type=json.CONTENT_TYPE)
-
-
 def write_error(exchange: Exchange, error: DuckError) -> Response:
     """An error before the first chunk: a page if HTML is requested, else JSON."""
     as_page = negotiation.takes_page(exchange.request)
     response = answers.error(exchange, error) if as_page else document(error.as_dict(), error.status)
-    if error.status == 401:
-        bearer = 'Bearer realm="Duck"'
+    if error.status == 401 and as_page:
         # One header with Basic first: Chromium ignores a Basic challenge after another one.
-        response.headers["WWW-Authenticate"] = f'Basic realm="Duck", charset="UTF-8", {bearer}' if as_page else bearer
+        response.headers["WWW-Authenticate"] = f'Basic realm="Duck", charset="UTF-8", {BEARER}'
     return response
 
 

@@ -12,7 +12,7 @@ from duck.callers import access
 from duck.callers.settings import DEFAULT
 from duck.dify.gateway import Gateway
 from duck.errors import DuckError
-from duck.exchange import Exchange, answering
+from duck.exchange import Exchange, answering, document
 from duck.faces import asking
 from duck.faces.mcp import results, rpc, tools
 from duck.faces.mcp.rpc import Call, Identifier, RpcError
@@ -44,11 +44,6 @@ class Context:
         return error.status in ({503} if self.has_begun else {403, 429, 503})
 
 
-def document(value: Any, status: int = 200) -> Response:
-    """A response with a JSON document."""
-    return Response(json.document(value), status, content_type=json.CONTENT_TYPE)
-
-
 def write_error(exchange: Exchange, error: DuckError) -> Response:
     """An error before the first chunk: of the protocol, or as the result of a tool."""
     context = exchange.context or Context()
@@ -57,10 +52,7 @@ def write_error(exchange: Exchange, error: DuckError) -> Response:
     number, data = (error.number, error.data) if isinstance(error, RpcError) else (error.status, None)
     if number == 400:
         number = rpc.PARSE_ERROR if exchange.context else rpc.INVALID_REQUEST  # of the body, or of headers that are too long
-    response = document(rpc.failure(context.id, number, error.message, data), error.status)
-    if error.status == 401:
-        response.headers["WWW-Authenticate"] = 'Bearer realm="Duck"'
-    return response
+    return document(rpc.failure(context.id, number, error.message, data), error.status)
 
 
 def _message(error: DuckError) -> str:

@@ -14,7 +14,7 @@ from duck.callers import settings as settings_
 from duck.dify.gateway import Gateway
 from duck.dify.parts import Begun
 from duck.errors import DuckError
-from duck.exchange import Exchange, answering
+from duck.exchange import Exchange, answering, document
 from duck.faces import asking
 from duck.faces.asking import Prompt, Request
 from duck.faces.openai import chunks, failures, fields, messages, output
@@ -23,7 +23,6 @@ from duck.faces.openai.chunks import Chunks, Model
 from duck.faces.openai.input import Creation
 from duck.offload import offload
 from duck.runs import bodies
-from duck.streams import json
 from duck.texts import Fault
 
 REQUEST_ID = "X-Request-Id"
@@ -31,17 +30,10 @@ REQUEST_ID = "X-Request-Id"
 _CHAT, _RESPONSE = "chat", output.RESPONSE
 
 
-def document(value: Any, status: int = 200) -> Response:
-    """A response with a JSON document."""
-    return Response(json.document(value), status, content_type=json.CONTENT_TYPE)
-
-
 def write_error(_: Exchange, error: DuckError) -> Response:
     """An error before the first chunk."""
     response = document(failures.of(error), error.status)
     response.headers.update(failures.headers(error))
-    if error.status == 401:
-        response.headers["WWW-Authenticate"] = 'Bearer realm="Duck"'
     return response
 
 

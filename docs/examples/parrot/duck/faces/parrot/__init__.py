@@ -9,7 +9,7 @@ from duck import errors, invocation
 from duck.dify import events
 from duck.dify.gateway import Gateway
 from duck.errors import DuckError
-from duck.exchange import Exchange, answering
+from duck.exchange import Exchange, answering, document
 from duck.runs import bodies
 from duck.runs.run import Mode, Run, RunRequest
 from duck.streams import json
@@ -43,11 +43,6 @@ def read(fields: Mapping[str, Any], app_id: str) -> RunRequest:
         raise errors.invalid_field("inputs", Text('must be an object, like {"city": "Oslo"}'))
     mode: Mode | None = "streaming" if fields.get("stream") in (True, "true") else None
     return RunRequest(run=Run(kind="chat", app_id=app_id, query=text, inputs=inputs, mode=mode))
-
-
-def document(value: Any, status: int = 200) -> Response:
-    """An answer in one piece."""
-    return Response(json.document(value), status, content_type=json.CONTENT_TYPE)
 
 
 def write_error(_: Exchange, error: DuckError) -> Response:
