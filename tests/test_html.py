@@ -12,7 +12,9 @@ import pytest
 
 from duck import errors
 from duck.errors import DuckError
-from duck.faces.page import Html, error_page, form_page, headers, landing_page, markdown
+from duck.faces.page import Html, error_page, form_page, markdown
+from duck.faces.page.frame import headers
+from duck.faces.page.index import landing_page
 from duck.faces.page.view import MAX_QUESTION, MAX_TURNS, MAX_TURNS_SIZE, View, read_turns, repeated
 from duck.faces.page.words import WORDS
 from duck.runs import forms

@@ -12,6 +12,8 @@ from duck.dify.gateway import Gateway
 from duck.errors import DuckError
 from duck.exchange import Exchange
 from duck.faces import page
+from duck.faces.page import frame
+from duck.faces.page.index import landing_page
 from duck.faces.page.view import Turn, View, repeated
 from duck.faces.page.words import ENGLISH, WORDS
 from duck.runs.run import RunRequest
@@ -38,7 +40,7 @@ def run(exchange: Exchange, name: str, wanted: RunRequest, turns: tuple[Turn, ..
 
 def index(exchange: Exchange, document: Mapping[str, Any], sign_in: str) -> Response:
     """The list of apps. `document` is what programs get, `sign_in` the address where a guest can sign in, "" for none."""
-    return _page(exchange, page.landing_page(document, language=language(exchange.request), sign_in=sign_in))
+    return _page(exchange, landing_page(document, language=language(exchange.request), sign_in=sign_in))
 
 
 def error(exchange: Exchange, failure: DuckError) -> Response:
@@ -60,7 +62,7 @@ def error(exchange: Exchange, failure: DuckError) -> Response:
 
 def headers(exchange: Exchange) -> Mapping[str, str]:
     """The headers of a page."""
-    return page.headers(exchange.parsed.origins if exchange.parsed else ())
+    return frame.headers(exchange.parsed.origins if exchange.parsed else ())
 
 
 def language(request: Request) -> str:
