@@ -106,6 +106,7 @@ class App:
     form the script gets the inputs unchecked. Functions for `blocking` and `form` may block, too.
 
     A chatflow or workflow that is not `published` cannot run. Without `api_enabled` the Service API refuses the app's key.
+    `site` changes fields of what the Service API says of the app's web page; None is an app without one.
     `max_active_requests` limits the runs by key at a time; None is no limit. With `for_plugins` a completion app answers
     plugins; in Dify up to 1.16 none does.
     """
@@ -118,6 +119,7 @@ class App:
     description: str = ""
     published: bool = True
     api_enabled: bool = True
+    site: Event | None = field(default_factory=dict)
     max_active_requests: int | None = None
     for_plugins: bool = False
 

@@ -31,6 +31,15 @@ AHEAD = 1_000  # events that wait for a slow client; with more of them the run w
 DEFAULT_USER = "DEFAULT-USER"  # the owner of uploads without a user
 ABORTED = "Aborted: User requested stop"
 WRONG_ROUTE = "Please check if your app mode matches the right API route."
+NO_SITE = (
+    "You don't have the permission to access the requested resource. It is either read-protected or not readable by the server."
+)
+# What Dify says of the web page of an app whose owner has changed nothing about it.
+SITE: Event = json.loads("""{
+    "icon_type": "emoji", "icon": "🤖", "icon_background": "#FFEAD5", "icon_url": null, "chat_color_theme": "",
+    "chat_color_theme_inverted": false, "copyright": "", "privacy_policy": "", "custom_disclaimer": "", "input_placeholder": null,
+    "default_language": "en-US", "show_workflow_steps": true, "use_icon_as_answer_icon": false
+}""")
 # The text of a failure for plugins. The API answers with the error in it.
 HTTP_ERROR = re.compile(r"invoke app failed: request failed with status code: (\d+) and respond with: (.*)", re.DOTALL)
 
@@ -66,7 +75,7 @@ class Service:
             "/workflows/tasks/{task_id}/stop": self._stop,
             "/files/upload": self._upload,
         }
-        gets: dict[str, Answer] = {"/parameters": self._parameters, "/info": self._info}
+        gets: dict[str, Answer] = {"/parameters": self._parameters, "/info": self._info, "/site": self._site}
         return [
             *(Route(BASE + path, self._authorized(answer), methods=["POST"]) for path, answer in posts.items()),
             *(Route(BASE + path, self._authorized(answer)) for path, answer in gets.items()),
@@ -155,6 +164,12 @@ class Service:
         app = request.app
         names = {"name": app.name or request.app_id, "description": app.description, "author_name": "Devhost", "tags": []}
         return JSONResponse({**names, "mode": app.mode})
+
+    async def _site(self, request: AppRequest) -> Response:
+        app = request.app
+        if app.site is None:
+            return error(403, "forbidden", NO_SITE)
+        return JSONResponse({**SITE, "title": app.name or request.app_id, "description": app.description, **app.site})
 
     def begin(self, stream: "Stream", event: Any) -> None:
         """Registers a run under the task id of its events, by which it can be stopped."""

@@ -22,6 +22,7 @@ Imports go downwards only, from each line of this map to those below it; `sdk` i
     dify/         all that knows Dify
         gateway       what both gateways share: `session` runs apps through the plugin, `service` by their own keys
         memory        what is remembered of apps: a `cache` of forms, the `end_users` that exist
+        site          how an app's owner wants it to look
         events        Dify's events, folded into one answer or unfolded from it; `parser` turns them into `parts` for faces
         guests        what guests see of all this
         failures      what Dify's errors mean, by the `failure_texts`

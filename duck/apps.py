@@ -1,7 +1,7 @@
 """What apps are: their gateways, names, forms and kinds, as far as a caller may know them."""
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from concurrent import futures
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -9,8 +9,10 @@ from typing import Any
 
 from duck import errors, limits
 from duck.dify import guests
+from duck.dify import site as sites
 from duck.dify.gateway import Gateway
 from duck.dify.service import ServiceGateway
+from duck.dify.site import Site
 from duck.exchange import Exchange
 from duck.runs.forms import Form
 from duck.runs.run import Kind
@@ -39,18 +41,31 @@ def _gateway(exchange: Exchange, dify: Gateway, app_id: str, user: str) -> Gatew
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class App:
-    """An app's name, and what can be done with it. `takes_files` tells whether a chat takes files besides its inputs."""
+    """An app's name, how its owner wants it to look, and what can be done with it.
+
+    `takes_files` tells whether a chat takes files besides its inputs.
+    """
 
     title: str
     description: str
+    site: Site
     takes_files: bool
     can_stop: bool
 
 
 def describe(dify: Gateway) -> App:
-    """The app's name, and what its gateway can do."""
-    names = _names(dify.info())
-    return App(title=names["name"], description=names["description"], takes_files=dify.takes_files, can_stop=dify.can_stop)
+    """The app's names and looks, which guests may know, too, and what its gateway can do."""
+    with ThreadPoolExecutor(1) as pool:  # so that both take no longer than one
+        fetched = pool.submit(dify.site)
+        names = _names(dify.info())
+        site = sites.read(fetched.result())
+    return App(
+        title=site.title or names["name"],
+        description=site.description or names["description"],
+        site=site,
+        takes_files=dify.takes_files,
+        can_stop=dify.can_stop,
+    )
 
 
 def parameters(exchange: Exchange, dify: Gateway) -> Mapping[str, Any]:
@@ -91,24 +106,33 @@ def check_kind(exchange: Exchange, dify: Gateway, kind: Kind) -> None:
 
 
 def infos(
-    exchange: Exchange, dify: Gateway, app_ids: Iterable[str], *, with_forms: bool = False
+    exchange: Exchange, dify: Gateway, app_ids: Iterable[str], *, forms_of: Container[str] = (), with_sites: bool = False
 ) -> Mapping[str, Mapping[str, Any]]:
-    """The `kind` of each app, by its id, and `name` and `description` of those that have a key of their own; also the `form`.
+    """The `kind` of each app, by its id, and `name` and `description` of those that have a key of their own.
 
-    Dify is asked about several apps at once. What it has not told after two seconds is left out.
+    Also the `form` of the apps with the ids in `forms_of`, and the `site` of all. Dify is asked about several apps at once. What
+    it has not told after two seconds is left out.
     """
 
-    def info(app_id: str) -> dict[str, Any]:
-        gateway = _gateway(exchange, dify, app_id, "")
+    def info(gateway: Gateway, app_id: str) -> dict[str, Any]:
         about, kind = gateway.info(), gateway.kind(app_id)
-        form = {"form": gateway.form(app_id)[0]} if with_forms else {}
+        form = {"form": gateway.form(app_id)[0]} if app_id in forms_of else {}
         return {**(_names(about) if about else {}), **({"kind": kind} if kind else {}), **form}
 
+    def site(gateway: Gateway) -> dict[str, Any]:
+        return {"site": sites.read(gateway.site())}
+
+    gateways = {app_id: _gateway(exchange, dify, app_id, "") for app_id in app_ids}
     pool = ThreadPoolExecutor(_AT_ONCE)
     try:
-        jobs = {pool.submit(info, app_id): app_id for app_id in app_ids}
+        jobs = {pool.submit(info, gateway, app_id): app_id for app_id, gateway in gateways.items()}
+        if with_sites:
+            jobs |= {pool.submit(site, gateway): app_id for app_id, gateway in gateways.items()}
         done, _ = futures.wait(jobs, timeout=limits.LISTING_S)
-        return {jobs[job]: job.result() for job in done}
+        found: dict[str, dict[str, Any]] = {}
+        for job in done:
+            found[jobs[job]] = found.get(jobs[job], {}) | job.result()
+        return found
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 

@@ -16,6 +16,8 @@ FORM = {
 }
 INFO = {"name": "Support <desk>", "description": "Answers", "mode": "chat", "tags": [], "author_name": "x"}
 
+SITE = {"title": "Support <desk>", "description": "Answers", "icon_type": "emoji", "icon": "🤖", "icon_background": "#FFEAD5"}
+
 type Respond = Callable[[httpx.Request], httpx.Response]
 
 
@@ -44,6 +46,7 @@ class Api:
         self.answers: dict[str, Any] = {
             "/parameters": {"user_input_form": []},
             "/info": INFO,
+            "/site": SITE,
             "/chat-messages": _chat,
             "/completion-messages": lambda _: sse(*sample("completion")),
             "/workflows/run": lambda _: sse(*sample("workflow")),

@@ -30,6 +30,15 @@ ANY: Event = {  # the files that a chat accepts
     "allowed_file_upload_methods": ["remote_url", "local_file"],
     "number_limits": 3,
 }
+SITE: Event = {  # an app's own face
+    "icon": "🐤",
+    "icon_background": "#FEF7C3",
+    "chat_color_theme": "#7A5AF8",
+    "copyright": "2026 Example Ltd.",
+    "privacy_policy": "https://example.com/privacy",
+    "custom_disclaimer": "A demo: its answers are made up.",
+    "input_placeholder": "Ask the chatbot …",
+}
 THOUGHT: Event = {"thought": "", "observation": "", "tool": "", "tool_labels": {}, "tool_input": "", "message_files": []}
 PICTURE = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 200 150" fill="{colour}">
 <circle cx="130" cy="45" r="24"/><ellipse cx="90" cy="90" rx="60" ry="32"/><path d="M150 40l34 8-34 10z" fill="#f80"/>
@@ -53,6 +62,7 @@ def apps() -> dict[str, App]:
             ),
             name="Chatbot",
             description="Knows how an answer travels, and what you have attached.",
+            site=SITE,
         ),
         "agent": conversing("agent-chat", _agent, form(style, opening_statement="What shall I draw?")),
         "chatflow": conversing("advanced-chat", _chatflow, form(manner)),

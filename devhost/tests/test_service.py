@@ -268,6 +268,16 @@ def error_of(response: httpx.Response) -> tuple[int, str, str]:
     return response.status_code, answer["code"], answer["message"]
 
 
+def test_the_web_page_of_an_app(client: httpx.Client, added: Added) -> None:
+    for alias in demo.IDS:
+        conforms(client.get("/site", headers=key(f"demo-{alias}")), "/site", "get")
+    site = client.get("/site", headers=key("demo-completion")).json()
+    assert (site["title"], site["description"], site["icon"]) == ("Haiku", "Writes three lines.", "🤖")
+    site = conforms(client.get("/site", headers=added(App(mode="chat", site={"title": "Desk", "icon": "🦆"}))), "/site", "get")
+    assert (site["title"], site["icon"], site["icon_type"]) == ("Desk", "🦆", "emoji")
+    assert error_of(client.get("/site", headers=added(App(mode="chat", site=None))))[:2] == (403, "forbidden")
+
+
 @pytest.mark.parametrize(("mode", "path"), [("workflow", "/workflows/run"), ("advanced-chat", "/chat-messages")])
 @pytest.mark.parametrize("query", ["hi", ""])
 def test_an_app_that_is_not_published_is_not_run(client: httpx.Client, added: Added, mode: Mode, path: str, query: str) -> None:
@@ -282,7 +292,7 @@ def test_an_app_that_is_not_published_is_not_run(client: httpx.Client, added: Ad
 def test_an_api_that_is_switched_off_forbids_everything(client: httpx.Client, added: Added) -> None:
     headers = added(App(mode="chat", script=say("Hi."), api_enabled=False))
     off = (403, "forbidden", "The app's API service has been disabled.")
-    for path in ("/parameters", "/info"):
+    for path in ("/parameters", "/info", "/site"):
         assert error_of(client.get(path, headers=headers)) == off
     for path in ("/chat-messages", "/workflows/run", "/completion-messages", "/chat-messages/x/stop", "/files/upload"):
         assert error_of(client.post(path, headers=headers, json={})) == off

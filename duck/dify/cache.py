@@ -1,4 +1,4 @@
-"""A cache of what Dify says of apps: their forms and their `/info`, each for a minute."""
+"""A cache of what Dify says of apps: their forms, `/info` and `/site`, each for a minute."""
 
 import math
 import threading

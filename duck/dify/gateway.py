@@ -106,6 +106,10 @@ class Gateway(ABC):
         """Dify's `GET /info`: {name, description, mode, …}; empty if it is not known."""
         return {}
 
+    def site(self) -> Mapping[str, Any]:
+        """Dify's `GET /site`: {title, icon, chat_color_theme, …}; empty if it is not known."""
+        return {}
+
     def stop(self, task_id: str) -> None:  # noqa: ARG002 - for subclasses
         """Stops a run of the app. Raises `DuckError`."""
         raise _cannot_stop()

@@ -51,14 +51,15 @@ class Conversations:
 class Memory:
     """What a process remembers of Dify's apps.
 
-    `forms`, `infos` and `probes` are cached answers. `kinds` has the kind of each app, by its id, that a run or a probe has
-    shown. `agents` has the ids of the apps that refused blocking mode, so that they are not refused again. `conversations` are
-    ids of conversations by what was said in them.
+    `forms`, `infos`, `sites` and `probes` are cached answers. `kinds` has the kind of each app, by its id, that a run or a probe
+    has shown. `agents` has the ids of the apps that refused blocking mode, so that they are not refused again. `conversations`
+    are ids of conversations by what was said in them.
     """
 
     def __init__(self, clock: Clock = CLOCK) -> None:
         self.forms = Cache(clock)
         self.infos = Cache(clock)
+        self.sites = Cache(clock)
         self.probes = Cache(clock)
         self.kinds: dict[str, Kind] = {}
         self.agents: set[str] = set()

@@ -59,6 +59,10 @@ class ServiceGateway(Gateway):
         """See `Gateway`. At most a minute old; empty if the request failed."""
         return self.memory.infos.answer_if_any(self._cache_key(""), self._fetch_info) or {}
 
+    def site(self) -> Mapping[str, Any]:
+        """See `Gateway`. At most a minute old; empty if the request failed, as for an app whose page is switched off."""
+        return self.memory.sites.answer_if_any(self._cache_key(""), lambda: self._fetch("/site")) or {}
+
     def kind(self, app_id: str, *, before: Callable[[], None] = lambda: None) -> Kind | None:
         """See `Gateway`."""
         known = super().kind(app_id)
@@ -88,11 +92,13 @@ class ServiceGateway(Gateway):
 
     def _fetch_parameters(self, app_id: str) -> Mapping[str, Any]:
         del app_id  # the key is of one app
-        with self._request("GET", "/parameters", limits.PARAMETERS_SILENCE_S) as response:
-            return _read_object(response)
+        return self._fetch("/parameters")
 
     def _fetch_info(self) -> Mapping[str, Any]:
-        with self._request("GET", "/info", limits.PARAMETERS_SILENCE_S) as response:
+        return self._fetch("/info")
+
+    def _fetch(self, path: str) -> Mapping[str, Any]:
+        with self._request("GET", path, limits.PARAMETERS_SILENCE_S) as response:
             return _read_object(response)
 
     def _cache_key(self, app_id: str) -> tuple[str, ...]:

@@ -128,7 +128,8 @@ def _named(exchange: Exchange, name: str | None) -> list[Named]:
 
 
 def _tools(exchange: Exchange, named: list[Named], dify: Gateway) -> list[Tool]:
-    infos = apps.infos(exchange, dify, [each.app_id for each in named], with_forms=True)
+    app_ids = [each.app_id for each in named]
+    infos = apps.infos(exchange, dify, app_ids, forms_of=app_ids)
 
     def tool(named: Named, info: Mapping[str, Any]) -> Tool:
         title, description = info.get("name", ""), info.get("description", "")
