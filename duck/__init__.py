@@ -24,7 +24,7 @@ Imports go downwards only, from each line of this map to those below it; `sdk` i
         memory        what is remembered of apps: a `cache` of forms, the `end_users` that exist
         site          how an app's owner wants it to look
         events        Dify's events, folded into one answer or unfolded from it; `parser` turns them into `parts` for faces
-        guests        what guests see of all this
+        guests        what guests see of all this; they get no `thoughts` of models
         failures      what Dify's errors mean, by the `failure_texts`
     runs/         from a request to a `run` that fits the app's form
         bodies        the fields of a request, from JSON (`parsing`), forms (`fields`, `percent`-encoded) or `multipart` bodies,
