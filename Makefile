@@ -2,6 +2,7 @@
 # make debug   Duck inside a running Dify, by the address and key in .env; without one behind `python -m devhost --remote`
 # make test    all tests; what Duck's own code does is covered by the unit tests. Those of the real process run beside the others
 # make check   format, lint and types
+# make types   the types of the page's scripts, by TypeScript, with npm
 # make package duck.difypkg, to be uploaded to Dify
 # make fuzz    40,000 requests and settings as nobody sane would send them; make test tries 200
 # make bench   speed, next to a relay that does nothing; volume: thousands of runs and clients, and whether anything is lost
@@ -19,7 +20,7 @@ UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .uv/bin/uv)
 
 LANES := test-unit test-devhost test-answers test-other
 
-.PHONY: demo debug test $(LANES) test-sdk-latest check fuzz programs conformance clients bench package format clean
+.PHONY: demo debug test $(LANES) test-sdk-latest check types fuzz programs conformance clients bench package format clean
 
 demo: .venv/ready
 	@exec .venv/bin/python -m devhost --port $(PORT)
@@ -58,6 +59,9 @@ check: .venv/ready
 	@.venv/bin/ruff format --check --quiet .
 	@.venv/bin/ruff check --quiet .
 	@.venv/bin/mypy
+
+types: .venv/page/ready
+	@.venv/page/node_modules/.bin/tsc --project tests/page
 
 fuzz: .venv/ready
 	@.venv/bin/python -m pytest tests/test_fuzz.py tests/e2e/test_fuzz.py --hypothesis-profile=fuzz
@@ -116,6 +120,12 @@ clean:
 	@echo "Setting up .venv/conformance ..."
 	@mkdir -p .venv/conformance && cp tests/conformance/package.json .venv/conformance
 	@cd .venv/conformance && npm install --silent --no-audit --no-fund --no-package-lock
+	@touch $@
+
+.venv/page/ready: tests/page/package.json | .venv/ready
+	@echo "Setting up .venv/page ..."
+	@mkdir -p .venv/page && cp tests/page/package.json .venv/page
+	@cd .venv/page && npm install --silent --no-audit --no-fund --no-package-lock
 	@touch $@
 
 # Outside this folder, where .python-version would make a version manager insist on a Python 3.12 that may not be there yet.
