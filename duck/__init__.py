@@ -6,7 +6,8 @@ Imports go downwards only, from each line of this map to those below it; `sdk` i
         api/          Duck's own: `serve` handles the routes, `run_request` parses requests, `negotiation` picks one of the
                       `formats`, of which `text` is one
         page/         what browsers get: `answers` to requests, `fields` of its forms, a `view` of the app, the `live` answer in
-                      `markdown`, the `index` of apps, each in the same `frame` and in the `words` of four languages
+                      `markdown`, the `index` of apps with a `curl` for each, all in the same `frame` and in the `words` of four
+                      languages; apps have `marks` and a `theme` of their own
         openai/       OpenAI's: `serve` handles the routes. Chat Completions are read by `messages` and written by `chunks`,
                       Responses by `input` and `output`
         mcp/          MCP: `rpc` is its JSON-RPC, apps are `tools`, `results` are what they answer

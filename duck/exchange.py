@@ -172,7 +172,7 @@ def answering[**P](
                 entry.request_id = f"req_{uuid.uuid4().hex}"
             exchange = Exchange(request, entry, states.current())
             response = _answered(exchange, functools.partial(handle, exchange, *args, **kwargs), errors)
-            response.headers.update({**_HEADERS, **exchange.cors})
+            response.headers.update({**_HEADERS, **_kept(response), **exchange.cors})
             if request_id:
                 response.headers[request_id] = entry.request_id
             return _sent(exchange, response)
@@ -180,6 +180,11 @@ def answering[**P](
         return answer
 
     return decorate
+
+
+def _kept(response: Response) -> Mapping[str, str]:
+    """The response's own `Cache-Control`, for what is the same for everybody."""
+    return {name: value for name, value in response.headers.items() if name == "Cache-Control"}
 
 
 def _answered(exchange: Exchange, handle: Callable[[], Response], write: WriteError) -> Response:

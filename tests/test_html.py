@@ -14,7 +14,6 @@ from duck import errors
 from duck.errors import DuckError
 from duck.faces.page import Html, error_page, form_page, markdown
 from duck.faces.page.frame import headers
-from duck.faces.page.index import landing_page
 from duck.faces.page.view import MAX_QUESTION, MAX_TURNS, MAX_TURNS_SIZE, View, read_turns, repeated
 from duck.faces.page.words import WORDS
 from duck.runs import forms
@@ -673,27 +672,6 @@ def test_the_page_of_an_error_is_flawless_and_shows_its_message(text: str, view:
 def test_a_page_of_another_kind_is_linked() -> None:
     page = parsed(error_page(errors.wrong_route("chat", "workflow"), CHAT))
     assert [link.get("href") for link in page.findall(".//div[@role='alert']//a")] == ["../workflow/support"]
-
-
-INDEX = {"url": f"{ORIGIN}/e/h/", "formats": ["json", "sse"], "apps": []}
-
-
-def test_the_landing_page_links_each_app_and_tells_how_to_call_it() -> None:
-    apps = [{"alias": "support", "public": True}, {"alias": "default", "public": False, "kind": "workflow"}]
-    page = parsed(landing_page({**INDEX, "apps": apps}, language="en", sign_in="?in"))
-    links = [link.get("href") for link in page.findall(".//li//a")]
-    assert links == ["chat/support", "workflow/default"]
-    assert [link.get("href") for link in page.findall(".//main/p/a")] == ["?in"]
-    code = text_of(page.findall(".//pre/code"))
-    assert f"'{ORIGIN}/e/h/chat/support?format=sse'" in code
-    assert text_of(page.findall(".//main/p")) == "Sign in"
-
-
-def test_the_landing_page_says_what_to_set_where_nothing_is() -> None:
-    page = parsed(landing_page({**INDEX, "url": None}, language="pt"))
-    assert page.get("lang") == "pt-BR"
-    assert "Nenhum app tem nome ainda" in text_of(page.findall(".//main/p"))
-    assert "https://<dify>/e/<hook>/chat/<app_id>" in text_of(page.findall(".//pre/code"))
 
 
 # The page's own words

@@ -514,7 +514,7 @@ def test_the_index_tells_what_apps_are_called_and_of_which_kind_they_are() -> No
     page = page_of(
         serve.index(make_request("GET", headers={"Accept": BROWSER}), {**SETTINGS, "apps": f"desk={APP}"}, Dify().gateway())
     )
-    assert page.findtext(".//li/strong") == INFO["name"]
+    assert page.findtext(".//li//h2") == INFO["name"]
     assert [link.get("href") for link in page.iter("a")] == ["chat/desk"]
 
 

@@ -1,7 +1,6 @@
 """The handlers of Duck's own API, one for each endpoint. A browser that asks for HTML gets the page."""
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
 from werkzeug import Response
@@ -9,6 +8,7 @@ from werkzeug import Response
 import duck
 from duck import apps, invocation, routes
 from duck.callers import access
+from duck.callers.settings import DEFAULT
 from duck.dify.gateway import Gateway
 from duck.errors import DuckError
 from duck.exchange import BEARER, Exchange, answering, document
@@ -23,7 +23,6 @@ from duck.texts import Text
 
 KINDS = [kind for kind in get_args(Kind) if f"/{kind}/<app_id>" in routes.METHODS]
 SIGN_IN = "sign-in"  # in the query string of the index: the guest wants to be asked for a password
-_ICON = Path(__file__).parents[3] / "_assets" / "icon.svg"
 
 
 def write_error(exchange: Exchange, error: DuckError) -> Response:
@@ -106,7 +105,12 @@ def index(exchange: Exchange, values: Mapping[str, Any], dify: Gateway) -> Respo
     if is_guest and bodies.query_value(exchange.request, SIGN_IN) is not None:
         raise access.unauthorized(settings)
     visible = access.visible_apps(settings, exchange.caller)
-    infos = apps.infos(exchange, dify, [app_id for _, app_id in visible])
+    as_page = negotiation.requested_format(exchange.request) == "html"
+    if as_page:
+        visible = _without_second_names(visible)
+    chosen = answers.chosen(exchange, [name for name, _ in visible]) if as_page else None
+    explained = [app_id for name, app_id in visible if name == chosen]
+    infos = apps.infos(exchange, dify, [app_id for _, app_id in visible], forms_of=explained, with_sites=as_page)
     offer: dict[str, Any] = {
         "name": "duck",
         "version": duck.__version__,
@@ -114,15 +118,27 @@ def index(exchange: Exchange, values: Mapping[str, Any], dify: Gateway) -> Respo
         "apps": [{"alias": name, "public": app_id in settings.public, **infos.get(app_id, {})} for name, app_id in visible],
         "formats": list(MIMETYPES),
     }
-    if negotiation.requested_format(exchange.request) != "html":
+    if not as_page:
         return document(offer)
-    return answers.index(exchange, offer, f"?{SIGN_IN}" if is_guest else "")
+    return answers.index(exchange, offer, chosen, f"?{SIGN_IN}" if is_guest else "")
+
+
+def _without_second_names(visible: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Names and ids of apps without the name `default`, if that app has a name of its own."""
+    named = {app_id for name, app_id in visible if name != DEFAULT}
+    return [(name, app_id) for name, app_id in visible if name != DEFAULT or app_id not in named]
 
 
 @answering(errors=write_error)
-def favicon(_: Exchange) -> Response:
-    """Duck's icon."""
-    return Response(_ICON.read_bytes(), content_type="image/svg+xml")
+def favicon(exchange: Exchange) -> Response:
+    """The icon that browsers show in their tabs."""
+    return answers.icon(exchange)
+
+
+@answering(errors=write_error)
+def embed(_: Exchange) -> Response:
+    """The script for other websites."""
+    return answers.script()
 
 
 @answering(errors=write_error)

@@ -4,6 +4,9 @@
     view.py      the content of an app's page
     live.py      a run as fragments of a page
     index.py     the list of apps
+    curl.py      how a program calls an app
+    marks.py     what stands for an app
+    theme.py     an app's own colour
     markdown.py  untrusted Markdown as safe HTML
     words.py     the page's own words, in four languages
     templates/   the pages; each contains styles/ and duck.js

@@ -1,7 +1,8 @@
 """The responses to browsers: an app's page, its answer as it grows, the list of apps, and errors."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -12,12 +13,16 @@ from duck.dify.gateway import Gateway
 from duck.errors import DuckError
 from duck.exchange import Exchange
 from duck.faces import page
-from duck.faces.page import frame
-from duck.faces.page.index import landing_page
+from duck.faces.page import frame, marks
+from duck.faces.page.index import APP, FORMAT, landing_page
 from duck.faces.page.view import Turn, View, repeated
 from duck.faces.page.words import ENGLISH, WORDS
+from duck.runs import bodies
 from duck.runs.run import RunRequest
 
+_EMBED = (Path(__file__).parent / "embed.js").read_bytes()
+_EMBED_S = 3600  # for which browsers may keep it: it is part of each page of a website
+_ICON = Path(__file__).parents[3] / "_assets" / "icon.svg"
 ORIGINAL = "/duck/<app_id>"  # a browser's GET runs the app; its page's form is sent to another route
 
 
@@ -38,9 +43,28 @@ def run(exchange: Exchange, name: str, wanted: RunRequest, turns: tuple[Turn, ..
     return call.stream(page.Html(replace(exchange.context, form=exchange.form)), headers(exchange))
 
 
-def index(exchange: Exchange, document: Mapping[str, Any], sign_in: str) -> Response:
-    """The list of apps. `document` is what programs get, `sign_in` the address where a guest can sign in, "" for none."""
-    return _page(exchange, landing_page(document, language=language(exchange.request), sign_in=sign_in))
+def chosen(exchange: Exchange, names: Sequence[str]) -> str | None:
+    """The app that the list explains to programs: of those with these names the requested one, else the first."""
+    name = bodies.query_value(exchange.request, APP)
+    return name if name in names else next(iter(names), None)
+
+
+def index(exchange: Exchange, document: Mapping[str, Any], chosen: str | None, sign_in: str) -> Response:
+    """The list of apps. `document` is what programs get, `sign_in` the address where a guest can sign in, "" for none.
+
+    It tells how to call the app with the name `chosen`.
+    """
+    request = exchange.request
+    format_name = bodies.query_value(request, FORMAT) or ""
+    page = landing_page(
+        document,
+        language=language(request),
+        sign_in=sign_in,
+        chosen=chosen,
+        format_name=format_name,
+        origin=_origin(exchange),
+    )
+    return _page(exchange, page)
 
 
 def error(exchange: Exchange, failure: DuckError) -> Response:
@@ -61,8 +85,23 @@ def error(exchange: Exchange, failure: DuckError) -> Response:
 
 
 def headers(exchange: Exchange) -> Mapping[str, str]:
-    """The headers of a page."""
-    return frame.headers(exchange.parsed.origins if exchange.parsed else ())
+    """The headers of a page, or of a part of one, whose script knows by `X-Duck-Part` that it comes from Duck."""
+    view: View | None = exchange.context
+    part = {"X-Duck-Part": "1"} if _wants_part(exchange.request) else {}
+    return {**frame.headers(exchange.parsed.origins if exchange.parsed else (), view.sheet if view else ""), **part}
+
+
+def icon(exchange: Exchange) -> Response:
+    """The mark of an app, as the query string describes it, for tabs of browsers, which want an address. Without it, Duck's."""
+    sign = bodies.query_value(exchange.request, "icon")
+    background = bodies.query_value(exchange.request, "background") or ""
+    body = _ICON.read_bytes() if sign is None else frame.drawn(marks.read(sign, background))
+    return Response(body, headers=frame.MARK_HEADERS)
+
+
+def script() -> Response:
+    """The script that puts an app's page behind a button on another website. It is the same for everybody."""
+    return Response(_EMBED, headers={"Content-Type": "text/javascript; charset=utf-8", "Cache-Control": f"max-age={_EMBED_S}"})
 
 
 def language(request: Request) -> str:
@@ -74,22 +113,29 @@ def _page(exchange: Exchange, body: bytes, status: int = 200) -> Response:
     return Response(body, status, headers(exchange))
 
 
+def _origin(exchange: Exchange) -> str | None:
+    """The origin of the endpoint's pages, None if it is not known."""
+    address = exchange.public_url
+    return address and address.partition("/e/")[0]
+
+
 def _view(exchange: Exchange, name: str, wanted: RunRequest, dify: Gateway, turns: tuple[Turn, ...] = ()) -> View:
     """The content of the app's page, without the app's form and the request's faults."""
-    request, address, app = exchange.request, exchange.public_url, apps.describe(dify)
+    request, app = exchange.request, apps.describe(dify)
     return View(
         language=language(request),
         kind=wanted.run.kind,
         name=name,
         title=app.title,
         description=app.description,
+        site=app.site,
         takes_files=app.takes_files and wanted.run.kind != "workflow",
         can_stop=app.can_stop,
         action=f"../workflow/{quote(name, safe='')}" if exchange.entry.route == ORIGINAL else "?",
         **repeated(wanted.run.query, wanted.run.inputs),
         conversation_id=wanted.run.conversation_id if request.method == "POST" else "",  # see `run`
         turns=turns,
-        origin=address and address.partition("/e/")[0],
+        origin=_origin(exchange),
         part=_wants_part(request),
     )
 

@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from duck.faces.page import markdown
+from duck.faces.page.marks import Mark
 from duck.faces.page.view import View
 from duck.faces.page.words import WORDS, translate
 from duck.runs.forms import Variable
@@ -30,15 +31,19 @@ def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-_POLICY = (
-    f"default-src 'none'; style-src {_hash(_CSS)}; script-src {_hash(_JS)}; img-src 'self'; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors "
-)
+_STYLES = f"default-src 'none'; style-src {_hash(_CSS)}"
+_REST = f"; script-src {_hash(_JS)}; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors "
+# The headers of a mark: whoever opens it as a page gets a picture that can do nothing.
+MARK_HEADERS: Mapping[str, str] = {
+    "Content-Type": "image/svg+xml",
+    "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+}
 
 
-def headers(ancestors: Iterable[str] = ()) -> dict[str, str]:
-    """The headers of a page. Pages of the origins in `ancestors` may embed it."""
-    policy = _POLICY + (" ".join(sorted(ancestors)) or "'none'")
+def headers(ancestors: Iterable[str] = (), sheet: str = "") -> dict[str, str]:
+    """The headers of a page. Pages of the origins in `ancestors` may embed it. `sheet` is the page's own, see `View`."""
+    styles = f"{_STYLES} {_hash(sheet)}" if sheet else _STYLES
+    policy = styles + _REST + (" ".join(sorted(ancestors)) or "'none'")
     return {**CONTENT_TYPE, "Content-Security-Policy": policy, "Referrer-Policy": "same-origin"}
 
 
@@ -54,12 +59,18 @@ def render(template: str, view: View, **more: Any) -> str:
     )
 
 
-def top(view: View, *, home: str = "../", icon: str = f"../{FAVICON}", title: str = "") -> str:
-    """The page down to the content; "" for a part. `home` is the address of the list of apps, "" for no link."""
+def top(view: View, *, home: str = "../", icon: str | None = None, title: str = "") -> str:
+    """The page down to the content; "" for a part. `home` is the address of the list of apps, "" for no link.
+
+    `icon` is the address of the icon for the browser's tab, "" for none; without it, it is the app's.
+    """
     if view.part:
         return ""
+    if icon is None:
+        icon = _icon(view.mark) if view.mark else f"../{FAVICON}"
     title = title or view.title or view.name or "Duck"
-    return render("top.html", view, title=title, home=home, icon=icon, css=Markup(_CSS))  # noqa: S704 - from Duck's own file
+    css, sheet = Markup(_CSS), Markup(view.sheet)  # noqa: S704 - from Duck's own file; two colours of `theme`
+    return render("top.html", view, title=title, home=home, icon=icon, css=css, sheet=sheet)
 
 
 def bottom(view: View) -> str:
@@ -67,9 +78,20 @@ def bottom(view: View) -> str:
     return "" if view.part else render("bottom.html", view, js=Markup(_JS))  # noqa: S704 - from Duck's own file
 
 
+def drawn(mark: Mark) -> bytes:
+    """The mark as a picture of its own. It cannot be one at an address."""
+    macros: Any = _TEMPLATES.get_template("marks.html").module
+    return encoded(macros.mark(mark, standalone=True).strip())
+
+
 def encoded(page: str) -> bytes:
     """The page in UTF-8, without U+0000, which HTML does not allow."""
     return page.replace("\0", "\N{REPLACEMENT CHARACTER}").encode()
+
+
+def _icon(mark: Mark) -> str:
+    """The address of an app's mark, relative to the app's page."""
+    return mark.url or f"../{FAVICON}?{mark.query}"
 
 
 def _markdown(view: View) -> Callable[[str], Markup]:

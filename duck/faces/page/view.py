@@ -4,6 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from duck.dify.site import Site
+from duck.faces.page import marks, theme
+from duck.faces.page.marks import Mark
 from duck.faces.page.words import ENGLISH
 from duck.runs import parsing
 from duck.runs.fields import Files, Texts
@@ -30,6 +33,7 @@ class View:
     and `faults` are what is wrong with it. `turns` are the conversation so far, as the page's form has sent it: they are only
     shown. Pictures on `origin` are shown; others would tell their host who reads the page. With `takes_files` files can be sent
     besides the inputs, with `can_stop` runs can be stopped. A `part` is for the page's script: it has only what the page lacks.
+    `site` is how the app's owner wants it to look.
     """
 
     language: str = ENGLISH
@@ -37,6 +41,7 @@ class View:
     name: str = ""
     title: str = ""
     description: str = ""
+    site: Site = Site()  # noqa: RUF009 - it is frozen
     takes_files: bool = False
     can_stop: bool = False
     action: str = "?"
@@ -53,6 +58,36 @@ class View:
     def is_chat(self) -> bool:
         """Whether the page has a message box and a conversation."""
         return self.kind == "chat"
+
+    @property
+    def mark(self) -> Mark | None:
+        """The mark of the app, None for a page without an app."""
+        return marks.of(self.site, self.title or self.name, self.origin) if self.name else None
+
+    @property
+    def sheet(self) -> str:
+        """The style sheet for the app's own colour, "" if it has none."""
+        return theme.sheet(self.site.colour)
+
+    @property
+    def shows_steps(self) -> bool:
+        """Whether the page shows the steps of runs."""
+        return self.site.shows_steps
+
+    @property
+    def placeholder(self) -> str:
+        """What the owner wants to be read in an empty message box, "" if nothing."""
+        return self.site.placeholder
+
+    @property
+    def copyright(self) -> str:
+        """The owner's copyright, with its sign."""
+        return self.site.copyright if self.site.copyright.startswith("©") else f"© {self.site.copyright}"
+
+    @property
+    def privacy_url(self) -> str:
+        """The address of the owner's privacy policy, "" if there is none on the web."""
+        return self.site.privacy_policy if self.site.privacy_policy.lower().startswith(("https://", "http://")) else ""
 
     @property
     def variables(self) -> Sequence[Variable]:
