@@ -67,10 +67,13 @@ class Invocation:
         return guests.events(source) if self.exchange.caller.guest else source
 
     def _closing_events(self) -> Generator[Event]:
-        yield from events.unfold(self.dify.answer(self.run), self.run.kind)
+        yield from events.unfold(self._dify_answer(), self.run.kind)
 
     def _answering(self) -> Generator[Mapping[str, Any]]:
-        yield self.dify.answer(self.run)
+        yield self._dify_answer()
+
+    def _dify_answer(self) -> Mapping[str, Any]:
+        return self.dify.answer(self.run, guests.events) if self.exchange.caller.guest else self.dify.answer(self.run)
 
     def _collected(self, source: Generator[Event | None], *, blocking: bool) -> list[Event]:
         return pump.collect(self._reader(source, blocking=blocking), self.exchange.state.slots, self.exchange.state.clock)

@@ -14,7 +14,7 @@ from duck.faces.api.formats import MIMETYPES
 from duck.state import State
 from duck.streams.format import Event
 from tests import mcp_calls, openai_calls
-from tests.support import APP, KEY, SETTINGS, Dify, blocking_sample, body_of, call, sample
+from tests.support import APP, KEY, SETTINGS, Dify, blocking_sample, body_of, call, http_error, json_of, sample
 from tests.test_thoughts import CASES, DETAILS
 
 PUBLIC = {**SETTINGS, "public_apps": APP}
@@ -128,6 +128,40 @@ def test_a_thought_is_not_read_aloud() -> None:
     assert seen(message("a"), audio, last) == [message("a"), audio, last]
     assert seen(message("<think>a</think>b"), audio, END, audio, last)[1:] == [None, END, None, last]
     assert seen(message("<think>a</think>"), message("b", "message_replace"), audio)[2] is None
+
+
+@pytest.mark.parametrize("mode", ["blocking", "streaming"])
+@pytest.mark.parametrize("style", MIMETYPES)
+def test_an_agents_answer_is_whole_although_its_model_ends_no_thought_before_a_tool(mode: str, style: str) -> None:
+    tool: Event = {"event": "agent_thought", **IDS, "id": "a", "tool": "draw", "thought": ""}
+    said = ["<think>\nSEC", "RET"], ["<think>\nSECRET", "\n</think>Here."]
+    stream: list[Any] = [*(message(text, "agent_message") for text in said[0]), tool]
+    stream += [*(message(text, "agent_message") for text in said[1]), END]
+    refusal = http_error(400, "invalid_param", "Agent Chat App does not support blocking mode")
+    body = {"query": "hi", "response_mode": mode}
+    guest, holder = (
+        body_of(call(Dify(stream, refusal), path=f"/x?format={style}", json=body, key=key, settings=PUBLIC)).decode()
+        for key in (None, KEY)
+    )
+    assert "SEC" in holder
+    assert "SEC" not in guest
+    assert "Here." in guest
+
+
+@pytest.mark.parametrize("key", [KEY, None], ids=["holder", "guest"])
+def test_a_limit_that_an_agent_hits_after_it_has_begun_is_told_to_blocking_callers(key: str | None) -> None:
+    limit: Event = {
+        "event": "error",
+        **IDS,
+        "code": "completion_request_error",
+        "status": 400,
+        "message": "Error code: 429, wait",
+    }
+    stream: list[Any] = [message("I draw.", "agent_message"), limit]
+    refusal = http_error(400, "invalid_param", "Agent Chat App does not support blocking mode")
+    response = call(Dify(stream, refusal), key=key, settings=PUBLIC)
+    assert (response.status_code, json_of(response)["code"]) == (429, "rate_limit_error")
+    assert ("Error code: 429, wait" in json_of(response)["message"]) == (key is not None)
 
 
 # Whole answers

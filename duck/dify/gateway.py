@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from duck.runs.run import Kind, Run
     from duck.streams.format import Event
 
+    type EventFilter = Callable[[Generator[Event]], Generator[Event | None]]
+
 log = logging.getLogger("duck")
 
 
@@ -74,13 +76,14 @@ class Gateway(ABC):
         with self.memory.end_users.request(self._end_user(run.app_id), limits.END_USER_S):
             return next(stream)
 
-    def answer(self, run: Run) -> Mapping[str, Any]:
+    def answer(self, run: Run, through: EventFilter = lambda stream: stream) -> Mapping[str, Any]:
         """A run's answer in one piece, as Dify's blocking mode gives it. Raises `DuckError`.
 
-        Agents refuse blocking mode, so their stream is folded.
+        Agents refuse blocking mode, so their stream is folded. It goes `through` a filter before, since an answer does not tell
+        where a round of the agent ends.
         """
         answer = self._blocking_answer(run)
-        return events.fold(self.stream(run), run.kind) if answer is None else answer
+        return events.fold(filter(None, through(self._stream_without_errors(run))), run.kind) if answer is None else answer
 
     def answer_events(self, run: Run) -> Generator[Event]:
         """The same as events: the whole stream of an agent, or the few that the answer can be unfolded to. Raises `DuckError`."""
@@ -158,6 +161,13 @@ class Gateway(ABC):
             yield self._with_restart(failure)
         elif not progress.has_end:
             raise failures.interrupted()
+
+    def _stream_without_errors(self, run: Run) -> Generator[Event]:
+        """The run's events, without an `error` event: its `DuckError` is raised."""
+        for event in self.stream(run):
+            if event["event"] == "error":
+                raise failures.from_event(event, kind=run.kind)
+            yield event
 
     def _blocking_answer(self, run: Run) -> Mapping[str, Any] | None:
         """Dify's answer to a blocking run, None for an agent. Raises `DuckError`."""
