@@ -26,7 +26,7 @@
     position: "fixed", padding: "0", border: "0", borderRadius: "50%", background: color, color: "#fff", cursor: "pointer", boxShadow: "0 2px 10px rgb(0 0 0 / .3)",
   });
   const panel = dressed(document.createElement("div"), {id: "panel", role: "dialog", "aria-label": label}, {
-    display: "none", position: "fixed", boxSizing: "border-box", overflow: "hidden", background: "Canvas", boxShadow: "0 4px 24px rgb(0 0 0 / .3)",
+    display: "none", position: "fixed", boxSizing: "border-box", overflow: "hidden", background: "Canvas", colorScheme: "light dark", boxShadow: "0 4px 24px rgb(0 0 0 / .3)",
   });
   const frame = dressed(document.createElement("iframe"), {src: address, title: label, allow: "clipboard-write"}, {display: "block", border: "0", width: "100%", height: "100%"});
   const host = dressed(document.createElement("div"), {"data-duck-embed": app}, {position: "relative", zIndex: "2147483000"});
