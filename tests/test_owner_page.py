@@ -8,7 +8,9 @@ import httpx
 import pytest
 from werkzeug import Response
 
+from duck.dify.site import Site
 from duck.faces.api import serve
+from duck.faces.page.view import View
 from tests.api import INFO, SETTINGS, SITE, Api, refused
 from tests.support import APP, BROWSER, Dify, body_of, call, make_request, page_of, parsed
 from tests.test_formats import HOSTILE
@@ -163,3 +165,21 @@ def test_a_tab_shows_the_mark_that_its_address_describes() -> None:
 def test_an_address_that_describes_no_mark_gets_a_plain_one(query: str) -> None:
     assert body_of(drawn(query)) == body_of(drawn("icon="))
     assert b"<path" in body_of(drawn(query))
+
+
+# The script for other websites
+
+
+def test_other_websites_get_a_script_that_browsers_keep_for_an_hour() -> None:
+    response = serve.embed(make_request("GET", "/embed.js", key=None))
+    assert response.headers["Content-Type"] == "text/javascript; charset=utf-8"
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert response.headers["Cache-Control"] == "max-age=3600"
+    assert body_of(response).startswith(b"// Puts an app's page behind a button")
+    assert b"innerHTML" not in body_of(response)
+
+
+def test_a_page_knows_whether_steps_are_shown_and_what_an_empty_message_box_says() -> None:
+    view = View(site=Site(shows_steps=False, placeholder="Ask away"))
+    assert (view.shows_steps, view.placeholder) == (False, "Ask away")
+    assert (View().shows_steps, View().placeholder) == (True, "")
