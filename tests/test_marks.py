@@ -49,6 +49,9 @@ def test_nothing_else_is(text: str) -> None:
         (Site(icon_type="emoji", icon="<b>"), Mark(sign="S")),
         (Site(icon_type="image", icon_url=f"{ORIGIN}/files/1"), Mark(url=f"{ORIGIN}/files/1")),
         (Site(icon_type="link", icon_url=f"{ORIGIN}/x.png"), Mark(url=f"{ORIGIN}/x.png")),
+        (Site(icon_type="image", icon_url="/files/1"), Mark(url=f"{ORIGIN}/files/1")),
+        (Site(icon_type="image", icon_url="/e/hook/chat/x"), Mark(sign="S")),
+        (Site(icon_type="image", icon_url="//elsewhere.example/x"), Mark(url=f"{ORIGIN}//elsewhere.example/x")),
         (Site(icon_type="image", icon_url="https://elsewhere.example/files/1"), Mark(sign="S")),
         (Site(icon_type="image", icon_url=f"{ORIGIN}/e/hook/chat/x"), Mark(sign="S")),
         (Site(icon_type="tomorrow", icon="🤖"), Mark(sign="S")),
@@ -57,6 +60,10 @@ def test_nothing_else_is(text: str) -> None:
 )
 def test_an_app_has_its_icon_or_the_first_letter_of_its_name(site: Site, mark: Mark) -> None:
     assert marks.of(site, "support", ORIGIN) == mark
+
+
+def test_a_picture_without_a_host_is_shown_only_where_the_pages_own_is_known() -> None:
+    assert marks.of(Site(icon_type="image", icon_url="/files/1"), "support", None) == Mark(sign="S")
 
 
 @pytest.mark.parametrize(

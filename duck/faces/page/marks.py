@@ -37,8 +37,9 @@ BUBBLE = Mark()
 
 def of(site: Site, name: str, origin: str | None) -> Mark:
     """The mark of the app that is called `name`. A picture has to be on the page's own `origin`."""
-    if site.icon_type in {"image", "link"} and markdown.is_own(site.icon_url, origin):
-        return Mark(url=site.icon_url)
+    url = f"{origin}{site.icon_url}" if site.icon_url.startswith("/") else site.icon_url  # Dify's own files may have no host
+    if site.icon_type in {"image", "link"} and markdown.is_own(url, origin):
+        return Mark(url=url)
     if site.icon_type == "emoji" and (sign := emoji(site.icon)):
         return Mark(sign=sign, background=theme.colour(site.icon_background) or BACKGROUND)
     return Mark(sign=initial(name))
