@@ -12,7 +12,7 @@ import pytest
 
 from duck import errors
 from duck.errors import DuckError
-from duck.faces.page import Html, error_page, form_page, markdown
+from duck.faces.page import Html, error_page, form_page
 from duck.faces.page.frame import headers
 from duck.faces.page.view import MAX_QUESTION, MAX_TURNS, MAX_TURNS_SIZE, View, read_turns, repeated
 from duck.faces.page.words import WORDS
@@ -420,75 +420,6 @@ def test_as_many_turns_are_kept_as_there_is_room_for() -> None:
 @pytest.mark.parametrize("text", ["", "[]", "{", "7", '{"a":1}', '[["a"]]', '[["a",1]]', '["ab"]', "[" * 500, '[["a","b","c"]]'])
 def test_turns_that_are_not_as_they_were_are_none(text: str) -> None:
     assert read_turns(text) == ()
-
-
-# Markdown
-
-
-CORPUS = {
-    "<script>alert(1)</script>": "&lt;script&gt;",
-    "</div></x-t></article><p>": "&lt;/div&gt;",
-    "<!-- x": "&lt;!--",
-    "<template><img src=x>": "&lt;template&gt;",
-    "[a](javascript:alert(1))": "[a](javascript:alert(1))",
-    "[a](//evil.example)": "[a](//evil.example)",
-    "[a](/console)": "[a](/console)",
-    "<https://x.example>": 'href="https://x.example" rel="noopener noreferrer nofollow"',
-    '[a](https://x.example "t\\" onclick=x")': "t&quot; onclick=x",
-    "![a](https://evil.example/?q=secret)": '<a href="https://evil.example/?q=secret"',
-    "![](https://evil.example/b)": ">https://evil.example/b</a>",
-    f"![a<b]({ORIGIN}/files/a.png)": f'<img src="{ORIGIN}/files/a.png" alt="a&lt;b">',
-    f"![a]({ORIGIN}.evil.example/a.png)": "<a href",
-    f"![a]({ORIGIN}/e/duck/chat/x?query=y)": "<a href",
-    f"![a]({ORIGIN}//e/duck/chat/x)": "<a href",
-    f"![a]({ORIGIN}/%65/duck/chat/x)": "<a href",
-    f"![a]({ORIGIN}/files/../e/duck)": "<a href",
-    f"![a]({ORIGIN}/files/%2e%2E/e/duck)": "<a href",
-    f"![a]({ORIGIN}/./e/duck)": "<a href",
-    f"![a](<{ORIGIN}\\\\e/duck>)": "<a href",
-    f"![a]({ORIGIN}/e)": "<a href",
-    f"![a]({ORIGIN}/files/e/x.png?a=/e/)": "<img src",
-    "# Title": "<h3>Title</h3>",
-    "###### Deep": "<h6>Deep</h6>",
-    "|a|b|\n|-|-|\n|1|2|": '<div class="wide" tabindex="0"><table>',
-    "```html\n<b>\n```": '<pre tabindex="0"><code>&lt;b&gt;\n</code></pre>',
-    "    code": '<pre tabindex="0"><code>code',
-    "~~old~~": "<s>old</s>",
-    "a\0b": "a\N{REPLACEMENT CHARACTER}b",
-}
-
-
-@pytest.mark.parametrize(("text", "part"), CORPUS.items())
-def test_markdown_does_no_harm(text: str, part: str) -> None:
-    rendered = str(markdown.render(text, ORIGIN))
-    assert part in rendered
-    page = parsed(b"<!doctype html><title>x</title>" + rendered.encode())
-    assert not {element.tag for element in page.iter()} & {"script", "template", "iframe", "object", "style", "form"}
-    assert not [name for element in page.iter() for name in element.attrib if name.startswith("on")]
-
-
-# Of so much less text than its rendering takes time.
-HEAVY = {
-    "quotations in quotations": ">" * 19 + "a\n" + "a\n" * 1_000,
-    "brackets": "[" * 3_000,
-    "stars": "**" * 15_000 + "a" + "**" * 15_000,
-    "less-than signs": "<" * 25_000,
-    "a wide table": "|" + "a|" * 120 + "\n|" + "-|" * 120 + "\n" + "a\n" * 250,
-    "lists": "1. a\n" * 3_000,
-    "lines": "a\n\n" * 9_000,
-}
-ANSWER = "Some *text* with **bold**, `code` and [a link](https://a.example).\n\n- an item\n- another\n\n|a|b|\n|-|-|\n|1|2|\n\n"
-
-
-@pytest.mark.parametrize("text", HEAVY.values(), ids=HEAVY.keys())
-def test_what_would_take_long_to_render_stays_as_it_is(text: str) -> None:
-    assert markdown.render(text, budget=markdown.Budget(25_000)) is None
-
-
-def test_a_text_that_is_not_rendered_is_shown_as_it_is_and_a_long_answer_is_rendered() -> None:
-    assert str(markdown.render_or_show(HEAVY["lines"], None, markdown.Budget(25_000))).startswith('<pre tabindex="0">a\n')
-    assert markdown.render("x" * (markdown.MAX_LENGTH + 1)) is None
-    assert markdown.render(ANSWER * 100, budget=markdown.Budget(25_000)) is not None
 
 
 def test_all_turns_of_a_page_together_take_no_longer_than_one() -> None:

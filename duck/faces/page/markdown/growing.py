@@ -1,0 +1,154 @@
+"""A text that is rendered while it grows. Pure."""
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+from duck.faces.page.markdown import dialect, notes
+from duck.faces.page.markdown.budget import Budget, OverBudget
+from duck.faces.page.markdown.formulas import BUDGET
+from duck.faces.page.markdown.renderer import REASONING
+from duck.offload import offload
+
+if TYPE_CHECKING:
+    from markdown_it.token import Token
+
+MAX_LENGTH = 400_000  # characters; longer texts are not parsed at all
+SMALL = 2_000  # characters, which take 20 ms at most
+_DELIMITERS = "*_~"  # each is a token of its own, for which the parser calls no rule
+_SLOW = re.compile(r"```|~~~|\$|\\[(\[]")  # code and formulas, which take longer than other text
+_LINE_END = re.compile("\r\n?")
+_CONTINUED = re.compile(r"[ \t>*+-]|\d+[.)]|\Z")  # the start of a line that can belong to a block before a blank line
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """What the end of a growing text adds.
+
+    `html` is the rest of the text, or the whole text if `is_whole`. It is None if that would take too long: then the rest stays
+    as it came.
+    """
+
+    html: Markup | None
+    is_whole: bool = False
+
+
+class Growing:
+    """Renders a text while it grows: block by block, each once it cannot change any more.
+
+    The blocks and the end together are what `render` returns for the whole text. Definitions of links can stand anywhere and
+    change what comes before them, so a text with definitions is rendered again at its end.
+    """
+
+    def __init__(self, origin: str | None, budget: Budget, *, reasoning: str = "Reasoning") -> None:
+        self._origin, self._budget = origin, budget
+        self._env: dict[str, Any] = {BUDGET: budget, REASONING: reasoning}
+        self._scanner = notes.Scanner()
+        self._added: list[str] = []  # all of the text
+        self._length = 0  # of the lines that are complete
+        self._lines: list[tuple[str, str]] = []  # as the scanner gives them
+        self._size = 0  # of these lines
+        self._next_size = 0  # at which they are tried even if no block seems to have begun, so that the time stays linear
+        self._has_begun = self._is_blank = False  # a block, behind a blank line; the last line
+        self._tail: list[str] = []  # a line that is not complete
+        self._is_stopped = False
+
+    @property
+    def rest(self) -> str:
+        """What has been added and is in no block yet."""
+        return "".join([*(original for _, original in self._lines), *self._tail])
+
+    def add(self, text: str) -> Markup:
+        """Adds a piece. Returns the HTML of the blocks that it has completed, Markup("") for none."""
+        self._added.append(text)
+        self._tail.append(text)
+        if "\n" not in text or self._is_stopped:
+            return Markup()
+        self._read_lines()
+        if self._length > MAX_LENGTH:
+            self._is_stopped = True
+        if self._is_stopped or self._scanner.is_inside or not (self._has_begun or self._size >= self._next_size):
+            return Markup()
+        try:
+            return self._completed()
+        except OverBudget:
+            self._is_stopped = True
+            return Markup()
+
+    def end(self) -> End:
+        """What the end of the text adds."""
+        if self._is_stopped or sum(map(len, self._added)) > MAX_LENGTH:
+            return End(None)
+        lines = [*(line for line, _ in self._lines), *self._last_lines()]
+        try:
+            html = _offloaded("\n".join(lines), self._origin, self._env)
+            if "references" not in self._env:
+                return End(html)
+            return End(rendered("".join(self._added), self._origin, self._budget, self._env[REASONING]), is_whole=True)
+        except OverBudget:
+            return End(None)
+
+    def _read_lines(self) -> None:
+        text = "".join(self._tail)
+        end = text.rindex("\n") + 1
+        self._tail = [text[end:]]
+        self._length += end
+        self._size += end
+        for line in _normal(text[:end]).split("\n")[:-1]:
+            *first, (last, original) = self._scanner.scan(line)
+            self._lines += [*first, (last, f"{original}\n")]
+            self._has_begun |= self._is_blank and not _CONTINUED.match(line)
+            self._is_blank = not line.strip()
+
+    def _last_lines(self) -> list[str]:
+        return [line for line, _ in self._scanner.scan(_normal("".join(self._tail)))]
+
+    def _completed(self) -> Markup:
+        lines = [line for line, _ in self._lines]
+        cut = self._cut(lines)
+        html = _offloaded("\n".join([*lines[:cut], ""]), self._origin, self._env) if cut else Markup()
+        self._lines = self._lines[cut:]
+        self._size = sum(len(original) for _, original in self._lines)
+        self._next_size = self._size + self._size // 4 + 1
+        self._has_begun = False
+        return html
+
+    def _cut(self, lines: list[str]) -> int:
+        """How many lines are in blocks that cannot change any more: those before the last block.
+
+        A formula in lines of its own looks like several blocks until its end comes.
+        """
+        tokens: list[Token] = []
+        parser, source = dialect.parser(self._origin), "\n".join(lines)
+        offload(len(source), lambda: parser.block.parse(source, parser, self._env, tokens), small=SMALL)
+        starts = [token.map[0] for token in tokens if token.map and not token.level and token.nesting >= 0]
+        last = len(lines)
+        for number in range(len(lines) - 1, -1, -1):
+            if not lines[number].strip():
+                break
+            if lines[number].lstrip(" \t").startswith(("$$", "\\[")):
+                last = number
+        return max((start for start in starts if start <= last), default=0)
+
+
+def rendered(text: str, origin: str | None, budget: Budget, reasoning: str) -> Markup:
+    """The text as HTML. Raises OverBudget if it would take too long."""
+    if len(text) > MAX_LENGTH:
+        raise OverBudget
+    return _offloaded(notes.marked(_normal(text)), origin, {BUDGET: budget, REASONING: reasoning})
+
+
+def _offloaded(source: str, origin: str | None, env: dict[str, Any]) -> Markup:
+    def convert() -> str:
+        env[BUDGET].spend(sum(map(source.count, _DELIMITERS)))
+        return notes.unmarked(dialect.parser(origin).render(source, env))
+
+    small = 0 if _SLOW.search(source) else SMALL
+    return Markup(offload(len(source), convert, small=small))  # noqa: S704 - the parser has escaped it
+
+
+def _normal(text: str) -> str:
+    """The text with the line ends that the parser needs, and without U+0000, which marks notes."""
+    return _LINE_END.sub("\n", text).replace("\0", "\N{REPLACEMENT CHARACTER}")
