@@ -50,6 +50,10 @@ def _nested_quotes(levels: int, lines: int) -> bytes:
     return b"query=hi&duck.turns=" + turns.replace(b"%", b"%25").replace(b"+", b"%2B")
 
 
+def _turn(text: bytes, count: int) -> bytes:
+    return b'query=hi&duck.turns=[["q","' + text * count + b'"]]'
+
+
 def _page(body: bytes, content_type: str = FORM) -> Attack:
     return Attack(body=body, content_type=content_type, headers={"Accept": "text/html"})
 
@@ -102,6 +106,10 @@ ATTACKS: Mapping[str, Callable[[], Attack]] = {
     "nested quotations of a page": lambda: _page(_nested_quotes(19, 12_900)),
     "nested lists of a page": lambda: _page(b'query=hi&duck.turns=[["q","' + b"- " * 40 + b"a\\n" + b"- a\\n" * 30_000 + b'"]]'),
     "brackets of a page": lambda: _page(b'query=hi&duck.turns=[["q","' + b"[" * 200_000 + b'"]]'),
+    "formulas of a page": lambda: _page(_turn(b"$$" + b"[" * 1_990 + b"$$\\n\\n", 100)),
+    "code of a page": lambda: _page(_turn(b"```csharp\\n" + b"a\\n" * 4_900 + b"```\\n", 16)),
+    "URLs of a page": lambda: _page(_turn(b"https://a.example/" + b"a)" * 900 + b" ", 100)),
+    "notes of a page": lambda: _page(_turn(b"<think>\\n", 20_000)),
     "accepted types": lambda: Attack(headers={"Accept": "a/b," * (MAX_HEADERS // 4)}, body=b"{}"),
     "accepted languages of a page": lambda: Attack(
         headers={"Accept": "text/html", "Accept-Language": "a," * (MAX_HEADERS // 2)}, method="GET"

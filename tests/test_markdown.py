@@ -100,14 +100,15 @@ WRITTEN = {
     "|a|b|c|d|\n|:-|:-:|-:|-|\n|1|2|3|4|": '<td class="left">1</td>\n'
     '<td class="center">2</td>\n<td class="right">3</td>\n<td>4</td>',
     WIDE: '<div class="wide" tabindex="0"><table>',
-    "- [ ] to do\n- [x] done": '<li class="task"><span class="box">☐</span> to do</li>\n'
-    '<li class="task"><span class="box">☑</span> done</li>',
-    "1. [x] a\n2. b": '<li class="task"><span class="box">☑</span> a</li>\n<li>b</li>',
+    "- [ ] to do\n- [x] done": '<li class="task"><span class="tick">☐</span> to do</li>\n'
+    '<li class="task"><span class="tick">☑</span> done</li>',
+    "1. [x] a\n2. b": '<li class="task"><span class="tick">☑</span> a</li>\n<li>b</li>',
     "~~old~~": "<s>old</s>",
     "|a|\n|-|\n|x<br>y<BR/>z<br />w|": "<td>x<br />\ny<br />\nz<br />\nw</td>",
     "a<br>\nb": "<p>a<br />\nb</p>",
     "a<br/>b\nc": "<p>a<br />\nb<br />\nc</p>",
     "<br": "&lt;br",
+    "[$x$<br>y](https://b.example)": "</math><br />\ny</a>",
     # Bare links
     "https://a.example": '<p><a href="https://a.example" rel="noopener noreferrer nofollow">https://a.example</a></p>',
     "See www.a.example/b.": 'See <a href="http://www.a.example/b" rel="noopener noreferrer nofollow">www.a.example/b</a>.',
@@ -154,7 +155,7 @@ WRITTEN = {
     "$$a": "<p>$$a</p>",
     "$$\n$$": "<p>$$<br />\n$$</p>",
     "$$ a $$ b\nc": "b<br />\nc</p>",
-    "- $$\nx$$": "<ul>\n<li><math",
+    "- $$\nx$$": '<ul dir="auto">\n<li><math',
     # Formulas that cannot be read stay as they were written
     r"\(\nosuchcommand_1\)": r"<p>\(\nosuchcommand_1\)</p>",
     r"\(x^{2\)": "x",
@@ -171,7 +172,7 @@ WRITTEN = {
     # Notes
     "<think>\nHm, *so*.\n\n- a\n</think>\n\nYes.": '<details class="note think">\n'
     "<summary>Reasoning</summary>\n<p>Hm, <em>so</em>.</p>\n"
-    "<ul>\n<li>a</li>\n</ul>\n</details>\n<p>Yes.</p>\n",
+    '<ul dir="auto">\n<li>a</li>\n</ul>\n</details>\n<p>Yes.</p>\n',
     "<think>Hm.</think>Yes.": "<p>Hm.</p>\n</details>\n<p>Yes.</p>",
     "<think>\nHm": "<summary>Reasoning</summary>\n<p>Hm</p>\n</details>",
     "a\n<THINK>b</Think>": '<p>a</p>\n<details class="note think">\n<summary>Reasoning</summary>\n<p>b</p>\n</details>',
@@ -350,6 +351,12 @@ def test_code_that_takes_long_has_no_colours() -> None:
     assert "<span" not in colours.render("int a;" * 100, "c", markdown.Budget(1_000))
 
 
+def test_a_language_that_there_is_no_time_to_load_has_no_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(colours, "_lexers", {})
+    assert colours.render("1", "py", markdown.Budget(9_000)) == '<pre tabindex="0" data-language="py"><code>1</code></pre>\n'
+    assert "<span" in colours.render("1", "py", markdown.Budget(11_000))
+
+
 def test_a_lexer_that_fails_leaves_the_code_without_colours(monkeypatch: pytest.MonkeyPatch) -> None:
     class Lexer:
         name = "A"
@@ -362,7 +369,7 @@ def test_a_lexer_that_fails_leaves_the_code_without_colours(monkeypatch: pytest.
                 yield len(code) // len(piece), ("Keyword",), piece
 
     for lexer in (Lexer("other"), Lexer("")):
-        monkeypatch.setattr(colours, "_lexer", lambda _, lexer=lexer: lexer)
+        monkeypatch.setattr(colours, "_lexer", lambda *_, lexer=lexer: lexer)
         assert colours.render("a<", "c", markdown.Budget()) == '<pre tabindex="0" data-language="A"><code>a&lt;</code></pre>\n'
 
 

@@ -62,6 +62,19 @@ class Renderer(RendererHTML):
         """A cell, aligned by its class."""
         return self.th_open(tokens, index, options, env)
 
+    def bullet_list_open(self, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
+        """A list or a quotation, whose direction is that of its text."""
+        tokens[index].attrSet("dir", "auto")
+        return self.renderToken(tokens, index, options, env)
+
+    def ordered_list_open(self, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
+        """A numbered list."""
+        return self.bullet_list_open(tokens, index, options, env)
+
+    def blockquote_open(self, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
+        """A quotation."""
+        return self.bullet_list_open(tokens, index, options, env)
+
     def list_item_open(self, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
         """An item of a list. A task's box is a character, which needs no name to be read aloud."""
         token = tokens[index]
@@ -69,7 +82,7 @@ class Renderer(RendererHTML):
             return self.renderToken(tokens, index, options, env)
         token.attrSet("class", "task")
         box = "☑" if token.meta["checked"] else "☐"
-        return f'{self.renderToken(tokens, index, options, env)}<span class="box">{box}</span> '
+        return f'{self.renderToken(tokens, index, options, env)}<span class="tick">{box}</span> '
 
     def fence(self, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
         """A fenced code block."""
