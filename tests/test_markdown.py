@@ -100,9 +100,9 @@ WRITTEN = {
     "|a|b|c|d|\n|:-|:-:|-:|-|\n|1|2|3|4|": '<td class="left">1</td>\n'
     '<td class="center">2</td>\n<td class="right">3</td>\n<td>4</td>',
     WIDE: '<div class="wide" tabindex="0"><table>',
-    "- [ ] to do\n- [x] done": '<li class="task"><span class="tick">☐</span> to do</li>\n'
-    '<li class="task"><span class="tick">☑</span> done</li>',
-    "1. [x] a\n2. b": '<li class="task"><span class="tick">☑</span> a</li>\n<li>b</li>',
+    "- [ ] to do\n- [x] done": '<li class="task"><span class="todo">☐</span> to do</li>\n'
+    '<li class="task"><span class="todo">☑</span> done</li>',
+    "1. [x] a\n2. b": '<li class="task"><span class="todo">☑</span> a</li>\n<li>b</li>',
     "~~old~~": "<s>old</s>",
     "|a|\n|-|\n|x<br>y<BR/>z<br />w|": "<td>x<br />\ny<br />\nz<br />\nw</td>",
     "a<br>\nb": "<p>a<br />\nb</p>",

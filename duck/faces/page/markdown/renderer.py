@@ -82,7 +82,7 @@ class Renderer(RendererHTML):
             return self.renderToken(tokens, index, options, env)
         token.attrSet("class", "task")
         box = "☑" if token.meta["checked"] else "☐"
-        return f'{self.renderToken(tokens, index, options, env)}<span class="tick">{box}</span> '
+        return f'{self.renderToken(tokens, index, options, env)}<span class="todo">{box}</span> '
 
     def fence(self, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
         """A fenced code block."""
