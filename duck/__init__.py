@@ -5,11 +5,11 @@ Imports go downwards only, from each line of this map to those below it; `sdk` i
     faces/        the protocols that callers speak; each is a package
         api/          Duck's own: `serve` handles the routes, `run_request` parses requests, `negotiation` picks one of the
                       `formats`, of which `text` is one
-        page/         what browsers get: `answers` to requests, `fields` of its forms, a `view` of the app, the `live` answer in
-                      `markdown`, the `index` of apps with a `curl` for each, all in the same `frame` and in the `words` of four
-                      languages; apps have `marks` and a `theme` of their own
-            markdown/     the `dialect` of Markdown that models write: what a line contains (`inline`), `formulas`, `notes` to fold;
-                          its `renderer`, `colours` of code, safe `addresses`, the `budget` for all this, and `growing` texts
+        page/         what browsers get: `answers` to requests, `fields` of its forms, a `view` of the app, the `live` answer as
+                      `fragments` and in `markdown`, the `index` of apps with a `curl` for each, all in the same `frame` and in
+                      the `words` of four languages; apps have `marks` and a `theme` of their own
+            markdown/     the `dialect` that models write: what a line contains (`inline`), `formulas`, `notes` to fold; its
+                          `renderer`, `colours` of code, safe `addresses`, the `budget` for all this, and `growing` texts
         openai/       OpenAI's: `serve` handles the routes. Chat Completions are read by `messages` and written by `chunks`,
                       Responses by `input` and `output`
         mcp/          MCP: `rpc` is its JSON-RPC, apps are `tools`, `results` are what they answer

@@ -11,13 +11,15 @@ import html5lib
 import pytest
 
 from duck import errors
+from duck.dify.site import Site
 from duck.errors import DuckError
 from duck.faces.page import Html, error_page, form_page
 from duck.faces.page.frame import headers
-from duck.faces.page.view import MAX_QUESTION, MAX_TURNS, MAX_TURNS_SIZE, View, read_turns, repeated
+from duck.faces.page.view import MAX_ATTACHED, MAX_QUESTION, MAX_TURNS, MAX_TURNS_SIZE, Turn, View, read_turns, repeated
 from duck.faces.page.words import WORDS
 from duck.runs import forms
-from duck.runs.fields import Texts
+from duck.runs.fields import Files, Texts
+from duck.runs.files import File
 from duck.streams.format import Event
 from duck.texts import Fault
 from tests.support import STREAMS as SAMPLES
@@ -39,14 +41,10 @@ def written(stream: Iterable[Event], view: View | None = None, *, keep_alives: b
 
 def slots(body: bytes, name: str) -> list[Element]:
     """What has been put into a slot of the answer, without what a later part has made invisible."""
-    answer = parsed(body).findall(".//div[@class='answer']")[-1]
-    children = list(answer)
-    resets = [number for number, child in enumerate(children) if child.tag == "x-reset"]
-    return [
-        child
-        for number, child in enumerate(children)
-        if child.get("slot") == name and not (name == "text" and resets and number < resets[-1])
-    ]
+    children = list(parsed(body).findall(".//div[@class='answer']")[-1])
+    hiding = {"text": {"x-reset", "x-cut"}, "blocks": {"x-reset"}}.get(name, set())
+    last = max((number for number, child in enumerate(children) if child.tag in hiding), default=0)
+    return [child for child in children[last:] if child.get("slot") == name]
 
 
 def text_of(elements: Iterable[Element]) -> str:
@@ -56,7 +54,7 @@ def text_of(elements: Iterable[Element]) -> str:
 def shown(body: bytes) -> str:
     """All text that a reader sees of an answer at its end."""
     names = ("done", "steps", "notes", "files", "sources", "alert")
-    final = slots(body, "final") or slots(body, "text")
+    final = slots(body, "final") or [*slots(body, "blocks"), *slots(body, "text")]
     return "\n".join([text_of(final), *(text_of(slots(body, name)) for name in names)])
 
 
@@ -173,7 +171,7 @@ def test_what_a_person_has_written_is_kept_as_it_was(text: str) -> None:
         kind="chat",
         query=text,
         conversation_id=text,
-        turns=((text, text),),
+        turns=(Turn(text, text),),
         form=FORM,
         inputs={"title": Texts((text,))},
         name=text,
@@ -183,7 +181,7 @@ def test_what_a_person_has_written_is_kept_as_it_was(text: str) -> None:
     turn = text.replace("\0", "")
     assert [area.text for area in page.findall(".//textarea[@name='query']")] == [kept]
     assert [field.get("value") for field in page.findall(".//input[@name='conversation_id']")] == [kept]
-    assert read_turns(page.findall(".//input[@name='duck.turns']")[0].get("value") or "") == ((turn, turn),)
+    assert read_turns(page.findall(".//input[@name='duck.turns']")[0].get("value") or "") == (Turn(turn, turn),)
     assert len(page.findall(".//script")) == 1
 
 
@@ -241,6 +239,13 @@ def test_steps_show_what_runs_and_what_has_run() -> None:
         "✗ Search 0.4 sgoneRunning: LLM",
         "✓ LLM 1.2 sAnswering …",
     ]
+
+
+def test_an_owner_can_leave_out_the_steps() -> None:
+    view = View(kind="workflow", site=Site(shows_steps=False))
+    body = written([node("node_started", "Secret", "1"), node("node_finished", "Secret", "1"), finished({"a": "b"})], view)
+    assert "Secret" not in text_of([parsed(body)])
+    assert text_of(slots(body, "done")) == "Finished"
 
 
 def test_the_steps_of_an_iteration_stand_below_it() -> None:
@@ -330,7 +335,7 @@ def test_sizes_are_round(size: Any, text: str) -> None:
 
 def test_an_answer_that_was_taken_back_is_not_shown() -> None:
     body = written([message("bad"), message("", "message_replace"), message("good")], CHAT)
-    assert text_of(slots(body, "text")) == "good"
+    assert text_of([*slots(body, "blocks"), *slots(body, "text")]).strip() == "good"
 
 
 def test_sources_are_listed_with_an_excerpt_where_there_is_one() -> None:
@@ -369,7 +374,25 @@ def test_outputs_are_a_list_to_read_and_json_to_copy() -> None:
 
 def test_a_chatflow_shows_its_answer_and_not_its_outputs_again() -> None:
     body = written([message("Hi"), {**message(""), **finished({"answer": "Hi"})}, {"event": "message_end"}], CHAT)
-    assert text_of(slots(body, "final")).strip() == "Hi"
+    assert [text_of(slots(body, name)).strip() for name in ("final", "blocks")] == ["", "Hi"]
+
+
+def test_a_text_is_rendered_block_by_block_as_it_comes() -> None:
+    style = Html(CHAT)
+    style.head()
+    parts = [style.event(message(text)).decode() for text in ("One **two**", "\n\nThr", "ee\n\nFo", "ur")]
+    assert ['slot="blocks"' in part for part in parts] == [False, False, True, False]
+    assert parts[2].endswith(
+        '<p>One <strong>two</strong></p>\n</div><x-cut></x-cut><x-t slot="text" class="sent">Three\n\nFo</x-t>'
+    )
+    body = written([message("One **two**\n\nThree\n\nFour"), {"event": "message_end"}], CHAT)
+    assert (text_of(slots(body, "blocks")), slots(body, "text")) == ("One two\nThree\nFour\n", [])
+
+
+def test_a_definition_that_comes_last_renders_the_text_again() -> None:
+    body = written([message("[one]\n\nTwo\n\n[one]: https://x.example\n"), {"event": "message_end"}], CHAT)
+    (final,) = slots(body, "final")
+    assert [link.get("href") for link in final.iter("a")] == ["https://x.example"]
 
 
 def test_a_workflow_without_outputs_keeps_its_text() -> None:
@@ -402,38 +425,58 @@ def test_a_very_long_answer_stays_as_it_came() -> None:
 
 
 def test_earlier_turns_are_shown_as_markdown() -> None:
-    page = parsed(written([message("new")], View(kind="chat", query="2", turns=(("1", "**old**"),))))
+    page = parsed(written([message("new")], View(kind="chat", query="2", turns=(Turn("1", "**old**"),))))
     assert [text_of([question])[-1] for question in page.findall(".//h2")] == ["1", "2"]
     assert [text_of([strong]) for strong in page.findall(".//strong")] == ["old"]
 
 
+def test_the_files_of_a_question_are_named_beside_it_also_in_later_turns() -> None:
+    files = Files(File(name=name, mimetype="image/png", content=b"x") for name in ("a<b.png", "y" * 300))
+    about = repeated("2", {"picture": files}, Files([*files][:1]))
+    assert about["attached"] == ("a<b.png", "a<b.png", "y" * 200)
+    view = View(kind="chat", turns=(Turn("1", "one", ("plan.pdf",)),), **about)
+    page = parsed(written([message("new"), {"event": "message_end"}], view))
+    named = [[text_of([chip]) for chip in question.findall("span[@class='chip']")] for question in page.findall(".//article/h2")]
+    assert named == [["plan.pdf"], ["a<b.png", "a<b.png", "y" * 200]]
+    kept = read_turns(page.findall(".//input[@name='duck.turns']")[0].get("value") or "")
+    assert [turn.files for turn in kept] == [("plan.pdf",), about["attached"]]
+    shown = parsed(form_page(View(kind="workflow", **about)))
+    assert not shown.findall(".//span[@class='chip']")
+
+
 def test_as_many_turns_are_kept_as_there_is_room_for() -> None:
-    turns = tuple((str(number), "x" * 10_000) for number in range(100))
-    kept = read_turns(View(turns=turns).turns_with(("new", "y")))
-    assert kept[-1] == ("new", "y")
+    turns = tuple(Turn(str(number), "x" * 10_000) for number in range(100))
+    kept = read_turns(View(turns=turns).turns_with(Turn("new", "y")))
+    assert kept[-1] == Turn("new", "y")
     assert kept[:-1] == turns[-len(kept) + 1 :]
     assert 20 < len(kept) < 30
-    assert len(View(turns=turns).turns_with(("new", "y"))) <= MAX_TURNS_SIZE
-    assert View().turns_with(("", "")) == "[]"
+    assert len(View(turns=turns).turns_with(Turn("new", "y"))) <= MAX_TURNS_SIZE
+    assert View().turns_with() == "[]"
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", "7", '{"a":1}', '[["a"]]', '[["a",1]]', '["ab"]', "[" * 500, '[["a","b","c"]]'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "[]", "{", "7", '{"a":1}', '[["a"]]', '[["a",1]]', '["ab"]', "[" * 500, '[["a","b","c"]]', '[["a","b",[1]]]',
+        f'[["a","b",{["x"] * (MAX_ATTACHED + 1)}]]'.replace("'", '"'),
+    ],
+)  # fmt: skip
 def test_turns_that_are_not_as_they_were_are_none(text: str) -> None:
     assert read_turns(text) == ()
 
 
 def test_all_turns_of_a_page_together_take_no_longer_than_one() -> None:
-    turns = tuple((str(number), "*a_" * 6_000) for number in range(6))
+    turns = tuple(Turn(str(number), "*a_" * 6_000) for number in range(6))
     page = parsed(form_page(View(kind="chat", turns=turns)))
     assert 0 < len(page.findall(".//article//pre")) < len(turns)
 
 
 def test_a_page_with_more_turns_than_it_could_have_kept_has_none() -> None:
-    assert read_turns('[["",""]]') == (("", ""),)
+    assert read_turns('[["",""]]') == (Turn("", ""),)
     assert read_turns(f"[{','.join(['["",""]'] * (MAX_TURNS + 1))}]") == ()
     assert read_turns(f'[["", "{"x" * MAX_TURNS_SIZE}"]]') == ()
-    turns = (("a", "b"),) * (2 * MAX_TURNS)
-    assert len(read_turns(View(turns=turns).turns_with(("new", "y")))) == MAX_TURNS
+    turns = (Turn("a", "b"),) * (2 * MAX_TURNS)
+    assert len(read_turns(View(turns=turns).turns_with(Turn("new", "y")))) == MAX_TURNS
 
 
 # The form
@@ -519,8 +562,8 @@ def test_a_choice_offers_its_options(about: dict[str, Any], value: Any, options:
 @pytest.mark.parametrize(
     ("form", "told"),
     [
-        (variable("text-input", max_length=5, hint="Short."), "Short. at most 5 characters"),
-        (variable("file-list", max_length=3), "at most 3 files"),
+        (variable("text-input", max_length=5, hint="Short."), "Short. · At most 5 characters"),
+        (variable("file-list", max_length=3), "At most 3 files"),
         (variable("checkbox", hint="Loud."), "Loud."),
         (variable("checkbox", max_length=48), None),  # Dify gives every input a length
         (variable("text-input"), None),
@@ -548,7 +591,7 @@ def test_mistakes_are_told_at_their_field_with_all_that_was_filled_in() -> None:
     assert title is not None
     assert (title.get("value"), title.get("aria-invalid")) == ("too long", "true")
     assert "at most 5 characters; no title" in text_of(page.findall(f".//p[@id='{title.get('aria-describedby')}']"))
-    assert text_of(page.findall(".//p[@id='say-hint']")) == "required"
+    assert text_of(page.findall(".//p[@id='say-fault']")) == "required"
     assert [text_of([fault]) for fault in page.findall(".//div[@role='alert']/p")] == [
         "inputs.x: no such input",
         "odd sentence, without a field",
@@ -578,7 +621,7 @@ def test_a_chat_opens_with_its_statement_and_suggestions_until_it_has_begun() ->
         ("duck.say", "Why?"),
         ("duck.say", "How?"),
     ]
-    assert not parsed(form_page(View(kind="chat", form=form, turns=(("a", "b"),)))).findall(".//div[@class='opening']")
+    assert not parsed(form_page(View(kind="chat", form=form, turns=(Turn("a", "b"),)))).findall(".//div[@class='opening']")
 
 
 def test_enter_in_an_input_sends_no_suggestion() -> None:
@@ -609,7 +652,9 @@ def test_a_page_of_another_kind_is_linked() -> None:
 
 
 DUCK = Path(__file__).parents[1] / "duck"
-SOURCES = [path for path in Path("duck/faces/page").rglob("*") if path.suffix in {".py", ".html"} and path.name != "words.py"]
+SOURCES = [
+    path for path in Path("duck/faces/page").rglob("*.*") if path.suffix in {".py", ".html", ".js"} and path.stem != "words"
+]
 
 
 def test_every_word_is_there_and_used() -> None:

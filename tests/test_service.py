@@ -496,7 +496,7 @@ def test_files_that_are_refused_are_told_of_at_their_place(api: Api) -> None:
     api.answers["/parameters"] = FORM
     data = {"query": "hi", "files": (BytesIO(b"%PDF"), "a.pdf")}
     page = page_of(ask(data=data, headers={"Accept": BROWSER}, query_string="format=html"))
-    fault = page.find(".//p[@id='files-hint']/strong")
+    fault = page.find(".//p[@id='files-fault']/strong")
     assert fault is not None
     assert fault.text.startswith("takes files of these kinds: image")
 

@@ -413,6 +413,7 @@ def test_the_page_asks_for_the_message_that_a_chat_needs() -> None:
     assert {field.get("name"): field.get("value") for field in page.iter("input")} == {
         "inputs.city": "Oslo",
         "inputs.state": "x",
+        "conversation_id": "",
         "duck.turns": "[]",
     }
     assert [area.get("name") for area in page.iter("textarea")] == ["query"]

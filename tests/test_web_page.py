@@ -212,11 +212,11 @@ def test_faults_of_inputs_and_errors_are_in_the_language_of_the_page() -> None:
 
 def test_who_may_not_see_the_index_is_asked_for_a_password_and_told_nothing() -> None:
     response = serve.index(
-        make_request("GET", "/", key=None, headers={"Accept": BROWSER}), {**SETTINGS, "apps": f"support={APP}"}, Dify().gateway()
+        make_request("GET", "/", key=None, headers={"Accept": BROWSER}), {**SETTINGS, "apps": f"hidden={APP}"}, Dify().gateway()
     )
     assert response.status_code == 401
     assert response.headers["WWW-Authenticate"].startswith("Basic ")
-    assert b"support" not in body_of(response)
+    assert b">hidden<" not in body_of(response)
 
 
 def test_pictures_are_shown_from_the_address_that_the_page_is_read_at() -> None:

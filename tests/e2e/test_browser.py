@@ -152,7 +152,7 @@ def test_the_stored_password_runs_the_app_from_its_own_page(known: Page, duck: D
     with started(duck) as run:
         known.get_by_label("Message").fill("hi")
         known.get_by_role("button", name="Send").click()
-        known.locator("[slot=final]", has_text=ANSWER).wait_for()
+        known.locator("[slot=blocks]", has_text=ANSWER).wait_for()
     assert run == [PRIVATE]
 
 

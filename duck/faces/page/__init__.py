@@ -2,12 +2,12 @@
 
     frame.py     what all pages have in common
     view.py      the content of an app's page
-    live.py      a run as fragments of a page
+    live.py      a run as fragments of a page, which fragments.py makes
     index.py     the list of apps
     curl.py      how a program calls an app
     marks.py     what stands for an app
     theme.py     an app's own colour
-    markdown.py  untrusted Markdown as safe HTML
+    markdown/    untrusted Markdown as safe HTML
     words.py     the page's own words, in four languages
     templates/   the pages; each contains styles/ and duck.js
 
@@ -21,8 +21,8 @@ from typing import ClassVar
 from markupsafe import Markup
 
 from duck.errors import DuckError
-from duck.faces.page import frame, live
-from duck.faces.page.view import View
+from duck.faces.page import fragments, frame, live
+from duck.faces.page.view import Turn, View
 from duck.faces.page.words import ENGLISH, WORDS
 from duck.streams.format import Event, StreamFormat
 
@@ -37,14 +37,13 @@ class Html(StreamFormat):
 
     def __init__(self, view: View | None = None) -> None:
         self._view = view or View()
-        self._live = live.Live(self._view.language, origin=self._view.origin)
+        self._live = live.Live(self._view.language, origin=self._view.origin, shows_steps=self._view.site.shows_steps)
         self._has_sent_ids = False  # the page's script needs them to stop the run and to continue the conversation
 
     def head(self) -> bytes:
         """The page up to the answer."""
         view = self._view
-        turn = frame.render("turn.html", view, query=view.question)
-        return frame.encoded(frame.top(view) + ("" if view.part else _PADDING) + _turns(view) + turn)
+        return frame.encoded(frame.top(view) + ("" if view.part else _PADDING) + _turns(view) + _turn(view))
 
     def keep_alive(self) -> bytes:
         """An HTML comment."""
@@ -69,8 +68,10 @@ class Html(StreamFormat):
         view, live_ = self._view, self._live
         end = live_.end() + "</div>\n</article>\n"
         if view.is_chat:
-            turns = view.turns_with(("", "") if live_.failed else (view.question, live_.answer))
-            end += _form(view, turns=turns, conversation=self._conversation_id, query=view.question_again if live_.failed else "")
+            turn, again = [Turn(view.question, live_.answer, view.attached)], ""
+            if live_.failed:
+                turn, again = [], view.question_again
+            end += _form(view, turns=view.turns_with(*turn), conversation=self._conversation_id, query=again)
         elif not view.part:
             end += _form(view)
         return frame.encoded(end + frame.bottom(view))
@@ -102,27 +103,36 @@ def error_page(
             message, link = words["locked"], Markup('<p><a href="">{}</a></p>').format(words["try_again"])
         icon = f"{home}{frame.FAVICON}" if home else ""
         return frame.encoded(
-            frame.top(page, home=home, icon=icon) + live.failure(language, error.code, message, link) + frame.bottom(page)
+            frame.top(page, home=home, icon=icon) + fragments.failure(language, error.code, message, link) + frame.bottom(page)
         )
     if view.faults:
         return form_page(view)
-    turn = frame.render("turn.html", view, query=view.question)
+    turn = _turn(view)
     words = WORDS[view.language]
     to_kind = Markup('<p><a href="../{0}/{1}">{2}: {1}</a></p>')
     link = to_kind.format(error.right_kind, view.name, words[error.right_kind]) if error.right_kind else ""
     code = "other_kind" if error.right_kind else error.code
-    turn += live.failure(view.language, code, error.message, link) + live.done(words["failed"]) + "</div>\n</article>\n"
+    turn += fragments.failure(view.language, code, error.message, link) + fragments.done(words["failed"]) + "</div>\n</article>\n"
     return frame.encoded(frame.top(view) + _turns(view) + turn + _form(view, query=view.question_again) + frame.bottom(view))
 
 
 def _turns(view: View) -> str:
     if view.part:
         return ""
-    return frame.render("turns.html", view, turns=view.turns)
+    return frame.render("turns.html", view, turns=view.turns, name=_name(view))
+
+
+def _turn(view: View) -> str:
+    return frame.render("turn.html", view, query=view.question, files=view.attached if view.is_chat else (), name=_name(view))
+
+
+def _name(view: View) -> str:
+    """Who answers: a chat. A workflow's result is nobody's words."""
+    return view.title or view.name if view.is_chat else ""
 
 
 def _form(view: View, *, turns: str = "", conversation: str = "", query: str = "") -> str:
-    turns = turns or view.turns_with(("", ""))
+    turns = turns or view.turns_with()
     return frame.render(
         "form.html", view, turns=turns, conversation=conversation or view.conversation_id, query=query, filled=view.filled
     )

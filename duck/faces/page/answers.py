@@ -132,7 +132,7 @@ def _view(exchange: Exchange, name: str, wanted: RunRequest, dify: Gateway, turn
         takes_files=app.takes_files and wanted.run.kind != "workflow",
         can_stop=app.can_stop,
         action=f"../workflow/{quote(name, safe='')}" if exchange.entry.route == ORIGINAL else "?",
-        **repeated(wanted.run.query, wanted.run.inputs),
+        **repeated(wanted.run.query, wanted.run.inputs, wanted.files),
         conversation_id=wanted.run.conversation_id if request.method == "POST" else "",  # see `run`
         turns=turns,
         origin=_origin(exchange),

@@ -1,131 +1,426 @@
-// Sends the form without leaving the page, and adds the answer to the page while it arrives. Without this script the browser loads a new page.
+// Makes the page feel like a chat: sends the form without leaving the page, adds the answer while it arrives and follows it, keeps
+// what is typed, attached and said. Nothing needs it: without this script the browser loads a new page for each answer.
+// @ts-check
 "use strict";
-const words = document.body.dataset;
+{
+const words = /** @type {Record<string, string>} */ ({...document.body.dataset});
+const isChat = document.body.classList.contains("chat");
+const isTouch = matchMedia("(hover: none) and (pointer: coarse)").matches;
+const place = `duck ${location.pathname}${location.search}`; // of the conversation in the session's storage
+const MAX_STORED = 2_000_000; // characters; browsers allow some five million
+
+/** @type {AbortController | undefined} */
+let running;
+let isLeft = false; // whether the page is being left, which breaks the connection
+let follows = true; // whether the page scrolls along with the answer
+let lastY = 0;
+let draft = ""; // what was typed before a question was taken back into the box
+/** @type {File[]} */
+let chosen = []; // the files that go with the next question
+
+/** @param {string} name @param {Record<string, unknown>} properties @param {(Node | string)[]} children @returns {any} an HTMLElement */
+function make(name, properties, ...children) {
+  const element = Object.assign(document.createElement(name), properties);
+  element.append(...children);
+  return element;
+}
+
+/** @param {string} selector @param {ParentNode} [root] @returns {any} an HTMLElement, or null */
+const find = (selector, root = document) => root.querySelector(selector);
+/** @param {string} selector @param {ParentNode} [root] @returns {any[]} */
+const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+/** @returns {HTMLFormElement | null} */
+const theForm = () => find("form.run");
+/** @param {ParentNode | null} form @param {string} name @returns {any} */
+const field = (form, name) => form?.querySelector(`[name="${name}"]`);
+
+// The answer
 
 // A parser makes shadow trees only of templates in the page itself. The answer is written into a hidden document, so this is done here.
-function attachShadows(part) {
-  for (const template of part.querySelectorAll("template")) {
-    if (!template.nextSibling) continue; // it may not be complete yet
-    template.parentNode.attachShadow({mode: "open"}).append(template.content);
-    template.remove();
+// The template stays, because it is stored with the answer.
+/** @param {Element} root */
+function attachShadows(root) {
+  for (const template of all(".answer > template", root)) {
+    const answer = template.parentElement;
+    if (answer.shadowRoot || !template.nextSibling) continue; // it may not be complete yet
+    answer.attachShadow({mode: "open"}).append(template.content.cloneNode(true));
   }
 }
 
-function addCopyButtons(root) {
-  if (!navigator.clipboard) return; // over plain HTTP there is none
-  for (const pre of root.querySelectorAll("pre:not(:has(.copy)):has(> code)")) {
-    const button = Object.assign(document.createElement("button"), {type: "button", className: "copy", textContent: words.copy});
-    button.onclick = async () => {
-      await navigator.clipboard.writeText(pre.querySelector("code").textContent);
-      button.textContent = words.copied;
-    };
-    pre.prepend(button);
+/** The answer as the app has written it. @param {HTMLElement} answer */
+function textOf(answer) {
+  let text = "";
+  for (const piece of answer.children) {
+    if (piece.localName === "x-reset") text = "";
+    if (piece.localName === "x-t" && !piece.classList.contains("sent")) text += piece.textContent;
+  }
+  return text || answer.innerText;
+}
+
+/** @param {string} action @param {string} text */
+const button = (action, text) => {
+  const made = make("button", {type: "button", textContent: text});
+  made.dataset.do = action;
+  return made;
+};
+
+/** @param {ParentNode} root */
+function addButtons(root) {
+  for (const pre of all("pre:not(:has(.copy)):has(> code)", root)) {
+    const copy = button("copy", words.copy);
+    copy.className = "copy";
+    pre.prepend(copy);
+  }
+  for (const answer of all("article:not(:has(.actions)) > .answer", root)) {
+    const actions = make("p", {className: "actions"}, button("copy", words.copy));
+    if (find(".said", answer.parentElement)) actions.append(button("again", words.ask_again), button("edit", words.edit));
+    answer.after(actions);
   }
 }
 
-function addAlert(part, text) {
-  const alert = document.createElement("p");
-  alert.role = "alert";
-  alert.textContent = text;
-  part.append(alert);
+/** @param {string} text */
+async function copy(text) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  const focused = /** @type {HTMLElement} */ (document.activeElement); // over plain HTTP there is no clipboard
+  const area = make("textarea", {value: text, className: "hidden"});
+  document.body.append(area);
+  area.select();
+  document.execCommand("copy");
+  area.remove();
+  focused.focus({preventScroll: true});
 }
 
-// Whether Dify has stopped the run. Dify stops runs only of apps whose own key Duck has.
+document.addEventListener("click", async (event) => {
+  const pressed = /** @type {Element} */ (event.target).closest("button, a");
+  if (!(pressed instanceof HTMLElement)) return;
+  if (pressed.matches(".again")) forget();
+  const action = pressed.dataset.do, article = pressed.closest("article"), pre = pressed.closest("pre"), form = theForm();
+  if (action === "copy") {
+    await copy(pre ? find("code", pre).textContent : article ? textOf(find(".answer", article)) : "");
+    pressed.textContent = words.copied;
+  } else if (action === "remove") {
+    chosen.splice(all(".chips button").indexOf(pressed), 1);
+    setFiles(form);
+  } else if (action === "end") {
+    follows = true;
+    fit();
+  } else if (form && (action === "edit" || (action === "again" && !running))) {
+    const box = field(form, "query");
+    draft = box.value;
+    box.value = find(".said", article).textContent;
+    grow(box);
+    if (action === "again") form.requestSubmit(find(".go", form));
+    else box.focus();
+  }
+});
+
+// Following the answer
+
+const toEnd = button("end", "↓");
+toEnd.className = "to-end";
+toEnd.hidden = true;
+toEnd.ariaLabel = toEnd.title = words.to_end;
+
+/** @param {number} [room] */
+const isAtEnd = (room = 1) => innerHeight + scrollY >= document.documentElement.scrollHeight - room;
+
+// Makes the last turn so high that its question can stand at the top of the window, and shows its end.
+function fit() {
+  const turn = find(".turn.live"), root = document.documentElement;
+  if (turn) {
+    const below = root.scrollHeight - turn.getBoundingClientRect().bottom - scrollY;
+    root.style.setProperty("--below", `${below}px`);
+  }
+  if (follows) scrollTo(0, root.scrollHeight);
+  toEnd.hidden = isAtEnd(8);
+}
+
+addEventListener("scroll", () => {
+  if (scrollY < lastY) follows = isAtEnd();
+  else if (isAtEnd(8)) follows = true;
+  lastY = scrollY;
+  toEnd.hidden = isAtEnd(8);
+});
+// A page that scrolls along would cancel a scrolling that has just begun.
+addEventListener("wheel", (event) => { if (event.deltaY < 0) follows = false; }, {passive: true});
+addEventListener("touchmove", () => { follows = false; }, {passive: true});
+addEventListener("keydown", (event) => {
+  const isTyping = event.target instanceof HTMLTextAreaElement;
+  if (["PageUp", "Home", "ArrowUp"].includes(event.key) && !isTyping) follows = false;
+});
+
+// The message box
+
+/** @param {HTMLTextAreaElement} box */
+function grow(box) {
+  if (CSS.supports("field-sizing", "content")) return;
+  box.style.height = "auto";
+  box.style.height = `${box.scrollHeight}px`;
+}
+
+/** Shows the chosen files, and puts them into the form. @param {HTMLFormElement | null} form */
+function setFiles(form) {
+  const input = field(form, "files"), say = form && find(".say", form);
+  if (!input || !say) return;
+  const transfer = new DataTransfer();
+  for (const file of chosen) transfer.items.add(file);
+  input.files = transfer.files;
+  const chips = chosen.map((file) => {
+    const remove = button("remove", "×");
+    remove.ariaLabel = words.remove.replace("{name}", file.name);
+    return make("span", {className: "chip"}, `${file.name} `, remove);
+  });
+  find(".chips", say)?.remove();
+  say.prepend(make("div", {className: "chips"}, ...chips));
+}
+
+/** @param {Iterable<File>} files */
+function addFiles(files) {
+  const form = theForm(), input = field(form, "files");
+  chosen = input?.multiple ? [...chosen, ...files] : [...files].slice(0, 1);
+  setFiles(form);
+}
+
+document.addEventListener("change", (event) => {
+  const input = /** @type {HTMLInputElement} */ (event.target);
+  if (input.name === "files" && input.files) addFiles(input.files);
+});
+document.addEventListener("paste", (event) => {
+  const files = event.clipboardData?.files;
+  if (!files?.length || !field(theForm(), "files")) return;
+  event.preventDefault();
+  addFiles(files);
+});
+document.addEventListener("dragover", (event) => { if (field(theForm(), "files")) event.preventDefault(); });
+document.addEventListener("drop", (event) => {
+  if (!event.dataTransfer?.files.length || !field(theForm(), "files")) return;
+  event.preventDefault();
+  addFiles(event.dataTransfer.files);
+});
+document.addEventListener("input", (event) => {
+  if (event.target instanceof HTMLTextAreaElement && event.target.name === "query") grow(event.target);
+});
+document.addEventListener("keydown", (event) => {
+  const box = event.target;
+  if (!(box instanceof HTMLTextAreaElement) || box.name !== "query") return;
+  if (event.key === "Escape" && draft) [box.value, draft] = [draft, ""];
+  // An Enter that ends the composition of a word is not meant for the form. Safari tells so by the code alone.
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229 || isTouch) return;
+  event.preventDefault();
+  if (!running) box.form?.requestSubmit(find(".go", box.form));
+});
+
+// A run
+
+// What is shown until the server answers. It waits for the app's first event, so that its status can tell whether there is one.
+/** @param {string} asked @param {string[]} files */
+function waiting(asked, files) {
+  const chips = files.map((name) => make("span", {className: "chip", textContent: name}));
+  const question = make("h2", {className: "question", dir: "auto"}, make("span", {className: "said", textContent: asked}), ...chips);
+  const name = make("span", {textContent: isChat ? find("h1")?.textContent : "", dir: "auto"});
+  const status = make("span", {textContent: words.waiting, className: "status", role: "status"});
+  const answer = make("div", {className: "answer past"}, make("p", {className: "who"}, name, status));
+  return make("article", {}, ...(isChat ? [question] : []), answer);
+}
+
+/** @param {string} url @param {string} task */
 function stopRun(url, task) {
+  // Whether Dify has stopped the run. Dify stops runs only of apps whose own key Duck has.
   return fetch(url, {method: "POST", body: new URLSearchParams({task_id: task})}).then((answer) => answer.ok, () => false);
 }
 
-// Makes the next question part of the conversation that this one has begun.
-function setConversation(form, conversation) {
-  const field = form.querySelector("[name=conversation_id]") ?? document.createElement("input");
-  form.append(Object.assign(field, {type: "hidden", name: "conversation_id", value: conversation}));
+/** Takes over what the next question needs of the form that came with the answer. @param {HTMLFormElement} form @param {HTMLFormElement} next */
+function adopt(form, next) {
+  for (const name of ["conversation_id", "duck.turns"]) if (field(form, name)) field(form, name).value = field(next, name).value;
+  const box = field(form, "query");
+  if (box && !box.value) box.value = field(next, "query").value; // of a failed run
+  for (const link of all("a.again", form)) link.hidden = false;
+  for (const inputs of all("details.inputs", form)) inputs.removeAttribute("open");
+  next.remove();
 }
 
-// Replaces the form by the one that came with the answer, and keeps what has been typed meanwhile.
+/** Replaces the form by the one with the mistakes in it, and keeps what that lacks. @param {HTMLFormElement} form @param {HTMLFormElement} next */
 function replace(form, next) {
-  const typed = form.querySelector("[name=query]"), box = next?.querySelector("[name=query]");
-  if (!next || !form.isConnected || (typed && !box)) return; // it may not be complete yet
-  if (typed?.value) {
-    box.value = typed.value;
-    box.setSelectionRange(typed.selectionStart, typed.selectionEnd);
+  const typed = field(form, "query")?.value;
+  if (typed) field(next, "query").value = typed;
+  for (const input of all("[type=file]", form)) {
+    const same = field(next, input.name);
+    if (same) same.files = input.files;
   }
-  form.remove();
+  form.replaceWith(next);
+  setUp(next);
+  setFiles(next);
+  find("[aria-invalid]", next)?.focus();
 }
 
-// What is shown until the server answers. It waits for the app's first event, so that its status can tell whether there is one.
-function waiting(question) {
-  const article = document.createElement("article"), status = document.createElement("p");
-  if (question) article.append(Object.assign(document.createElement("h2"), {textContent: question, dir: "auto"}));
-  article.append(Object.assign(status, {textContent: words.waiting, className: "status", role: "status"}));
-  return article;
+/** Makes an answer that did not come to its end a turn of the conversation. @param {HTMLFormElement} form @param {HTMLElement} part */
+function keepUnfinished(form, part) {
+  const turns = field(form, "duck.turns"), about = find("x-run", part)?.dataset, answer = find(".answer:not(.past)", part);
+  if (!turns || !answer) return;
+  if (about?.conversation) field(form, "conversation_id").value = about.conversation;
+  const names = all(".question .chip", part).map((chip) => chip.textContent);
+  const turn = [find(".said", part)?.textContent ?? "", textOf(answer), ...(names.length ? [names] : [])];
+  turns.value = JSON.stringify([...JSON.parse(turns.value), turn]);
+  for (const link of all("a.again", form)) link.hidden = false;
 }
 
+/** @param {HTMLElement} part @param {string} text */
+function endWith(part, text, isError = true) {
+  const note = make("p", {textContent: text, className: isError ? "" : "note", role: isError ? "alert" : "status", slot: "alert"});
+  const answer = find(".answer:not(.past)", part);
+  find(".status", part)?.remove();
+  (answer ?? find(".answer", part)).append(note);
+  if (answer && !find("[slot=done]", answer)) answer.append(make("span", {slot: "done", textContent: words.ended}));
+}
+
+/** @param {HTMLFormElement} form @param {HTMLElement | null} submitter */
 async function run(form, submitter) {
-  const main = form.parentNode, body = new FormData(form, submitter), stop = new AbortController();
-  const go = form.querySelector(".go"), label = go.textContent, question = form.querySelector("[name=query]");
-  const asked = body.get("duck.say") ?? body.get("query") ?? "";
-  for (const old of main.querySelectorAll(`form > [role=alert], ${question ? ".opening, .suggestions" : "article"}`)) old.remove();
-  go.textContent = words.stop;
-  go.formNoValidate = true;
-  if (question) question.value = "";
-  form.stop = () => stop.abort();
-  const hidden = document.implementation.createHTMLDocument(), part = document.createElement("div"), first = waiting(question && asked);
+  const body = new FormData(form, submitter), stop = new AbortController(), go = find(".go", form);
+  const asked = String(body.get("duck.say") ?? body.get("query") ?? ""), box = field(form, "query"), label = go.textContent;
+  const names = [...body.values()].flatMap((value) => (value instanceof File && value.name ? [value.name] : []));
+  const files = chosen;
+  for (const old of all(`form > [role=alert], ${isChat ? ".opening, .suggestions" : "article"}`)) old.remove();
+  for (const old of all(".turn.live")) old.classList.remove("live");
+  const hidden = document.implementation.createHTMLDocument(), first = waiting(asked, names), part = make("div", {className: "turn"}, first);
   hidden.write("<!doctype html><body><div>");
-  part.append(first, hidden.body.firstChild);
-  main.insertBefore(part, question ? form : form.nextSibling);
-  first.scrollIntoView({block: "nearest"});
+  if (hidden.body.firstChild) part.append(hidden.body.firstChild);
+  if (isChat) {
+    part.classList.add("live");
+    form.before(part);
+    [box.value, draft, chosen] = [draft, "", []];
+    grow(box);
+    setFiles(form);
+    if (!isTouch) box.focus({preventScroll: true});
+    follows = true;
+    fit();
+  } else {
+    form.after(part);
+    part.scrollIntoView({block: "nearest"});
+  }
+  [go.textContent, go.formNoValidate, running] = [words.stop, true, stop];
+  let hasBegun = false;
   try {
     const headers = {Accept: "text/html", "X-Duck-Part": "1"};
-    const response = await fetch(form.getAttribute("action"), {method: "POST", body, headers, signal: stop.signal});
+    const response = await fetch(form.getAttribute("action") ?? "", {method: "POST", body, headers, signal: stop.signal});
+    if (!response.body || !response.headers.has("X-Duck-Part")) throw new TypeError("This is not from Duck.");
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     for (let read; !(read = await reader.read()).done;) {
-      const follows = innerHeight + scrollY > document.documentElement.scrollHeight - 80;
       first.remove();
+      hasBegun = true;
       hidden.write(read.value);
       attachShadows(part);
-      replace(form, part.querySelector("form.run"));
-      if (follows) scrollTo(0, document.documentElement.scrollHeight);
+      if (isChat) fit();
     }
     hidden.close();
   } catch (error) {
-    const about = part.querySelector("x-run")?.dataset ?? {}, isMeant = error.name === "AbortError";
-    const isHalted = isMeant && form.dataset.stop && about.task && await stopRun(form.dataset.stop, about.task);
-    first.querySelector(".status").remove();
-    part.querySelector(".answer")?.append(Object.assign(document.createElement("span"), {slot: "done", textContent: words.ended}));
-    if (about.conversation) setConversation(form, about.conversation);
-    addAlert(part, isHalted ? words.halted : isMeant ? words.stopped : words.broken);
+    const task = find("x-run", part)?.dataset.task, isMeant = stop.signal.aborted;
+    const isHalted = isMeant && form.dataset.stop && task && await stopRun(form.dataset.stop, task);
+    const lost = hasBegun ? words.broken : navigator.onLine ? words.unreached : words.offline;
+    endWith(part, isHalted ? words.halted : isMeant ? words.stopped : isLeft ? words.left : lost, !isMeant && !isLeft);
+    keepUnfinished(form, part);
+    if (box && !hasBegun && !isMeant) {
+      box.value ||= asked;
+      [chosen, files.length] = [[...files, ...chosen], 0];
+      setFiles(form);
+    }
   }
-  addCopyButtons(part);
-  form.stop = null;
-  const next = part.querySelector("form.run");
-  if (next) {
-    part.after(next);
-    const wrong = next.querySelector("[aria-invalid]");
-    if (wrong) wrong.focus();
-    else if (question) next.querySelector("[name=query]").focus({preventScroll: true});
-  } else {
-    go.textContent = label;
-    go.formNoValidate = false;
-    if (question) question.value ||= asked;
+  [go.textContent, go.formNoValidate, running] = [label, false, undefined];
+  const next = find("form.run", part);
+  if (next && find(".answer", part)) adopt(form, next);
+  else if (next) {
+    chosen = chosen.length ? chosen : files;
+    part.remove();
+    replace(form, next);
   }
+  if (box) grow(box);
+  addButtons(part);
+  if (isChat) fit();
+  save();
 }
 
 document.addEventListener("submit", (event) => {
-  if (!event.target.matches(".run")) return;
+  const form = /** @type {HTMLFormElement} */ (event.target), isGo = !event.submitter || event.submitter.matches(".go");
+  if (!form.matches(".run")) return;
   event.preventDefault();
-  if (event.target.stop) event.target.stop();
-  else run(event.target, event.submitter);
+  if (running && isGo) running.abort();
+  if (!running) run(form, event.submitter);
 });
 
-document.addEventListener("keydown", (event) => {
-  const form = event.target.form;
-  if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.target.name !== "query") return;
-  event.preventDefault();
-  if (!form.stop) form.requestSubmit(form.querySelector(".go"));
-});
+// A reload
+
+function forget() {
+  removeEventListener("pagehide", save);
+  document.removeEventListener("visibilitychange", save);
+  store("");
+}
+
+/** @param {string} text */
+function store(text) {
+  try {
+    if (text) sessionStorage.setItem(place, text);
+    else sessionStorage.removeItem(place);
+  } catch {
+    // A browser may forbid it, or have no room: then a reload begins anew.
+  }
+}
+
+function save() {
+  const form = theForm();
+  if (!isChat || !form) return;
+  const box = field(form, "query"), [conversation, turns] = ["conversation_id", "duck.turns"].map((name) => field(form, name).value);
+  const state = {conversation, turns, html: "", draft: box.value}, articles = all("article");
+  if (running) {
+    const last = articles.pop().cloneNode(true);
+    endWith(last, words.left, false);
+    articles.push(last);
+    state.conversation = find("x-run", last)?.dataset.conversation || conversation;
+  }
+  for (const article of articles.reverse()) {
+    if (state.html.length + article.outerHTML.length > MAX_STORED) break;
+    state.html = article.outerHTML + state.html;
+  }
+  store(JSON.stringify(state));
+}
+
+function restore() {
+  const form = theForm();
+  let text = null;
+  try {
+    text = sessionStorage.getItem(place);
+  } catch {
+    return; // a browser may forbid it
+  }
+  if (!isChat || !form || !text || find("article")) return;
+  const state = JSON.parse(text), box = field(form, "query");
+  box.value ||= state.draft;
+  if (!state.html) return;
+  const past = make("div", {className: "turn", innerHTML: state.html});
+  for (const old of all(".opening, .suggestions")) old.remove();
+  attachShadows(past);
+  form.before(past);
+  [field(form, "conversation_id").value, field(form, "duck.turns").value] = [state.conversation, state.turns];
+  for (const link of all("a.again", form)) link.hidden = false;
+  for (const inputs of all("details.inputs", form)) inputs.removeAttribute("open");
+}
+
+/** @param {HTMLFormElement | null} form */
+function setUp(form) {
+  const box = form && find(".box", form);
+  if (!box) return;
+  box.prepend(toEnd);
+  new ResizeObserver(fit).observe(box);
+  if (!isTouch) field(form, "query").focus({preventScroll: true});
+}
 
 // Behind some proxies the server does not know its public port.
-for (const code of document.querySelectorAll("code[data-url]")) {
-  code.textContent = code.textContent.replaceAll(code.dataset.url, location.href.split(/[?#]/)[0]);
+for (const code of all("code[data-url]")) {
+  code.textContent = (code.textContent ?? "").replaceAll(code.dataset.url ?? "", location.href.split(/[?#]/)[0]);
 }
-addCopyButtons(document);
+restore();
+addButtons(document);
+setUp(theForm());
+if (isChat) fit();
+addEventListener("beforeunload", () => { isLeft = true; });
+addEventListener("pagehide", save);
+document.addEventListener("visibilitychange", save);
+}

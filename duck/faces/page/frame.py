@@ -12,7 +12,7 @@ from markupsafe import Markup
 from duck.faces.page import markdown
 from duck.faces.page.marks import Mark
 from duck.faces.page.view import View
-from duck.faces.page.words import WORDS, translate
+from duck.faces.page.words import SCRIPT, WORDS, translate
 from duck.runs.forms import Variable
 
 CONTENT_TYPE: Mapping[str, str] = {"Content-Type": "text/html; charset=utf-8"}
@@ -69,8 +69,9 @@ def top(view: View, *, home: str = "../", icon: str | None = None, title: str = 
     if icon is None:
         icon = _icon(view.mark) if view.mark else f"../{FAVICON}"
     title = title or view.title or view.name or "Duck"
+    script_words = {f"data-{name}": word for name, word in SCRIPT[view.language].items()}
     css, sheet = Markup(_CSS), Markup(view.sheet)  # noqa: S704 - from Duck's own file; two colours of `theme`
-    return render("top.html", view, title=title, home=home, icon=icon, css=css, sheet=sheet)
+    return render("top.html", view, title=title, home=home, icon=icon, css=css, sheet=sheet, script_words=script_words)
 
 
 def bottom(view: View) -> str:
@@ -96,7 +97,8 @@ def _icon(mark: Mark) -> str:
 
 def _markdown(view: View) -> Callable[[str], Markup]:
     budget = markdown.Budget()  # for all turns together: they come from the request, which may contain anything
-    return lambda text: markdown.render_or_show(text, view.origin, budget)
+    reasoning = WORDS[view.language]["reasoning"]
+    return lambda text: markdown.render_or_show(text, view.origin, budget, reasoning=reasoning)
 
 
 def _accept(variable: Variable) -> str:

@@ -1,39 +1,39 @@
 """A run as fragments of HTML, which are added to a page while it is shown. Pure.
 
-The page's frame has slots (declarative shadow DOM), and the fragments fill them: one for `final` replaces the raw text, one for
-`done` replaces the status. So nothing that was sent has to be changed, and no script is needed.
+The page's frame has slots (declarative shadow DOM), and the fragments fill them. The text is shown as it comes. Once a block of
+it is complete, it is sent again, rendered, and an `x-cut` hides what came before. So nothing that was sent has to be changed, and
+no script is needed.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from markupsafe import Markup, escape
 
 from duck.dify import parser, parts
 from duck.dify.parts import Part
-from duck.faces.page import markdown
-from duck.faces.page.words import WORDS, translate
+from duck.faces.page import fragments, markdown
+from duck.faces.page.words import WORDS
 from duck.streams import json
 from duck.streams.format import Event
-
-MAX_EXCERPT = 300  # characters that are shown of a source's document
-_SIGNS = {"succeeded": "✓", "partial-succeeded": "✓", "failed": "✗", "exception": "✗", "stopped": "✗", "retry": "↻"}
 
 
 class Live:
     """Turns the events of one run into fragments.
 
-    `language` is that of the page's own words. Pictures on `origin` are shown. `begun` has the run's ids once they are known, and
-    `failed` tells whether the run has failed.
+    `language` is that of the page's own words. Pictures on `origin` are shown. Without `shows_steps` the nodes of a workflow are
+    not. `begun` has the run's ids once they are known, and `failed` tells whether the run has failed.
     """
 
-    def __init__(self, language: str, *, origin: str | None) -> None:
+    def __init__(self, language: str, *, origin: str | None, shows_steps: bool = True) -> None:
         self.begun = parts.Begun()
         self.failed = False
         self._language = language
         self._words = WORDS[language]
         self._origin = origin
+        self._shows_steps = shows_steps
         self._parser = parser.Parser()
         self._budget = markdown.Budget()
+        self._growing = self._new_text()
         self._has_text = False
         self._has_outputs = False  # they are shown in place of the text
         self._is_open = self._is_done = False
@@ -53,15 +53,20 @@ class Live:
 
     def end(self) -> str:
         """What the end of the stream adds."""
-        return self._block("".join([*self._remaining_steps(), *self._done(self._words["ended"])]))
+        return self._block("".join([*self._remaining_steps(), *self._rendered(), *self._done(self._words["ended"])]))
+
+    def _new_text(self) -> markdown.Growing:
+        return markdown.Growing(self._origin, self._budget, reasoning=self._words["reasoning"])
 
     def _fragment(self, part: Part) -> str:
         match part:
             case parts.Text():
                 return self._text(part.delta, is_first=not self._has_text)
             case parts.Replaced():
-                self._has_text = False
+                self._has_text, self._growing = False, self._new_text()
                 return self._block("<x-reset></x-reset>") + self._text(part.text, is_first=True)
+            case parts.Step() if not self._shows_steps:
+                return ""
             case parts.Step() | parts.Tool() | parts.Log() | parts.Reasoning():
                 return self._block("".join(self._progress(part)))
             case parts.Begun():
@@ -70,7 +75,7 @@ class Live:
         return self._block("".join(self._result(part)))
 
     def _alert(self, text: str) -> str:
-        return str(Markup('<p slot="alert" class="note">{}</p>').format(text))  # a plain string: see `done`
+        return str(Markup('<p slot="alert" class="note">{}</p>').format(text))  # a plain string: see `fragments.done`
 
     def _text(self, text: str, *, is_first: bool) -> str:
         if not text:
@@ -79,7 +84,13 @@ class Live:
         if is_first and not self._running:
             start = f'{self._block(self._status())}<x-t slot="text">'
         self._is_open = self._has_text = True
-        return start + str(escape(text))
+        blocks = self._growing.add(text)
+        return f"{start}{escape(text)}{self._block(self._blocks(blocks, self._growing.rest)) if blocks else ''}"
+
+    def _blocks(self, html: Markup, rest: str) -> str:
+        """Rendered blocks in place of the text before them, and the rest of the text, which has been sent before."""
+        again = Markup('<x-t slot="text" class="sent">{}</x-t>').format(rest) if rest else ""
+        return f'<div slot="blocks" dir="auto">{html}</div><x-cut></x-cut>{again}'
 
     def _block(self, markup: str) -> str:
         """The markup, after the end of the element for text if that is open."""
@@ -101,10 +112,10 @@ class Live:
                 yield self._start_step(part.id, part.name)
             case parts.Tool():
                 text = "\n\n".join(filter(None, (part.thought, part.input, part.output)))
-                yield self._details(self._words["tool"].format(name=part.name), text)
+                yield fragments.details(self._words["tool"].format(name=part.name), text)
                 yield self._end_step(part.id)
             case parts.Log(state="success" | "error"):
-                yield self._details(part.label, part.error or (json.pretty(part.data) if part.data else ""))
+                yield fragments.details(part.label, part.error or (json.pretty(part.data) if part.data else ""))
             case parts.Reasoning():
                 yield from self._add_reasoning(part)
 
@@ -119,11 +130,11 @@ class Live:
     def _status(self) -> str:
         titles = ", ".join(filter(None, self._running.values()))
         text = self._words["running"].format(steps=titles) if titles else self._words["live"]
-        return str(Markup('<x-now slot="now">{}</x-now>').format(text))  # a plain string: see `done`
+        return str(Markup('<x-now slot="now">{}</x-now>').format(text))  # a plain string: see `fragments.done`
 
     def _ended_step(self, step: parts.Step) -> Iterator[str]:
         """Dify ends a step before the iteration or loop around it. The page lists the step below that."""
-        row = self._step(step)
+        row = fragments.step(step, self._words)
         if step.parent_id:
             self._inner.setdefault(step.parent_id, []).append(row)
         else:
@@ -138,40 +149,20 @@ class Live:
             yield from rows
         self._inner.clear()
 
-    def _step(self, step: parts.Step) -> str:
-        sign = _SIGNS.get(step.state, "·")
-        state = "bad" if sign == "✗" else "again" if sign == "↻" else "good"
-        notes = [self._words["retry"].format(count=step.retry)] if sign == "↻" else []
-        notes += filter(None, [step.error])
-        seconds = _seconds(step.seconds)
-        row = Markup('<x-step slot="steps" role="listitem" class="{}"><b>{}</b> <span dir="auto">{}</span>{}{}</x-step>').format(
-            f"{state} inner" if step.parent_id else state,
-            sign,
-            step.title,
-            Markup(" <small>{} s</small>").format(seconds) if seconds else "",
-            Markup("").join(Markup('<em dir="auto">{}</em>').format(note) for note in notes),
-        )
-        return str(row)  # a plain string: see `done`
-
     def _add_reasoning(self, part: parts.Reasoning) -> Iterator[str]:
         self._reasoning.append(part.delta)
         if part.is_final and (text := "".join(self._reasoning)):
-            yield self._details(self._words["reasoning"], text)
+            yield fragments.details(self._words["reasoning"], text)
             self._reasoning.clear()
-
-    def _details(self, title: str, text: str) -> str:
-        return Markup(
-            '<details slot="notes"><summary dir="auto">{}</summary><pre tabindex="0" dir="auto">{}</pre></details>'
-        ).format(title, text)
 
     # The answer and its end
 
     def _result(self, part: Part) -> Iterator[str]:
         match part:
-            case parts.File() if link := self._link(part):
+            case parts.File() if link := fragments.link(part, self._origin):
                 yield Markup('<p slot="files">{}</p>').format(link)
             case parts.Sources():
-                yield self._sources(part.sources)
+                yield fragments.sources(part.sources, self._words)
             case parts.Usage():
                 self._usage = part
             case parts.Outputs():
@@ -183,47 +174,30 @@ class Live:
             case parts.Failed():
                 self.failed = True
                 yield from self._remaining_steps()
-                yield failure(self._language, part.code, part.message)
+                yield from self._rendered()
+                yield fragments.failure(self._language, part.code, part.message)
                 yield from self._done(self._words["failed"])
-
-    def _link(self, file: parts.File | None) -> str:
-        """A file as a picture or a link; "" for a file whose URL is not for the web."""
-        url = file.url if file else ""
-        if url.startswith("/") and not url.startswith("//") and self._origin:
-            url = self._origin + url
-        if not file or not markdown.is_link(url):
-            return ""
-        if file.type == "image" and markdown.is_own(url, self._origin):
-            return Markup('<a href="{}"><img src="{}" alt="{}"></a>').format(url, url, file.name)
-        about = ", ".join(filter(None, (file.mime_type or file.type, _size(file.size))))
-        return Markup('<a href="{}" rel="noopener noreferrer">{}</a> <small>{}</small>').format(url, file.name, about)
-
-    def _sources(self, sources: Iterable[parts.Source]) -> str:
-        items = Markup("").join(
-            Markup('<li dir="auto">{}{}</li>').format(
-                source.title,
-                Markup("<blockquote>{}</blockquote>").format(_excerpt(source.content)) if source.content else "",
-            )
-            for source in sources
-        )
-        return Markup('<section slot="sources"><h3>{}</h3><ol>{}</ol></section>').format(self._words["sources"], items)
 
     def _ended(self, end: parts.Ended) -> Iterator[str]:
         alert = {"stopped": self._words["halted"], "paused": self._words["paused"]}.get(end.state)
         if alert:
             yield self._alert(alert)
-        if not self._has_outputs:
-            yield from self._rendered()
+        yield from self._rendered()
         summaries = {"stopped": self._words["ended"], "paused": self._words["waits"]}
         yield from self._done(summaries.get(end.state) or self._summary(end))
 
     def _rendered(self) -> Iterator[str]:
-        text = self.answer
-        if text and (rendered := markdown.render(text, self._origin, self._budget)) is not None:  # else the raw text stays
-            yield Markup('<div slot="final" dir="auto">{}</div>').format(rendered)
+        """The rest of the text, unless rendering it would take too long: then it stays as it came."""
+        if self._has_outputs or not self._has_text or self._is_done:
+            return
+        end = self._growing.end()
+        if end.html is not None and end.is_whole:
+            yield Markup('<div slot="final" dir="auto">{}</div>').format(end.html)
+        elif end.html is not None:
+            yield self._blocks(end.html, "")
 
     def _summary(self, end: parts.Ended) -> str:
-        seconds, usage = _seconds(end.seconds), self._usage
+        seconds, usage = fragments.seconds(end.seconds), self._usage
         facts = [self._words["finished_in"].format(seconds=seconds) if seconds else self._words["finished"]]
         if usage and usage.total_tokens:
             facts.append(self._words["tokens"].format(count=f"{usage.total_tokens:,}"))
@@ -235,7 +209,7 @@ class Live:
         if self._is_done:
             return
         self._is_done = True
-        yield done(text)
+        yield fragments.done(text)
 
     def _outputs(self, outputs: Mapping[str, object]) -> Iterator[str]:
         if not outputs:
@@ -251,37 +225,10 @@ class Live:
 
     def _output(self, value: object) -> str:
         if isinstance(value, str):
-            return markdown.render_or_show(value, self._origin, self._budget)
+            return markdown.render_or_show(value, self._origin, self._budget, reasoning=self._words["reasoning"])
         if isinstance(value, bool | int | float | None):
             return escape(json.pretty(value))
-        links = [self._link(parser.file_of(file)) for file in (value if isinstance(value, list) else [value])]
+        links = [fragments.link(parser.file_of(file), self._origin) for file in (value if isinstance(value, list) else [value])]
         if any(links):
             return Markup("<br>").join(filter(None, links))
         return Markup('<pre tabindex="0">{}</pre>').format(json.pretty(value))
-
-
-def done(text: str) -> str:
-    """The fragment that tells how a run has ended."""
-    return str(Markup('<span slot="done">{}</span>').format(text))  # a plain string: a Markup escapes what is added to it
-
-
-def failure(language: str, code: str, message: str, link: str = "") -> str:
-    """The fragment that shows an error. `link` is HTML that follows the message."""
-    words, message = WORDS[language], translate(message, language)
-    title = words.get(f"error.{code}", words["error"])
-    alert = Markup('<div slot="alert" role="alert"><strong>{}</strong><p dir="auto">{}</p>{}</div>')
-    return str(alert.format(title, message, Markup(link)))  # noqa: S704 - callers have escaped it; a plain string, as above
-
-
-def _seconds(value: float | None) -> str:
-    return f"{value:.1f}" if value and value >= 0.05 else ""
-
-
-def _size(value: int | None) -> str:
-    if value is None:
-        return ""
-    return f"{value} B" if value < 1000 else f"{value / 1000:.0f} kB" if value < 1_000_000 else f"{value / 1_000_000:.1f} MB"
-
-
-def _excerpt(text: str) -> str:
-    return text if len(text) <= MAX_EXCERPT else text[:MAX_EXCERPT] + " …"

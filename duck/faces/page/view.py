@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from duck.dify.site import Site
 from duck.faces.page import marks, theme
@@ -20,8 +20,16 @@ MAX_TURNS = 500
 MAX_QUESTION = 64 * 1024  # characters of a question that its page repeats, in the conversation and in the form
 MAX_FILLED = 128 * 1024  # characters of all inputs that a page fills in again
 
-# A question and its answer, in Markdown.
-type Turn = tuple[str, str]
+MAX_ATTACHED = 50  # files whose names a question shows
+MAX_FILE_NAME = 200  # characters
+
+
+class Turn(NamedTuple):
+    """A question with the names of its files, and the answer in Markdown."""
+
+    query: str
+    answer: str
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,10 +38,10 @@ class View:
 
     `name` is the app's name in the route; `title` and `description` are Dify's, "" if unknown. The page's form is sent to
     `action`. `form` is the app's, None if it cannot be fetched. `query`, `inputs` and `conversation_id` come from the request,
-    and `faults` are what is wrong with it. `turns` are the conversation so far, as the page's form has sent it: they are only
-    shown. Pictures on `origin` are shown; others would tell their host who reads the page. With `takes_files` files can be sent
-    besides the inputs, with `can_stop` runs can be stopped. A `part` is for the page's script: it has only what the page lacks.
-    `site` is how the app's owner wants it to look.
+    `attached` are the names of its files, and `faults` are what is wrong with it. `turns` are the conversation so far, as the
+    page's form has sent it: they are only shown. Pictures on `origin` are shown; others would tell their host who reads the
+    page. With `takes_files` files can be sent besides the inputs, with `can_stop` runs can be stopped. A `part` is for the
+    page's script: it has only what the page lacks. `site` is how the app's owner wants it to look.
     """
 
     language: str = ENGLISH
@@ -48,6 +56,7 @@ class View:
     form: Form | None = None
     query: str = ""
     inputs: Mapping[str, Any] = field(default_factory=dict)
+    attached: tuple[str, ...] = ()
     conversation_id: str = ""
     turns: tuple[Turn, ...] = ()
     faults: tuple[Fault, ...] = ()
@@ -144,20 +153,21 @@ class View:
         shown |= ({"query"} if self.is_chat else set()) | ({"files"} if self.files else set())
         return [fault for fault in self.faults if fault.field not in shown]
 
-    def turns_with(self, turn: Turn) -> str:
-        """The conversation with one more turn, as JSON for the form. It has as many of the latest turns as the limits allow."""
-        latest: list[Turn] = []
+    def turns_with(self, *more: Turn) -> str:
+        """The conversation with `more` turns, as JSON for the form. It has as many of the latest turns as the limits allow."""
+        latest: list[bytes] = []
         room = MAX_TURNS_SIZE
-        for each in reversed((*self.turns, turn) if any(turn) else self.turns):
-            room -= len(json.encode(each)) + 1  # and the comma
+        for turn in reversed((*self.turns, *more)):
+            encoded = json.encode([turn.query, turn.answer, turn.files] if turn.files else [turn.query, turn.answer])
+            room -= len(encoded) + 1  # and the comma
             if room <= 0 or len(latest) == MAX_TURNS:
                 break
-            latest.insert(0, each)
-        return json.encode(latest).decode()
+            latest.append(encoded)
+        return f"[{b','.join(reversed(latest)).decode()}]"
 
 
-def repeated(query: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The `query` and `inputs` that a page repeats. Those that exceed the limits have to be entered anew.
+def repeated(query: str, inputs: Mapping[str, Any], files: object = None) -> dict[str, Any]:
+    """The `query`, `inputs` and names of files that a page repeats. Those that exceed the limits have to be entered anew.
 
     There are limits because the memory of a page is not freed before the next garbage collection.
     """
@@ -167,7 +177,9 @@ def repeated(query: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
         room_after = room - len(_text(value))
         if room_after >= 0:
             room, filled[name] = room_after, value
-    return {"query": query[: MAX_QUESTION + 1], "inputs": filled}
+    sent = [file for value in (files, *inputs.values()) if isinstance(value, Files) for file in value]
+    attached = tuple(file.name[:MAX_FILE_NAME] for file in sent[:MAX_ATTACHED])
+    return {"query": query[: MAX_QUESTION + 1], "inputs": filled, "attached": attached}
 
 
 def read_turns(text: str) -> tuple[Turn, ...]:
@@ -178,8 +190,18 @@ def read_turns(text: str) -> tuple[Turn, ...]:
         return ()
     if not isinstance(turns, list) or len(turns) > MAX_TURNS:
         return ()
-    is_valid = all(isinstance(turn, list) and len(turn) == 2 and all(isinstance(text, str) for text in turn) for turn in turns)
-    return tuple((query, answer) for query, answer in turns) if is_valid else ()
+    read = [_turn(turn) for turn in turns]
+    return tuple(filter(None, read)) if all(read) else ()
+
+
+def _turn(value: object) -> Turn | None:
+    match value:
+        case [str(query), str(answer)]:
+            return Turn(query, answer)
+        case [str(query), str(answer), [*files]] if len(files) <= MAX_ATTACHED:
+            names = tuple(name for name in files if isinstance(name, str))
+            return Turn(query, answer, names) if len(names) == len(files) else None
+    return None
 
 
 def _text(value: Any) -> str:

@@ -16,9 +16,11 @@ _CATALOGS = {
 }
 # By language, each with the same keys: `lang` is the page's `lang` attribute, `error.CODE` the title of errors with that code.
 WORDS: Mapping[str, Mapping[str, str]] = {
-    language: {**catalog["words"], **{f"error.{code}": title for code, title in catalog["errors"].items()}}
+    language: {**catalog["words"], **catalog["script"], **{f"error.{code}": title for code, title in catalog["errors"].items()}}
     for language, catalog in _CATALOGS.items()
 }
+# By language, the words that the page's script needs, too.
+SCRIPT: Mapping[str, Mapping[str, str]] = {language: catalog["script"] for language, catalog in _CATALOGS.items()}
 # By language, a translation of each English template, with the same placeholders.
 MESSAGES: Mapping[str, Mapping[str, str]] = {language: catalog.get("messages", {}) for language, catalog in _CATALOGS.items()}
 
