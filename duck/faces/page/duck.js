@@ -104,7 +104,7 @@ document.addEventListener("click", async (event) => {
   } else if (action === "end") {
     follows = true;
     fit();
-  } else if (form && (action === "edit" || (action === "again" && !running))) {
+  } else if (form && article && (action === "edit" || (action === "again" && !running))) {
     const box = field(form, "query");
     draft = box.value;
     box.value = find(".said", article).textContent;

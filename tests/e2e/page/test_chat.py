@@ -189,6 +189,7 @@ def test_a_question_can_be_asked_again_or_changed(visit: Visit, duck: Duck) -> N
     page.get_by_role("button", name="Ask again").click()
     expect(page.get_by_role("article")).to_have_count(2)
     expect(last(page, "[slot=blocks]")).to_have_text("Hi there")
+    expect(page.get_by_role("button", name="Send")).to_be_visible()
     expect(box).to_have_value("A draft")
     page.get_by_role("button", name="Edit").first.click()
     expect(box).to_have_value("First\nline")
