@@ -1,8 +1,8 @@
 # make demo    Duck behind a local stand-in for Dify, at http://127.0.0.1:8000 (PORT=8080 make demo for another port)
 # make debug   Duck inside a running Dify, by the address and key in .env; without one behind `python -m devhost --remote`
 # make test    all tests; what Duck's own code does is covered by the unit tests. Those of the real process run beside the others
-# make check   format, lint and types
-# make types   the types of the page's scripts, by TypeScript, with npm
+# make check   format, lint and types, also those of the page's scripts where there is npm
+# make types   the types of the page's scripts alone, by TypeScript from npm
 # make package duck.difypkg, to be uploaded to Dify
 # make fuzz    40,000 requests and settings as nobody sane would send them; make test tries 200
 # make bench   speed, next to a relay that does nothing; volume: thousands of runs and clients, and whether anything is lost
@@ -11,6 +11,7 @@
 # make test-sdk-latest   the same tests of Duck in each way of running, on the newest SDK that requirements.txt allows
 #
 # Needs git, make and any Python 3.9+ with pip. uv is fetched into .uv/ where there is none, and brings Python 3.12 where that is missing.
+# Checks of the page's scripts, conformance and clients need Node.js with npm, too.
 # Tests need curl, Chromium and nginx, too: on Debian and its kin root gets them, nginx unpacked in .nginx/ and not installed.
 
 PORT ?= 8000
@@ -59,6 +60,7 @@ check: .venv/ready
 	@.venv/bin/ruff format --check --quiet .
 	@.venv/bin/ruff check --quiet .
 	@.venv/bin/mypy
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory types; else echo "No npm: the page's scripts are not checked."; fi
 
 types: .venv/page/ready
 	@.venv/page/node_modules/.bin/tsc --project tests/page
