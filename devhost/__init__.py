@@ -15,7 +15,7 @@ It is as unforgiving as the real daemon. It imports nothing of the plugin: the t
     wire.py        the lines that are written to a plugin
     declaration.py reads manifest and routes, by schema.py; settings.py: an endpoint's values; limits.py: the daemon's limits
     dify.py        backwards calls; run.py: one call in its thread; inputs.py: inputs of apps; files.py: uploads and downloads
-    service.py     Dify's Service API, which takes an app's own key; users.py: the end users of apps
+    service/       Dify's Service API, which takes an app's own key; users.py: the end users of apps
     apps.py        scripted apps; demo/: the apps of `python -m devhost`
     serve.py       the command `python -m devhost`; command.py: options that the commands share; addresses.py: ports
     trace.py       messages as readable lines; page.py: the page at `/`

@@ -400,7 +400,7 @@ def run_with(client: httpx.Client, headers: dict[str, str], pictures: list[dict[
 @pytest.fixture
 def slow_creation(monkeypatch: pytest.MonkeyPatch) -> None:
     """Creating an end user takes so long that parallel requests overlap, however busy the machine is."""
-    monkeypatch.setattr("devhost.service.CREATION_S", 1.0)
+    monkeypatch.setattr("devhost.service.requests.CREATION_S", 1.0)
 
 
 @pytest.fixture
