@@ -12,6 +12,14 @@ MAX_EXCERPT = 300  # characters that are shown of a source's document
 _SIGNS = {"succeeded": "✓", "partial-succeeded": "✓", "failed": "✗", "exception": "✗", "stopped": "✗", "retry": "↻"}
 
 
+def grown(text: markdown.Grown) -> str:
+    """What can be rendered of a text, in place of what came of it; and its rest, which came before, too."""
+    pieces = [f'<div slot="blocks" dir="auto">{text.blocks}</div>'] if text.blocks else []
+    pieces += [f'<div slot="draft" dir="auto">{text.draft}</div>'] if text.draft else []
+    pieces += ["<x-cut></x-cut>", Markup('<x-t slot="text" class="sent">{}</x-t>').format(text.rest) if text.rest else ""]
+    return "".join(pieces)  # a plain string: see `done`
+
+
 def step(step: parts.Step, words: Mapping[str, str]) -> str:
     """A step of a workflow that has ended, or a try that has failed."""
     sign = _SIGNS.get(step.state, "·")

@@ -84,13 +84,8 @@ class Live:
         if is_first and not self._running:
             start = f'{self._block(self._status())}<x-t slot="text">'
         self._is_open = self._has_text = True
-        blocks = self._growing.add(text)
-        return f"{start}{escape(text)}{self._block(self._blocks(blocks, self._growing.rest)) if blocks else ''}"
-
-    def _blocks(self, html: Markup, rest: str) -> str:
-        """Rendered blocks in place of the text before them, and the rest of the text, which has been sent before."""
-        again = Markup('<x-t slot="text" class="sent">{}</x-t>').format(rest) if rest else ""
-        return f'<div slot="blocks" dir="auto">{html}</div><x-cut></x-cut>{again}'
+        grown = self._growing.add(text)
+        return f"{start}{escape(text)}{self._block(fragments.grown(grown)) if grown else ''}"
 
     def _block(self, markup: str) -> str:
         """The markup, after the end of the element for text if that is open."""
@@ -194,7 +189,7 @@ class Live:
         if end.html is not None and end.is_whole:
             yield Markup('<div slot="final" dir="auto">{}</div>').format(end.html)
         elif end.html is not None:
-            yield self._blocks(end.html, "")
+            yield fragments.grown(markdown.Grown(end.html, Markup(), ""))
 
     def _summary(self, end: parts.Ended) -> str:
         seconds, usage = fragments.seconds(end.seconds), self._usage

@@ -19,9 +19,9 @@ from markupsafe import Markup
 
 from duck.faces.page.markdown.addresses import is_link, is_own
 from duck.faces.page.markdown.budget import Budget, OverBudget
-from duck.faces.page.markdown.growing import MAX_LENGTH, End, Growing, rendered
+from duck.faces.page.markdown.growing import MAX_LENGTH, End, Growing, Grown, rendered
 
-__all__ = ["MAX_LENGTH", "Budget", "End", "Growing", "is_link", "is_own", "render", "render_or_show"]
+__all__ = ["MAX_LENGTH", "Budget", "End", "Growing", "Grown", "is_link", "is_own", "render", "render_or_show"]
 
 
 def render(text: str, origin: str | None = None, budget: Budget | None = None, *, reasoning: str = "Reasoning") -> Markup | None:

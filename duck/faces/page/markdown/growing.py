@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from markupsafe import Markup
 
@@ -19,8 +19,21 @@ MAX_LENGTH = 400_000  # characters; longer texts are not parsed at all
 SMALL = 2_000  # characters, which take 20 ms at most
 _DELIMITERS = "*_~"  # each is a token of its own, for which the parser calls no rule
 _SLOW = re.compile(r"```|~~~|\$|\\[(\[]")  # code and formulas, which take longer than other text
+_LONG = {"bullet_list_open", "ordered_list_open", "table_open", "fence", "code_block", "blockquote_open"}
 _LINE_END = re.compile("\r\n?")
 _CONTINUED = re.compile(r"[ \t>*+-]|\d+[.)]|\Z")  # the start of a line that can belong to a block before a blank line
+
+
+class Grown(NamedTuple):
+    """What a piece of a growing text has added.
+
+    `blocks` is the HTML of the blocks that are complete now. `draft` is that of the lines after them: of a list, a table or code
+    that may go on, so it will come again. `rest` is the text that is in neither.
+    """
+
+    blocks: Markup
+    draft: Markup
+    rest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,27 +68,22 @@ class Growing:
         self._tail: list[str] = []  # a line that is not complete
         self._is_stopped = False
 
-    @property
-    def rest(self) -> str:
-        """What has been added and is in no block yet."""
-        return "".join([*(original for _, original in self._lines), *self._tail])
-
-    def add(self, text: str) -> Markup:
-        """Adds a piece. Returns the HTML of the blocks that it has completed, Markup("") for none."""
+    def add(self, text: str) -> Grown | None:
+        """Adds a piece. Returns what can be rendered now, None for nothing new."""
         self._added.append(text)
         self._tail.append(text)
         if "\n" not in text or self._is_stopped:
-            return Markup()
+            return None
         self._read_lines()
         if self._length > MAX_LENGTH:
             self._is_stopped = True
-        if self._is_stopped or self._scanner.is_inside or not (self._has_begun or self._size >= self._next_size):
-            return Markup()
+        if self._is_stopped or self._scanner.is_in_note or not (self._has_begun or self._size >= self._next_size):
+            return None
         try:
-            return self._completed()
+            return self._grown()
         except OverBudget:
             self._is_stopped = True
-            return Markup()
+            return None
 
     def end(self) -> End:
         """What the end of the text adds."""
@@ -99,38 +107,48 @@ class Growing:
         for line in _normal(text[:end]).split("\n")[:-1]:
             *first, (last, original) = self._scanner.scan(line)
             self._lines += [*first, (last, f"{original}\n")]
-            self._has_begun |= self._is_blank and not _CONTINUED.match(line)
+            self._has_begun |= self._is_blank and not self._scanner.is_in_code and not _CONTINUED.match(line)
             self._is_blank = not line.strip()
 
     def _last_lines(self) -> list[str]:
         return [line for line, _ in self._scanner.scan(_normal("".join(self._tail)))]
 
-    def _completed(self) -> Markup:
+    def _grown(self) -> Grown | None:
         lines = [line for line, _ in self._lines]
-        cut = self._cut(lines)
-        html = _offloaded("\n".join([*lines[:cut], ""]), self._origin, self._env) if cut else Markup()
+        cut, is_long = self._cut(lines)
+        blocks = _offloaded("\n".join([*lines[:cut], ""]), self._origin, self._env) if cut else Markup()
         self._lines = self._lines[cut:]
         self._size = sum(len(original) for _, original in self._lines)
         self._next_size = self._size + self._size // 4 + 1
         self._has_begun = False
-        return html
+        draft = self._draft(lines[cut:]) if is_long else Markup()
+        rest = self._tail if draft else [*(original for _, original in self._lines), *self._tail]
+        return Grown(blocks, draft, "".join(rest)) if blocks or draft else None
 
-    def _cut(self, lines: list[str]) -> int:
-        """How many lines are in blocks that cannot change any more: those before the last block.
+    def _draft(self, lines: list[str]) -> Markup:
+        try:
+            return _offloaded("\n".join([*lines, ""]), self._origin, self._env)
+        except OverBudget:  # the blocks before it are rendered already
+            self._is_stopped = True
+            return Markup()
+
+    def _cut(self, lines: list[str]) -> tuple[int, bool]:
+        """How many lines are in blocks that cannot change any more, those before the last block; and whether that has parts.
 
         A formula in lines of its own looks like several blocks until its end comes.
         """
         tokens: list[Token] = []
         parser, source = dialect.parser(self._origin), "\n".join(lines)
         offload(len(source), lambda: parser.block.parse(source, parser, self._env, tokens), small=SMALL)
-        starts = [token.map[0] for token in tokens if token.map and not token.level and token.nesting >= 0]
+        blocks = [token for token in tokens if token.map and not token.level and token.nesting >= 0]
+        starts = [token.map[0] for token in blocks if token.map]
         last = len(lines)
         for number in range(len(lines) - 1, -1, -1):
             if not lines[number].strip():
                 break
             if lines[number].lstrip(" \t").startswith(("$$", "\\[")):
                 last = number
-        return max((start for start in starts if start <= last), default=0)
+        return max((start for start in starts if start <= last), default=0), blocks[-1:] != [] and blocks[-1].type in _LONG
 
 
 def rendered(text: str, origin: str | None, budget: Budget, reasoning: str) -> Markup:

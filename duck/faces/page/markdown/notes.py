@@ -30,9 +30,14 @@ class Scanner:
         self._may_have_title = False
 
     @property
-    def is_inside(self) -> bool:
-        """Whether a note or a fenced code block has begun and not ended."""
-        return bool(self._notes or self._fence)
+    def is_in_note(self) -> bool:
+        """Whether a note has begun and not ended."""
+        return bool(self._notes)
+
+    @property
+    def is_in_code(self) -> bool:
+        """Whether a fenced code block has begun and not ended."""
+        return self._fence is not None
 
     def scan(self, line: str) -> Iterator[tuple[str, str]]:
         """A line, without its end, as lines for the parser. Each comes with the part of the original that it stands for."""
