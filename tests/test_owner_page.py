@@ -52,6 +52,20 @@ def test_the_page_is_called_as_its_owner_wants_and_shows_the_icon(api: Api) -> N
         assert icon_of(page) == "../favicon.ico?icon=%F0%9F%A4%96&background=ffead5"
 
 
+def test_the_icon_is_beside_each_answer_if_the_owner_wants_that(api: Api) -> None:
+    for wanted in (True, False):
+        page = page_of(
+            opened(
+                {**SITE, "use_icon_as_answer_icon": wanted},
+                api,
+                method="POST",
+                data={"query": "hi", "duck.turns": '[["1","one"]]'},
+            )
+        )
+        assert len(page.findall(f".//article//p/{SVG}svg")) == 2 * wanted
+        assert page.find(".//body").get("class") == ("chat with-icons" if wanted else "chat")
+
+
 def test_a_picture_on_the_pages_own_origin_is_the_icon(api: Api) -> None:
     url = "https://dify.example.com/files/1/file-preview?sign=a&b"
     page = page_of(opened({"icon_type": "image", "icon_url": url}, api))

@@ -38,6 +38,7 @@ SITE: Event = {  # an app's own face
     "privacy_policy": "https://example.com/privacy",
     "custom_disclaimer": "A demo: its answers are made up.",
     "input_placeholder": "Ask the chatbot …",
+    "use_icon_as_answer_icon": True,
 }
 THOUGHT: Event = {"thought": "", "observation": "", "tool": "", "tool_labels": {}, "tool_input": "", "message_files": []}
 PICTURE = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 200 150" fill="{colour}">

@@ -217,9 +217,10 @@ document.addEventListener("keydown", (event) => {
 function waiting(asked, files) {
   const chips = files.map((name) => make("span", {className: "chip", textContent: name}));
   const question = make("h2", {className: "question", dir: "auto"}, make("span", {className: "said", textContent: asked}), ...chips);
+  const icon = document.body.classList.contains("with-icons") && find("header .mark")?.cloneNode(true);
   const name = make("span", {textContent: isChat ? find("h1")?.textContent : "", dir: "auto"});
   const status = make("span", {textContent: words.waiting, className: "status", role: "status"});
-  const answer = make("div", {className: "answer past"}, make("p", {className: "who"}, name, status));
+  const answer = make("div", {className: "answer past"}, make("p", {className: "who"}, ...(icon ? [icon] : []), name, status));
   return make("article", {}, ...(isChat ? [question] : []), answer);
 }
 

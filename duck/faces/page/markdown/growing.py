@@ -64,7 +64,7 @@ class Growing:
         self._lines: list[tuple[str, str]] = []  # as the scanner gives them
         self._size = 0  # of these lines
         self._next_size = 0  # at which they are tried even if no block seems to have begun, so that the time stays linear
-        self._has_begun = self._is_blank = False  # a block, behind a blank line; the last line
+        self._has_begun = self._is_blank = False  # a block, behind a blank line or code; the last line
         self._tail: list[str] = []  # a line that is not complete
         self._is_stopped = False
 
@@ -105,8 +105,10 @@ class Growing:
         self._length += end
         self._size += end
         for line in _normal(text[:end]).split("\n")[:-1]:
+            was_in_code = self._scanner.is_in_code
             *first, (last, original) = self._scanner.scan(line)
             self._lines += [*first, (last, f"{original}\n")]
+            self._has_begun |= was_in_code and not self._scanner.is_in_code
             self._has_begun |= self._is_blank and not self._scanner.is_in_code and not _CONTINUED.match(line)
             self._is_blank = not line.strip()
 
