@@ -5,7 +5,7 @@
 # make types   the types of the page's scripts alone, by TypeScript from npm
 # make package duck.difypkg, to be uploaded to Dify
 # make fuzz    40,000 requests and settings as nobody sane would send them; make test tries 200
-# make bench   speed, next to a relay that does nothing; volume: thousands of runs and clients, and whether anything is lost
+# make bench   speed, next to a relay that does nothing; volume: thousands of runs and clients, and whether anything is lost; the page
 # make conformance   MCP's own conformance kit, with npm
 # make clients other clients, unchanged: LangChain, LiteLLM, FastMCP, and with npm those for JavaScript
 # make test-sdk-latest   the same tests of Duck in each way of running, on the newest SDK that requirements.txt allows
@@ -91,6 +91,7 @@ bench: .venv/ready
 	@.venv/bin/python -m bench.speed
 	@.venv/bin/python -m bench
 	@.venv/bin/python -m bench.attacks
+	@.venv/bin/python -m bench.page
 
 package: .venv/ready
 	@if command -v dify >/dev/null; then dify plugin package . -o duck.difypkg; else .venv/bin/python -m devhost.package; fi
