@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,11 @@ CONTENT_TYPE: Mapping[str, str] = {"Content-Type": "text/html; charset=utf-8"}
 FAVICON = "favicon.ico"  # relative to the index
 
 _HERE = Path(__file__).parent
-_CSS = "".join((_HERE / "styles" / f"{name}.css").read_text("utf-8") for name in ("base", "text", "chat", "index"))
-_JS = (_HERE / "duck.js").read_text("utf-8")
+_SPARE = re.compile(r"^(\s+|//.*\n|/\*.*\*/\n)", re.MULTILINE)  # indentation and whole lines of comment
+_CSS, _JS = (
+    "".join(_SPARE.sub("", (_HERE / name).read_text("utf-8")) for name in names)
+    for names in (["styles/base.css", "styles/text.css", "styles/chat.css", "styles/index.css"], ["duck.js"])
+)
 _TEMPLATES = Environment(
     loader=FileSystemLoader(_HERE / "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
 )

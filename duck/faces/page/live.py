@@ -6,8 +6,9 @@ no script is needed.
 """
 
 from collections.abc import Iterator, Mapping
+from html import escape
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from duck.dify import parser, parts
 from duck.dify.parts import Part
@@ -85,7 +86,8 @@ class Live:
             start = f'{self._block(self._status())}<x-t slot="text">'
         self._is_open = self._has_text = True
         grown = self._growing.add(text)
-        return f"{start}{escape(text)}{self._block(fragments.grown(grown)) if grown else ''}"
+        end = self._block(fragments.grown(grown)) if grown else ""
+        return start + escape(text, quote=False) + end
 
     def _block(self, markup: str) -> str:
         """The markup, after the end of the element for text if that is open."""
@@ -222,7 +224,7 @@ class Live:
         if isinstance(value, str):
             return markdown.render_or_show(value, self._origin, self._budget, reasoning=self._words["reasoning"])
         if isinstance(value, bool | int | float | None):
-            return escape(json.pretty(value))
+            return escape(json.pretty(value), quote=False)
         links = [fragments.link(parser.file_of(file), self._origin) for file in (value if isinstance(value, list) else [value])]
         if any(links):
             return Markup("<br>").join(filter(None, links))

@@ -1,6 +1,7 @@
 """The Markdown that is read: CommonMark, GitHub's tables, tasks and strikethrough, and what models write beyond that. Pure."""
 
 import functools
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -25,7 +26,7 @@ def parser(origin: str | None) -> MarkdownIt:
     made.inline = inline.Inline()
     made.configure("commonmark", {**_OPTIONS, "origin": origin})  # the renderer gets the options
     made.enable(["table", "strikethrough"]).disable("normalize")
-    made.inline.add_terminator_char("w")
+    made.inline.terminator_re = re.compile(f"{made.inline.terminator_re.pattern}|www")  # a bare link may begin there
     made.inline.ruler.after("text", "bare_link", inline.bare_link)
     made.inline.ruler.before("escape", "formula", formulas.formula)
     made.inline.ruler.before("autolink", "line_break", inline.line_break)

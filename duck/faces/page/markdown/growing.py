@@ -65,13 +65,12 @@ class Growing:
         self._size = 0  # of these lines
         self._next_size = 0  # at which they are tried even if no block seems to have begun, so that the time stays linear
         self._has_begun = self._is_blank = False  # a block, behind a blank line or code; the last line
-        self._tail: list[str] = []  # a line that is not complete
+        self._read, self._tail = 0, ""  # how many pieces have been read, and what they have of a line that is not complete
         self._is_stopped = False
 
     def add(self, text: str) -> Grown | None:
         """Adds a piece. Returns what can be rendered now, None for nothing new."""
         self._added.append(text)
-        self._tail.append(text)
         if "\n" not in text or self._is_stopped:
             return None
         self._read_lines()
@@ -99,9 +98,9 @@ class Growing:
             return End(None)
 
     def _read_lines(self) -> None:
-        text = "".join(self._tail)
+        text = self._last_line()
         end = text.rindex("\n") + 1
-        self._tail = [text[end:]]
+        self._read, self._tail = len(self._added), text[end:]
         self._length += end
         self._size += end
         for line in _normal(text[:end]).split("\n")[:-1]:
@@ -112,8 +111,11 @@ class Growing:
             self._has_begun |= self._is_blank and not self._scanner.is_in_code and not _CONTINUED.match(line)
             self._is_blank = not line.strip()
 
+    def _last_line(self) -> str:
+        return self._tail + "".join(self._added[self._read :])
+
     def _last_lines(self) -> list[str]:
-        return [line for line, _ in self._scanner.scan(_normal("".join(self._tail)))]
+        return [line for line, _ in self._scanner.scan(_normal(self._last_line()))]
 
     def _grown(self) -> Grown | None:
         lines = [line for line, _ in self._lines]
@@ -124,7 +126,7 @@ class Growing:
         self._next_size = self._size + self._size // 4 + 1
         self._has_begun = False
         draft = self._draft(lines[cut:]) if is_long else Markup()
-        rest = self._tail if draft else [*(original for _, original in self._lines), *self._tail]
+        rest = [self._tail] if draft else [*(original for _, original in self._lines), self._tail]
         return Grown(blocks, draft, "".join(rest)) if blocks or draft else None
 
     def _draft(self, lines: list[str]) -> Markup:

@@ -103,8 +103,10 @@ def bare_link(state: StateInline, silent: bool) -> bool:
         url = _url(_HTTP, state, found[1])
     elif char == "w" and not (state.pos and _BEFORE_WWW.match(state.src[state.pos - 1])):
         url = _url(_WWW, state)
+    if not url:
+        return False
     target = state.md.normalizeLink(url if char == ":" else f"http://{url}")
-    if not url or not state.md.validateLink(target):
+    if not state.md.validateLink(target):
         return False
     if char == ":":
         scheme = url.partition(":")[0]
