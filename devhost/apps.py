@@ -10,10 +10,11 @@ import re
 import secrets
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self
 
+from devhost.asking import Ask, Filled
 from devhost.files import Files
 
 type Event = dict[str, Any]
@@ -89,7 +90,8 @@ class Call:
     files: Files = field(default_factory=Files, repr=False, compare=False)
 
 
-type Step = Event | Pause | Failure
+type Step = Event | Pause | Failure | Ask
+type Steps = Generator[Step, Filled, None]  # of a script that asks
 type Script = Sequence[Step] | Callable[[Call], Iterable[Step]]
 type Blocking = Event | Failure | Callable[[Call], Event | Failure]
 type Form = Event | Failure | Callable[[], Event | Failure]
@@ -99,16 +101,18 @@ type Form = Event | Failure | Callable[[], Event | Failure]
 class App:
     """One app of the workspace.
 
-    `script` yields the steps of a streaming run: events (sent unchanged), `Pause` and `Failure`. It runs lazily in a thread of
-    its own, so it may block, and it is closed when the client leaves. `blocking` is the answer of a blocking run; without it
-    the script runs, and its events are folded into the answer. `form` is what `fetch_app` returns; without it the app has no
-    variables. A form that is a dict with a `user_input_form` also validates the inputs of each run, as in Dify; with another
-    form the script gets the inputs unchecked. Functions for `blocking` and `form` may block, too.
+    `script` yields the steps of a streaming run: events (sent unchanged), `Pause`, `Failure` and `Ask`. It runs lazily in a
+    thread of its own, so it may block. When its client leaves, the script of a workflow or chatflow goes on, and so does each
+    blocking run; other scripts are closed. `blocking` is the answer of a blocking run; without it the script runs, and its events
+    are folded into the answer. `form` is what `fetch_app` returns; without it the app has no variables. A form that is a dict
+    with a `user_input_form` also validates the inputs of each run, as in Dify; with another form the script gets the inputs
+    unchecked. Functions for `blocking` and `form` may block, too.
 
     A chatflow or workflow that is not `published` cannot run. Without `api_enabled` the Service API refuses the app's key.
     `site` changes fields of what the Service API says of the app's web page; None is an app without one.
     `max_active_requests` limits the runs by key at a time; None is no limit. With `for_plugins` a completion app answers
-    plugins; in Dify up to 1.16 none does.
+    plugins; in Dify up to 1.16 none does. `variables` are those of a chatflow's conversations, with their first values.
+    `follow_ups` are the questions that Dify suggests after each answer; without them it suggests none.
     """
 
     mode: Mode
@@ -122,10 +126,12 @@ class App:
     site: Event | None = field(default_factory=dict)
     max_active_requests: int | None = None
     for_plugins: bool = False
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    follow_ups: Sequence[str] = ()
 
-    def steps(self, call: Call) -> Iterable[Step]:
-        """The steps of a streaming run."""
-        return self.script(call) if callable(self.script) else self.script
+    def steps(self, call: Call) -> Iterator[Step]:
+        """The steps of a streaming run. `proceed` gets the next one."""
+        return iter(self.script(call) if callable(self.script) else self.script)
 
     def answer(self, call: Call) -> Event | Failure:
         """The answer of a blocking run, if it is not folded from the steps."""
@@ -136,6 +142,16 @@ class App:
         if self.form is None:
             return MINIMAL_FORM
         return self.form() if callable(self.form) else self.form
+
+
+def workflow_id(app_id: str) -> str:
+    """The id of the published version of the app's workflow."""
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, app_id))
+
+
+def proceed(steps: Iterator[Step], filled: Filled | None) -> Step:
+    """The next step; a step before it that was an `Ask` gets the value `filled`. Raises `StopIteration` at the end."""
+    return steps.send(filled) if filled is not None and isinstance(steps, Generator) else next(steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,8 +228,7 @@ def say(text: str, pace: float = TOKEN_S) -> Callable[[Call], Iterator[Step]]:
 def fold(mode: Mode, events: Iterable[Event], *, by_key: bool = False) -> Event | Failure:
     """The blocking answer of a run that streams these events: an "Internal Server Error" if the final event is missing.
 
-    Dify answers a failed chat with 400, but a failed or paused workflow with a dict. The answer of a chatflow that pauses does
-    not follow from its events: set `blocking` for such an app.
+    Dify answers a failed chat with 400, but a failed workflow, and a paused workflow or chatflow, with a dict.
     """
     text, ends = "", dict[str, Event]()
     for event in events:
@@ -228,6 +243,8 @@ def fold(mode: Mode, events: Iterable[Event], *, by_key: bool = False) -> Event 
                 ends[name] = event
     if mode == "workflow" and (end := ends.get("workflow_finished") or ends.get("workflow_paused")):
         return _run_answer({**ends["workflow_started"]["data"], **end["data"]}, end)
+    if pause := ends.get("workflow_paused"):
+        return _paused_answer(pause, text)
     return _message_answer(ends["message_end"], mode, text) if "message_end" in ends else UNKNOWN_ERROR
 
 
@@ -249,6 +266,16 @@ def _run_answer(data: Event, end: Event) -> Event:
     waits = {name: data[name] for name in ("paused_nodes", "reasons") if name in data}
     result = {name: data.get(name) for name in (*RUN_RESULT, "finished_at")} | waits
     return {"task_id": end["task_id"], "workflow_run_id": end["workflow_run_id"], "data": result}
+
+
+def _paused_answer(pause: Event, text: str) -> Event:
+    """The answer of a chatflow that waits for a person."""
+    metadata: Event = {"annotation_reply": None, "retriever_resources": [], "usage": None, "reasoning": {}}
+    ids = {"id": pause["message_id"], "message_id": pause["message_id"], "conversation_id": pause["conversation_id"]}
+    message = {**ids, "mode": "advanced-chat", "answer": text, "metadata": metadata, "created_at": pause["created_at"]}
+    data = {**message, **{name: value for name, value in pause["data"].items() if name not in {"outputs", "created_at"}}}
+    run: Event = {"workflow_run_id": pause["workflow_run_id"], "data": data}
+    return {"event": "workflow_paused", "task_id": pause["task_id"], **message, **run}
 
 
 def _message_answer(end: Event, mode: Mode, text: str) -> Event:

@@ -24,7 +24,7 @@ from devhost.limits import Backlog, Limits
 from devhost.plugin import Plugin, Runtime
 from devhost.request import BODY_LIMIT, copy_request, has_valid_escapes
 from devhost.response import INTERNAL_ERROR, Answer, daemon_error
-from devhost.run import Run
+from devhost.run import Caller, Run
 from devhost.service import Service
 from devhost.wire import END, Reply, reply_line, request_line
 
@@ -166,14 +166,15 @@ class _Session:
                 logger.warning("too many events at once: the last %d of a burst lost", backlog.lost)
 
         def cut(error: Reply) -> None:
-            run.cancel()
+            run.leave()
             send(error)
             send(END)
 
-        run = Run(self._dify.answer(kind, request), send, self._plugin.drain)
+        caller = Caller()
+        run = Run(self._dify.answer(kind, request, caller), send, self._plugin.drain, caller, self._dify.timeline)
         if self._plugin.notices_disconnects:
             self._cleanup.callback(cut, CANCELLED)
-        self._cleanup.callback(run.cancel)
+        self._cleanup.callback(run.leave)
         if request.get("response_mode") == "streaming":
             self._cleanup.callback(loop.call_later(self._limits.absolute_s, cut, READ_TIMEOUT).cancel)
 

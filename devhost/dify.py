@@ -10,10 +10,16 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from devhost.apps import CHAT_MODES, FLOW_MODES, UNKNOWN_ERROR, App, Call, Event, Failure, Pause, fold
+from devhost.apps import CHAT_MODES, FLOW_MODES, UNKNOWN_ERROR, App, Call, Event, Failure, Pause
+from devhost.asking import Ask, WaitingForm
+from devhost.execution import Execution
 from devhost.files import Files
+from devhost.flows import FlowRun, FlowRuns
+from devhost.history import History
 from devhost.inputs import no_upload, prepare
-from devhost.run import Replies
+from devhost.recording import Recording
+from devhost.run import Caller, Replies
+from devhost.timeline import Timeline
 from devhost.users import CREATION_S, PLUGINS, EndUsers
 from devhost.wire import Reply
 
@@ -46,21 +52,24 @@ class Dify:
     refused: list[Call] = field(default_factory=list)
     files: Files = field(default_factory=Files)
     storage_size: int = 0
+    timeline: Timeline = field(default_factory=Timeline)
     end_users: EndUsers = field(default_factory=EndUsers, init=False)
-    _owners: dict[tuple[str, str], str] = field(default_factory=dict, init=False)  # end users by app and conversation
+    history: History = field(default_factory=History, init=False)
+    runs: FlowRuns = field(default_factory=FlowRuns, init=False)
+    forms: dict[str, WaitingForm] = field(default_factory=dict, init=False)  # by token
     _storage: dict[str, bytes] = field(default_factory=dict, init=False)
 
-    def answer(self, kind: str, request: Mapping[str, Any]) -> Replies:
+    def answer(self, kind: str, request: Mapping[str, Any], caller: Caller | None = None) -> Replies:
         """The replies to one backwards call, without the closing `end`. Lazy: a script blocks while the replies are iterated.
 
-        `kind` is the type of the call (`app`, `fetch_app`, ...), `request` its data from the SDK.
+        `kind` is the type of the call (`app`, `fetch_app`, ...), `request` its data from the SDK, and `caller` who reads them.
         """
         needed = PERMISSIONS.get(kind)
         if needed is not None and needed not in self.permissions:
             return _failed(f"permission denied, you need to enable {needed} access in plugin manifest")
         match kind:
             case "app":
-                return self.invoke(request)
+                return self.invoke(request, caller=caller)
             case "fetch_app":
                 return self._fetch(request)
             case "upload_file":
@@ -70,20 +79,26 @@ class Dify:
         return _failed(f"devhost does not answer backwards calls of type {kind}")
 
     def invoke(
-        self, request: Mapping[str, Any], *, by_key: bool = False, attached: Sequence[Event] = (), end_user: str = ""
+        self,
+        request: Mapping[str, Any],
+        *,
+        by_key: bool = False,
+        attached: Sequence[Event] = (),
+        end_user: str = "",
+        caller: Caller | None = None,
     ) -> Replies:
-        """The replies to a run of an app. `Call` describes the options, which need the app's own key."""
+        """The replies to a run of an app, for its `caller`. `Call` describes the other options, which need the app's own key."""
         try:
             call = replace(_read_call(request), by_key=by_key, attached=attached, end_user=end_user)
         except ValueError as error:
             return _failed(f"unmarshal backwards invoke request failed: {error}")
         app = self._find(call.app_id)
         if request.get("inputs") is not None and app is not None:
-            return self._run(app, call)
+            return self._run(app, call, caller or Caller())
         self.refused.append(call)
         return _refused("app not found" if app is None else "invalid payload: inputs: Input should be a valid dictionary")
 
-    def _run(self, app: App, received: Call) -> Replies:
+    def _run(self, app: App, received: Call, caller: Caller) -> Replies:
         call = replace(received, app_id=str(uuid.UUID(received.app_id)))
         if not call.by_key and app.mode in CHAT_MODES:  # other apps have no data of end users
             call = replace(call, end_user=(yield from self._plugins_user(call.app_id)))
@@ -96,7 +111,7 @@ class Dify:
             yield from _refusal(error)
         else:
             self.calls.append(received)
-            yield from self._answer(app, call)
+            yield from self._answer(app, call, caller)
 
     def _plugins_user(self, app_id: str) -> Generator[Pause, None, str]:
         """The id of the end user that all plugins' calls of the app share."""
@@ -114,7 +129,7 @@ class Dify:
         """
         if app.mode not in CHAT_MODES or not call.conversation_id:
             return call
-        owner = self._owners.get((call.app_id, call.conversation_id))
+        owner = self.history.owner(call.app_id, call.conversation_id)
         if owner == call.end_user or (owner is None and not call.by_key):
             return call
         if call.by_key:
@@ -131,15 +146,25 @@ class Dify:
         uploads = partial(self.files.upload_of, owner=call.end_user) if call.by_key else no_upload
         return prepare(call.inputs, form, self.files.input, uploads, basic=app.mode not in FLOW_MODES)
 
-    def _answer(self, app: App, call: Call) -> Replies:
-        """The replies of a valid run. From now on their conversation belongs to the call's end user."""
-        is_scripted = app.blocking is None or call.response_mode == "streaming"
-        with contextlib.closing(_steps(app, call) if is_scripted else _struct(lambda: app.answer(call))) as replies:
-            for reply in replies:
-                data = reply.data if isinstance(reply, Reply) else None
-                if isinstance(data, dict) and (conversation := data.get("conversation_id")):
-                    self._owners[call.app_id, conversation] = call.end_user
-                yield reply
+    def _answer(self, app: App, call: Call, caller: Caller) -> Replies:
+        """The replies of a valid run, which is recorded for the call's end user."""
+        recording = Recording(app, call, caller, self.history, self.runs, self.timeline)
+        caller.recording = recording
+        caller.outlived = app.mode in FLOW_MODES or call.response_mode != "streaming"
+        if app.blocking is None or call.response_mode == "streaming":
+            with contextlib.closing(Execution(app, call, recording, self._open).replies()) as replies:
+                yield from replies
+            return
+        answer = app.answer(call)
+        if not isinstance(answer, Failure):
+            recording.answered(answer)
+        recording.end()
+        yield from _struct(lambda: answer)
+
+    def _open(self, ask: Ask, run: FlowRun) -> WaitingForm:
+        form = WaitingForm(ask, run.call.app_id, run.common(), self.timeline)
+        self.forms[form.token] = form
+        return form
 
     def _fetch(self, request: Mapping[str, Any]) -> Replies:
         app = self._find(request["app_id"])
@@ -211,35 +236,6 @@ def is_uuid(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _steps(app: App, call: Call) -> Replies:
-    """The script's events one by one, or for a blocking run the answer into which they are folded.
-
-    After a failed chatflow Dify 1.16 sends an `error` event to plugins, but not to callers by key.
-    """
-    steps, seen, streaming = app.steps(call), list[Event](), call.response_mode == "streaming"
-    has_failed = False
-    try:
-        for step in steps:
-            if isinstance(step, Failure):
-                yield Reply("error", step.text)
-                return
-            if isinstance(step, Pause):
-                yield step
-            elif not streaming:
-                seen.append(step)
-            elif not (has_failed and call.by_key and step.get("event") == "error"):
-                yield Reply("response", "stream", step)
-                has_failed = has_failed or _is_failed_chatflow(app, step)
-    finally:
-        getattr(steps, "close", lambda: None)()
-    if not streaming:
-        yield from _struct(lambda: fold(app.mode, seen, by_key=call.by_key))
-
-
-def _is_failed_chatflow(app: App, event: Event) -> bool:
-    return app.mode == "advanced-chat" and event.get("event") == "workflow_finished" and event["data"].get("status") == "failed"
 
 
 def _struct(make: Callable[[], dict[str, Any] | Failure]) -> Replies:

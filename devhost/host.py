@@ -29,6 +29,7 @@ from devhost.plugin import Runtime, Trace
 from devhost.remote import RemoteRuntime
 from devhost.serverless import ServerlessRuntime
 from devhost.service import BASE, Service
+from devhost.timeline import Timeline
 from devhost.watching import SOURCES
 
 UNNAMED = "plugin"  # the hook id if the folder has no manifest, which `remote` does not need
@@ -47,8 +48,9 @@ class Devhost:
     `remote`: somebody else starts the plugin, and it connects to `debug_port` with `debug_key`, whatever is in the folder.
     `python` runs the plugin. With `reload` a change in the folder restarts the plugin. `trace` is called with each message in
     either direction. `files` are Dify's files. `app_keys` maps keys of Dify's Service API, which is served at `api_url`, to app
-    ids. `calls` collects all runs of apps, `refused` the calls that Dify refuses before it makes a run. Once it runs, `url` is
-    the endpoint's address, without a slash at its end, and `runtime` has the plugin.
+    ids. `timeline` is the time in Dify, which a test can advance, for runs that take long and for forms that expire. `calls`
+    collects all runs of apps, `refused` the calls that Dify refuses before it makes a run. Once it runs, `url` is the endpoint's
+    address, without a slash at its end, and `runtime` has the plugin.
 
     Entering raises `StartError` if the plugin cannot be started (with what it wrote to stderr), if its manifest or the
     settings are not valid, or if the port is taken; and `CancelledError` if `stop` is called meanwhile.
@@ -69,6 +71,7 @@ class Devhost:
     trace: Trace | None = None
     files: Files = field(default_factory=Files)
     app_keys: dict[str, str] = field(default_factory=dict)
+    timeline: Timeline = field(default_factory=Timeline)
     calls: list[Call] = field(default_factory=list, init=False)
     refused: list[Call] = field(default_factory=list, init=False)
     url: str = field(default="", init=False)
@@ -161,7 +164,7 @@ class Devhost:
         async with self.runtime:
             if isinstance(self.runtime, RemoteRuntime):
                 self.debug_port = self.runtime.port
-            dify = Dify(self.apps, frozenset(), self.calls, self.refused, files=self.files)
+            dify = Dify(self.apps, frozenset(), self.calls, self.refused, files=self.files, timeline=self.timeline)
             clock = Clock()
             service = Service(dify, self.app_keys)
             daemon = Daemon(self.runtime, dify, service, self.hook, self.url, self.settings, self.limits, clock)

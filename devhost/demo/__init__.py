@@ -2,26 +2,28 @@
 
     chats.py      apps with conversations, and completion apps
     workflows.py  workflows
-    troubles.py   apps that fail, are slow, are moderated or wait for a person
+    troubles.py   apps that fail, are slow or are moderated
+    people.py     apps that wait for a person, and one that takes ten minutes
     events.py     the events of workflow runs
     forms.py      the forms of apps
 
 Events are sent at the pace of a model. Blocking answers are folded from them, and take as long.
 """
 
+import contextlib
 import runpy
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from devhost.apps import App, Call, Pause, Script, Step
+from devhost.apps import App, Call, Pause, Script, Steps, proceed
 from devhost.declaration import StartError
-from devhost.demo import chats, troubles, workflows
+from devhost.demo import chats, people, troubles, workflows
 from devhost.dify import is_uuid
 
-ALIASES = [*chats.apps(), *workflows.apps(), *troubles.apps()]
+ALIASES = [*chats.apps(), *workflows.apps(), *troubles.apps(), *people.apps()]
 IDS = {alias: f"d0c0ffee-0000-4000-8000-{number:012}" for number, alias in enumerate(ALIASES, start=1)}
 KEY = "demo-key"
 LOCKED = "completion"  # the app that needs the key
@@ -76,7 +78,7 @@ def hints(url: str) -> list[str]:
 
 def apps(*, pace: float = 1) -> dict[str, App]:
     """The demo apps by id, without conversations. With `pace` 0 they answer at once, with 2 in twice the time."""
-    made = {**chats.apps(), **workflows.apps(), **troubles.apps()}
+    made = {**chats.apps(), **workflows.apps(), **troubles.apps(), **people.apps()}
     return {IDS[alias]: replace(app, script=_paced(app, pace)) for alias, app in made.items()}
 
 
@@ -100,8 +102,11 @@ def app_id(name: str) -> str:
 
 
 def _paced(app: App, pace: float) -> Script:
-    def script(call: Call) -> Iterator[Step]:
-        for step in app.steps(call):
-            yield Pause(step.seconds * pace) if isinstance(step, Pause) else step
+    def script(call: Call) -> Steps:
+        steps, filled = app.steps(call), None
+        with contextlib.suppress(StopIteration):
+            while True:
+                step = proceed(steps, filled)
+                filled = yield Pause(step.seconds * pace) if isinstance(step, Pause) else step
 
     return script

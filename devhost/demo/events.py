@@ -4,11 +4,12 @@ import json
 import secrets
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from devhost.apps import TOKEN_S, Event, Message, Pause, Step, tokens
+from devhost.apps import TOKEN_S, Event, Message, Pause, Step, tokens, workflow_id
+from devhost.asking import Ask, Filled
 from devhost.users import PLUGINS
 from devhost.wire import dumps
 
@@ -35,7 +36,11 @@ class Flow(Message):
     """Makes the events of one workflow run. With a conversation it is the run of a chatflow."""
 
     run_id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    workflow_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+    @property
+    def workflow_id(self) -> str:
+        """The id of the workflow's version."""
+        return workflow_id(self.call.app_id)
 
     def flow_event(self, name: str, data: Event, **ids: str) -> Event:
         """An event of a workflow, or of a chatflow's workflow."""
@@ -100,9 +105,21 @@ class Flow(Message):
         began, started = time.time(), self.node_started(node_type, title)
         yield started
         yield from body
+        yield self._node_finished(started, began, done)
+
+    def ask(self, ask: Ask) -> Generator[Step, Filled, Filled]:
+        """A node that waits for a person, and what the person has answered."""
+        began, started = time.time(), self.node_started("human-input", ask.title)
+        yield started
+        filled = yield ask
+        outputs = {**filled.inputs, "__action_id": filled.action or "__timeout"}
+        yield self._node_finished(started, began, {"outputs": outputs})
+        return filled
+
+    def _node_finished(self, started: Event, began: float, done: Event) -> Event:
         node = {key: started["data"][key] for key in ("id", "node_id", "node_type", "title", "index", "created_at")}
         times = {"elapsed_time": round(time.time() - began, 6), "finished_at": int(time.time())}
-        yield self.flow_event("node_finished", NODE_FINISHED | node | times | done, workflow_run_id=self.run_id)
+        return self.flow_event("node_finished", NODE_FINISHED | node | times | done, workflow_run_id=self.run_id)
 
     def model(self, title: str, answer: str, body: Iterable[Step]) -> Iterator[Step]:
         """A node in which a model writes the answer."""

@@ -1,10 +1,8 @@
-"""Apps that fail, are slow, are moderated or wait for a person."""
+"""Apps that fail, are slow or are moderated."""
 
-import json
-import time
 from collections.abc import Iterator
 
-from devhost.apps import App, Call, Event, Failure, Message, Pause, Step
+from devhost.apps import App, Call, Failure, Message, Pause, Step
 from devhost.demo.chats import conversing
 from devhost.demo.events import Flow, in_workflow, refused_by_model
 from devhost.demo.forms import basic, form, variable
@@ -22,16 +20,6 @@ POEM = (
 UNSAID = "I had better not talk about ponds. Everybody knows what swims there, and where the bread is kept."
 INSTEAD = "There is no answer to this."
 NOT_ASKED = "Please ask something else."
-REVIEW: Event = json.loads("""{
-    "form_id": "f0f0f0f0-0000-4000-8000-000000000001", "form_content": "Please review: {{#$output.comment#}}",
-    "inputs": [{"type": "paragraph", "output_variable_name": "comment",
-                "default": {"type": "constant", "selector": [], "value": ""}}],
-    "actions": [{"id": "approve", "title": "Approve", "button_style": "primary"},
-                {"id": "reject", "title": "Reject", "button_style": "default"}],
-    "node_id": "human-input", "node_title": "Review", "resolved_default_values": {}, "form_token": "tok_demo",
-    "approval_channels": []
-}""")
-REVIEW_S = 259_200  # Dify's default for the expiration of a form
 
 
 def apps() -> dict[str, App]:
@@ -43,7 +31,6 @@ def apps() -> dict[str, App]:
         "fails-midway": conversing("chat", _fail_midway, name),
         "fails-late": App(mode="workflow", script=_fail_late, form=text),
         "slow": conversing("chat", _answer_slowly, name),
-        "human-input": App(mode="workflow", script=_wait_for_a_person, form=text),
         "fails-unnamed": conversing("chat", _fail_unnamed, name),
         "fails-chatflow": conversing("advanced-chat", _fail_in_chatflow, form(variable("text-input", "name", "Your name"))),
         "moderated-answer": conversing("chat", _moderate_answer, name),
@@ -95,14 +82,3 @@ def _answer_slowly(call: Call, turn: int) -> Iterator[Step]:
     yield Pause(SILENCE_S)
     yield from message.say(answer, pace=SLOW_TOKEN_S)
     yield message.end(answer)
-
-
-def _wait_for_a_person(call: Call) -> Iterator[Step]:
-    flow, review = Flow(call), REVIEW | {"expiration_time": int(time.time()) + REVIEW_S}
-    yield from flow.start()
-    yield flow.node_started("human-input", "Review")
-    yield flow.flow_event("human_input_required", review | {"display_in_ui": True}, workflow_run_id=flow.run_id)
-    data: Event = {"workflow_run_id": flow.run_id, "paused_nodes": ["human-input"], "outputs": {}, "status": "paused"}
-    data |= {"reasons": [{"TYPE": "human_input_required", **review}], "created_at": int(flow.began), "total_tokens": 0}
-    data |= {"elapsed_time": round(time.time() - flow.began, 6), "total_steps": 2}
-    yield flow.flow_event("workflow_paused", data, workflow_run_id=flow.run_id)

@@ -1,12 +1,13 @@
-"""What the Service API tells of an app: its form, its name, its web page."""
+"""What the Service API tells of an app: its form, its name, its web page, its end users."""
 
 import json
+from datetime import UTC, datetime
 
 from starlette.responses import JSONResponse, Response
 
 from devhost.apps import Event, Failure
-from devhost.files import error
-from devhost.service.requests import AppRequest
+from devhost.files import TENANT
+from devhost.service.requests import DEFAULT_USER, UNAVAILABLE, AppRequest, RefusedError
 
 NO_SITE = (
     "You don't have the permission to access the requested resource. It is either read-protected or not readable by the server."
@@ -23,7 +24,7 @@ async def parameters(request: AppRequest) -> Response:
     """The app's form."""
     form = request.app.fetch() if request.app.published else None
     if form is None or isinstance(form, Failure):
-        return error(400, "app_unavailable", "App unavailable, please check your app configurations.")
+        raise RefusedError(400, "app_unavailable", UNAVAILABLE)
     return JSONResponse(form)
 
 
@@ -38,5 +39,22 @@ async def site(request: AppRequest) -> Response:
     """The settings of the app's web page."""
     app = request.app
     if app.site is None:
-        return error(403, "forbidden", NO_SITE)
+        raise RefusedError(403, "forbidden", NO_SITE)
     return JSONResponse({**SITE, "title": app.name or request.app_id, "description": app.description, **app.site})
+
+
+async def meta(_request: AppRequest) -> Response:
+    """The icons of the app's tools: there are none."""
+    return JSONResponse({"tool_icons": {}})
+
+
+async def end_user(request: AppRequest) -> Response:
+    """One of the app's end users."""
+    found = request.dify.end_users.about(request.path("end_user_id"))
+    if found is None or found.app_id != request.app_id:
+        raise RefusedError(404, "end_user_not_found", "End user not found.")
+    time = datetime.fromtimestamp(found.created_at, UTC).isoformat()
+    names = {"external_user_id": found.user, "session_id": found.user, "name": None, "is_anonymous": found.user == DEFAULT_USER}
+    times = {"created_at": time, "updated_at": time}
+    about = {"id": found.id, "tenant_id": TENANT, "app_id": found.app_id, "type": "service-api"}
+    return JSONResponse({**about, **names, **times})

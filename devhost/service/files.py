@@ -1,11 +1,12 @@
-"""Uploads, which belong to an end user."""
+"""Uploads, which belong to an end user, and what they hold."""
 
 from typing import Any
+from urllib.parse import quote
 
 from starlette.responses import JSONResponse, Response
 
 from devhost.files import read_upload
-from devhost.service.requests import DEFAULT_USER, AppRequest
+from devhost.service.requests import DEFAULT_USER, AppRequest, RefusedError
 
 
 async def upload(request: AppRequest) -> Response:
@@ -21,3 +22,17 @@ async def upload(request: AppRequest) -> Response:
     names = ("reference", "preview_url", "original_url", "user_id", "tenant_id", "conversation_id", "file_key")
     nulls: dict[str, Any] = dict.fromkeys(names)
     return JSONResponse(nulls | about | {"source_url": files.preview_url(stored)}, 201)
+
+
+async def preview(request: AppRequest) -> Response:
+    """The content of an upload, once a message of the app has it: whose message does not matter."""
+    file_id = request.path("file_id")
+    file = request.dify.files.find(file_id)
+    if file is None:
+        raise RefusedError(404, "file_not_found", "The requested file was not found.")
+    if not request.dify.history.refers(request.app_id, file_id):
+        raise RefusedError(403, "file_access_denied", "Access to the requested file is denied.")
+    headers = {"content-type": file.mime_type}
+    if request.http.query_params.get("as_attachment", "").lower() in {"1", "true"}:
+        headers["content-disposition"] = f"attachment; filename*=UTF-8''{quote(file.name)}"
+    return Response(file.content, headers=headers)

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from devhost.apps import Event, Mode
-from devhost.run import Replies, Run
+from devhost.run import Caller, Replies, Run
 from devhost.service.requests import AppRequest
 from devhost.wire import END, Reply, dumps
 
@@ -27,14 +27,14 @@ class Streams:
 
     def __init__(self) -> None:
         self._by_task: dict[tuple[str, str], Stream] = {}  # by end user and task
-        self._live: list[Stream] = []
+        self._live: list[Stream] = []  # with a caller
 
     def add(self, stream: "Stream") -> None:
         """Adds a run that begins."""
         self._live.append(stream)
 
     def count(self, app_id: str) -> int:
-        """The number of the app's runs."""
+        """The number of the app's runs that are being answered."""
         return sum(stream.app_id == app_id for stream in self._live)
 
     def find(self, end_user: str, task_id: str) -> "Stream | None":
@@ -47,23 +47,36 @@ class Streams:
             self._by_task[stream.end_user, task] = stream
 
     def end(self, stream: "Stream") -> None:
-        """Removes a run that has ended."""
+        """Removes a run whose answer has ended. One that goes on without its caller can still be stopped."""
         self._live = [other for other in self._live if other is not stream]
-        self._by_task = {key: other for key, other in self._by_task.items() if other is not stream}
+        self._by_task = {key: other for key, other in self._by_task.items() if not other.is_over}
 
 
 class Stream:
     """The answer to one run."""
 
-    def __init__(self, request: AppRequest, replies: Replies, end_user: str, user: str) -> None:
+    def __init__(self, request: AppRequest, replies: Replies, caller: Caller, end_user: str, user: str) -> None:
         self.app_id = request.app_id
         self.end_user = end_user
         self._user = user
         self._mode = request.app.mode
         self._streams = request.streams
+        self._caller = caller
         self._queue: asyncio.Queue[Reply] = asyncio.Queue()
         self._first: Event = {}
-        self._run = Run(replies, lambda reply, _: self._queue.put_nowait(reply), self._drain)
+        self._is_stopped = False
+        self._run = Run(replies, self._receive, self._drain, caller, request.dify.timeline)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the run has ended."""
+        return self._is_stopped or self._run.is_over
+
+    def _receive(self, reply: Reply, _paused_s: float) -> None:
+        if reply.message == "stream":
+            self._first = self._first or reply.data
+            self._streams.begin(self, reply.data)
+        self._queue.put_nowait(reply)
 
     async def response(self) -> Response:
         """The response, after the first reply: a run that fails at once is an HTTP error."""
@@ -77,22 +90,26 @@ class Stream:
         return JSONResponse(first.data)
 
     def stop(self) -> None:
-        """Ends the run with the events of a stopped run."""
+        """Ends the run with the events of a stopped run. A run that waits for a person keeps waiting."""
+        recording = self._caller.recording
+        if self.is_over or recording is None or (recording.run is not None and recording.run.status == "paused"):
+            return
+        self._is_stopped = True
         self._run.cancel()
-        for event in _stopped(self._mode, self._first, {"id": self.end_user, "user": self._user}):
+        events = list(_stopped(self._mode, self._first, {"id": self.end_user, "user": self._user}))
+        recording.stop(events)
+        for event in events:
             self._queue.put_nowait(Reply("response", "stream", event))
         self._queue.put_nowait(END)
 
     def _end(self) -> None:
-        self._run.cancel()
+        self._run.leave()
         self._streams.end(self)
 
     async def _events(self, reply: Reply) -> AsyncIterator[bytes]:
         yield PING
         while reply.event == "response":
-            self._first = self._first or reply.data
-            self._streams.begin(self, reply.data)
-            yield b"data: " + dumps(reply.data).encode() + b"\n\n"
+            yield event_block(reply.data)
             while self._queue.empty():
                 try:
                     async with asyncio.timeout(PING_S):
@@ -104,6 +121,8 @@ class Stream:
                 reply = self._queue.get_nowait()
         if reply.event == "error":
             raise ConnectionError(reply.message)  # makes the server close the connection in mid-stream
+        if self._caller.recording is not None:
+            self._caller.recording.read()
 
     async def _drain(self) -> None:
         while self._queue.qsize() > AHEAD:
@@ -122,6 +141,11 @@ class _EventStream(StreamingResponse):
             await super().__call__(scope, receive, send)
         finally:
             self._end()
+
+
+def event_block(event: Event) -> bytes:
+    """An event as it is sent."""
+    return b"data: " + dumps(event).encode() + b"\n\n"
 
 
 def _stopped(mode: Mode, first: Event, created_by: Event) -> Iterator[Event]:

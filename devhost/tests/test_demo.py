@@ -11,6 +11,7 @@ import pytest
 
 from devhost import Failure, StartError, demo
 from devhost.apps import Call, Event, Pause
+from devhost.asking import Awaiting
 from devhost.demo.events import END, Flow, shown
 from devhost.dify import Dify
 from devhost.files import Files
@@ -37,7 +38,7 @@ FILES = Files()
 DIFY = Dify(demo.apps(), frozenset({"app"}), [], files=FILES)
 
 
-def replies(alias: str, **changes: Any) -> list[Reply | Pause]:
+def replies(alias: str, **changes: Any) -> list[Reply | Pause | Awaiting]:
     """All replies to one call of a demo app, without the pause for the creation of its user."""
     query = "" if demo.apps()[demo.IDS[alias]].mode in {"workflow", "completion"} else "What is a duck?"
     request = {"app_id": demo.IDS[alias], "query": query, "inputs": INPUTS.get(alias, {}), "response_mode": "streaming"}
@@ -283,7 +284,9 @@ def pauses(alias: str) -> list[float]:
     return [step.seconds for step in replies(alias) if isinstance(step, Pause)]
 
 
-@pytest.mark.parametrize("alias", [alias for alias in demo.IDS if alias not in {"slow", "completion-today", "fails-early"}])
+@pytest.mark.parametrize(
+    "alias", [alias for alias in demo.IDS if alias not in {"slow", "ten-minutes", "completion-today", "fails-early"}]
+)
 def test_a_run_takes_a_few_seconds_at_most(alias: str) -> None:
     changes = {"inputs": {"text": "word " * 100}} if alias == "workflow" else {}
     taken = [step.seconds for step in replies(alias, **changes) if isinstance(step, Pause)]
@@ -294,6 +297,10 @@ def test_the_slow_app_is_silent_for_long_and_then_slow() -> None:
     silence, *rest = pauses("slow")
     assert silence == 20
     assert 15 < sum(rest) < 25
+
+
+def test_one_app_takes_ten_minutes() -> None:
+    assert 600 <= sum(pauses("ten-minutes")) < 601
 
 
 def test_without_pace_nothing_pauses() -> None:

@@ -4,26 +4,24 @@ import json
 import re
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import httpx
 import pytest
-from openapi_schema_validator import OAS30Validator
 
 from devhost import App, Call, Devhost, Failure, Pause, demo, say
 from devhost.apps import Message, Mode, Step
 from devhost.dify import Dify
 from devhost.files import Files
+from devhost.tests.service_api import Added, add, conforms, error_of, events, key
 from devhost.tests.support import PLUGINS, eventually, sample
 from devhost.users import CREATION_S
 from devhost.wire import Reply
 
-# Each "oneOf" becomes an "anyOf", because an object can match several of its variants.
-API = json.loads((Path(__file__).parent / "service-api.openapi.json").read_text().replace('"oneOf"', '"anyOf"'))
 PLUGIN = PLUGINS / "minimal"
 GATED, STREAMING, FLOW, CHATFLOW = (
     "0b9a8c7d-1111-4222-8333-444455557781",
@@ -32,8 +30,6 @@ GATED, STREAMING, FLOW, CHATFLOW = (
     "0b9a8c7d-1111-4222-8333-444455557784",
 )
 DEADLINE_S = 30
-
-type Added = Callable[[App], dict[str, str]]
 
 
 def gated(call: Call) -> Iterator[Step]:
@@ -64,33 +60,11 @@ def client(host: Devhost) -> Iterator[httpx.Client]:
         yield client
 
 
-def key(alias: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer app-{alias}"}
-
-
-def conforms(response: httpx.Response, path: str, method: str = "post") -> Any:
-    """The answer, validated with Dify's schema for its status."""
-    described = API["paths"][path][method]["responses"][str(response.status_code)]
-    if "$ref" in described:
-        described = API["components"]["responses"][described["$ref"].rpartition("/")[2]]
-    schema = described["content"]["application/json"].get("schema", {})
-    document = response.json()
-    OAS30Validator({**schema, "components": API["components"]}).validate(document)
-    return document
-
-
 def upload(client: httpx.Client, alias: str, user: str) -> dict[str, Any]:
     """Uploads a picture as the user, and returns it as an input."""
     files = {"file": ("a.png", b"PNG", "image/png")}
     stored = client.post("/files/upload", headers=key(alias), files=files, data={"user": user}).json()
     return {"type": "image", "transfer_method": "local_file", "upload_file_id": stored["id"]}
-
-
-def events(response: httpx.Response) -> list[dict[str, Any]]:
-    assert response.headers["Content-Type"].startswith("text/event-stream")
-    blocks = response.text.removesuffix("\n\n").split("\n\n")
-    assert blocks[0] == "event: ping"
-    return [json.loads(block.removeprefix("data: ")) for block in blocks if block.startswith("data: ")]
 
 
 @pytest.mark.parametrize(
@@ -255,17 +229,7 @@ def test_a_run_ends_when_its_client_leaves(client: httpx.Client, added: Added) -
 def added(host: Devhost) -> Added:
     """Adds an app to the workspace and returns the header with its key."""
 
-    def add(app: App) -> dict[str, str]:
-        app_id = str(uuid.uuid4())
-        host.apps[app_id], host.app_keys[f"app-{app_id}"] = app, app_id
-        return key(app_id)
-
-    return add
-
-
-def error_of(response: httpx.Response) -> tuple[int, str, str]:
-    answer = response.json()
-    return response.status_code, answer["code"], answer["message"]
+    return partial(add, host)
 
 
 def test_the_web_page_of_an_app(client: httpx.Client, added: Added) -> None:

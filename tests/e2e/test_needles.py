@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from devhost import demo
-from devhost.demo import chats, events, troubles
+from devhost.demo import chats, events
 from tests.e2e.conftest import DEADLINE_S, Duck
 
 # By the app that plants it. What was sent as an input comes back in a workflow's events, too; so does the id of Dify's user.
@@ -18,7 +18,9 @@ NEEDLES = {
     "report": [events.USER, "sys.workflow_id", '"json":[{"data":[]}]'],
     "chatbot": ["total_price"],
     "completion": ["total_price"],
-    "human-input": [troubles.REVIEW["form_token"], "Please review", events.USER],
+    "human-input": ["form_token", "Please review", events.USER],
+    "human-chatflow": ["form_token", "asks for a refund", events.USER],
+    "ten-minutes": [events.USER],
     "fails-early": ["credentials is not initialized"],
     "fails-midway": ["Rate Limit Error", "langgenius"],
     "fails-chatflow": ["API request failed", "langgenius", events.USER],
@@ -31,6 +33,7 @@ KINDS = {
     "workflow": "workflow",
     "report": "workflow",
     "human-input": "workflow",
+    "ten-minutes": "workflow",
     "fails-late": "workflow",
     "completion": "completion",
 }
