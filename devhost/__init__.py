@@ -14,7 +14,9 @@ It is as unforgiving as the real daemon. It imports nothing of the plugin: the t
     plugin.py      the interface of a running plugin: local.py (process.py and pipes), remote.py (debugging), serverless.py
     wire.py        the lines that are written to a plugin
     declaration.py reads manifest and routes, by schema.py; settings.py: an endpoint's values; limits.py: the daemon's limits
-    dify.py        backwards calls; run.py: one call in its thread; inputs.py: inputs of apps; files.py: uploads and downloads
+    dify.py        backwards calls; run.py: one call in its thread; execution.py: one run of an app's script
+    inputs.py      inputs of apps; files.py: uploads and downloads; asking.py: forms for which runs wait
+    recording.py   what is stored of a run: flows.py: runs of workflows; history.py: conversations; timeline.py: the time in Dify
     service/       Dify's Service API, which takes an app's own key; users.py: the end users of apps
     apps.py        scripted apps; demo/: the apps of `python -m devhost`
     serve.py       the command `python -m devhost`; command.py: options that the commands share; addresses.py: ports
@@ -29,15 +31,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from devhost.apps import App, Call, Failure, Pause, say
+    from devhost.asking import Ask, Filled
     from devhost.declaration import StartError
     from devhost.host import Devhost
 
-__all__ = ["App", "Call", "Devhost", "Failure", "Pause", "StartError", "say"]
+__all__ = ["App", "Ask", "Call", "Devhost", "Failure", "Filled", "Pause", "StartError", "say"]
+
+MODULES = {"Ask": "devhost.asking", "Devhost": "devhost.host", "Filled": "devhost.asking", "StartError": "devhost.declaration"}
 
 
 def __getattr__(name: str) -> Any:
     """Imports a name on its first use: `python -m devhost` imports this package before it can handle signals."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = {"Devhost": "devhost.host", "StartError": "devhost.declaration"}.get(name, "devhost.apps")
-    return getattr(import_module(module), name)
+    return getattr(import_module(MODULES.get(name, "devhost.apps")), name)

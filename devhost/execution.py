@@ -9,6 +9,8 @@ from devhost.recording import Recording
 from devhost.run import Replies
 from devhost.wire import Reply
 
+QUEUE_S = 0.3  # until a worker takes up a run that goes on
+
 type Opens = Callable[[Ask, FlowRun], WaitingForm]
 
 
@@ -74,6 +76,7 @@ class Execution:
         yield from self._answer()
         yield Awaiting(form)
         if form.filled is not None:
+            yield Pause(QUEUE_S)
             for event in [*run.resumed(ask.node_id), form.closing()]:
                 yield from self._send(event)
         return form

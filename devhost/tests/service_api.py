@@ -2,7 +2,8 @@
 
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import httpx
 from openapi_schema_validator import OAS30Validator
 
 from devhost import App, Devhost
+from devhost.tests.support import DEADLINE_S
 
 # Each "oneOf" becomes an "anyOf", because an object can match several of its variants.
 API = json.loads((Path(__file__).parent / "service-api.openapi.json").read_text().replace('"oneOf"', '"anyOf"'))
@@ -58,3 +60,52 @@ def events(response: httpx.Response) -> list[dict[str, Any]]:
     blocks = response.text.removesuffix("\n\n").split("\n\n")
     assert blocks[0] == "event: ping"
     return [json.loads(block.removeprefix("data: ")) for block in blocks if block.startswith("data: ")]
+
+
+def names(stream: list[dict[str, Any]]) -> list[str]:
+    """The names of the events."""
+    return [event["event"] for event in stream]
+
+
+class Paused:
+    """A run that waits for a person."""
+
+    def __init__(self, client: httpx.Client, headers: dict[str, str], path: str = "/workflows/run") -> None:
+        self.client, self.headers = client, headers
+        body = {"query": "hi", "inputs": {}, "user": "ann", "response_mode": "streaming"}
+        self.stream = events(client.post(path, headers=headers, json=body))
+        self.id = self.stream[0]["workflow_run_id"]
+        [reason] = self.stream[-1]["data"]["reasons"]
+        self.form_id, self.token = reason["form_id"], reason["form_token"]
+
+    def form(self) -> httpx.Response:
+        """The form."""
+        return self.client.get(f"/form/human_input/{self.token}", headers=self.headers)
+
+    def submit(self, action: str = "approve", inputs: dict[str, Any] | None = None, user: str = "bob") -> httpx.Response:
+        """Fills in the form."""
+        values = {"comment": "Fine.", "level": "low", "evidence": []} if inputs is None else inputs
+        body = {"inputs": values, "action": action, "user": user}
+        return self.client.post(f"/form/human_input/{self.token}", headers=self.headers, json=body)
+
+    def status(self) -> Any:
+        """How the run stands."""
+        return conforms(
+            self.client.get(f"/workflows/run/{self.id}", headers=self.headers), "/workflows/run/{workflow_run_id}", "get"
+        )
+
+    def events(self, user: str = "ann", **query: str) -> httpx.Response:
+        """The response with the further events."""
+        return self.client.get(f"/workflow/{self.id}/events", headers=self.headers, params={"user": user, **query})
+
+    @contextmanager
+    def watched(self, **query: str) -> Iterator[Iterator[dict[str, Any]]]:
+        """The run's further events, as they come."""
+        address = f"{self.client.base_url}/workflow/{self.id}/events".replace("//workflow", "/workflow")
+        with (
+            httpx.Client(headers=self.headers, timeout=DEADLINE_S) as watching,
+            watching.stream("GET", address, params={"user": "ann", **query}) as response,
+        ):
+            lines = response.iter_lines()
+            assert next(lines) == "event: ping"
+            yield (json.loads(line[6:]) for line in lines if line.startswith("data: "))
