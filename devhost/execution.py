@@ -55,12 +55,11 @@ class Execution:
 
     def _send(self, event: Event) -> Replies:
         """One event. After a failed chatflow Dify 1.16 sends an `error` event to plugins, but not to callers by key."""
-        if self._has_failed and self._call.by_key and event.get("event") == "error" and self._streams:
-            return
         self._recording.add(event)
-        if self._streams:
+        is_hidden = self._has_failed and self._call.by_key and event.get("event") == "error"
+        if self._streams and not is_hidden:
             yield Reply("response", "stream", event)
-        elif not self._is_answered:
+        elif not self._streams and not self._is_answered:
             self._seen.append(event)
         self._has_failed = self._has_failed or self._is_failed_chatflow(event)
 

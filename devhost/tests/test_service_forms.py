@@ -13,7 +13,7 @@ from devhost.apps import Event, Steps
 from devhost.asking import Filled, file_list, paragraph, select
 from devhost.demo.events import Flow
 from devhost.tests.service_api import Paused, add, conforms, error_of, key, names
-from devhost.tests.support import DEADLINE_S, PLUGINS, eventually, sample
+from devhost.tests.support import DEADLINE_S, HERE, PLUGINS, eventually, sample
 
 FORM, EVENTS = "/form/human_input/{form_token}", "/workflow/{workflow_run_id}/events"
 THREE_DAYS_S = 259_200
@@ -267,3 +267,12 @@ def test_a_script_gets_what_was_filled_in(host: Devhost, client: httpx.Client) -
     assert done.wait(DEADLINE_S)
     [filled] = got
     assert (filled.action, filled.inputs["evidence"][0]["filename"]) == ("submit", "a.txt")
+
+
+def test_the_example_of_the_readme_runs(host: Devhost, client: httpx.Client) -> None:
+    [code] = [block for block in (HERE.parent / "README.md").read_text().split("```python\n") if "def review" in block]
+    namespace: dict[str, Any] = {}
+    exec(code.partition("```")[0], namespace)  # noqa: S102 - devhost's own README
+    paused = Paused(client, add(host, namespace["APPS"]["review"]))
+    assert paused.submit(inputs={"comment": "Fine.", "level": "low"}).status_code == 200
+    assert eventually(lambda: paused.status()["outputs"] == {"decision": "approve", "comment": "Fine."})

@@ -115,6 +115,15 @@ def test_a_failed_run_is_stored_as_such(host: Devhost, client: httpx.Client) -> 
     failed = begin(client, key("demo-fails-late"))["workflow_run_id"]
     assert eventually(lambda: status_of(client, key("demo-fails-late"), failed)["status"] == "failed")
     assert "Rate Limit Error" in status_of(client, key("demo-fails-late"), failed)["error"]
+    first = begin(client, key("demo-fails-chatflow"), "/chat-messages")
+    query = {"user": "ann", "conversation_id": first["conversation_id"]}
+
+    def message() -> dict[str, Any]:
+        shown: dict[str, Any] = client.get("/messages", headers=key("demo-fails-chatflow"), params=query).json()["data"][0]
+        return shown
+
+    assert eventually(lambda: message()["status"] == "error")
+    assert message()["error"].startswith("Run failed: ")
     headers = add(host, App(mode="workflow", script=[sample("workflow")[0], Failure("it breaks")]))
     broken = begin(client, headers)["workflow_run_id"]
     assert eventually(lambda: status_of(client, headers, broken)["status"] == "failed")
