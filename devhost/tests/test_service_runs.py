@@ -11,6 +11,7 @@ import pytest
 from devhost import App, Devhost, Failure, demo
 from devhost.tests.service_api import add, conforms, error_of, events, key, names
 from devhost.tests.support import DEADLINE_S, HTTP, PLUGINS, eventually, sample
+from devhost.users import PLUGINS as PLUGINS_USER
 
 RUN, EVENTS, LOGS = "/workflows/run/{workflow_run_id}", "/workflow/{workflow_run_id}/events", "/workflows/logs"
 LONG = key("demo-ten-minutes")
@@ -182,3 +183,17 @@ def test_the_run_of_a_plugin_is_told_of_and_its_events_are_not_sent(served: Devh
         response = client.get(f"/workflow/{run_id}/events", headers=headers, params={"user": "ann"})
     conforms(response, EVENTS, "get")
     assert error_of(response) == (404, "not_found", "Workflow run not found")
+
+
+def test_the_form_of_a_plugins_run_is_filled_in_by_key(served: Devhost) -> None:
+    headers = add(served, demo.apps(pace=0)[demo.IDS["human-chatflow"]])
+    app_id = headers["Authorization"].removeprefix("Bearer app-")
+    paused = json.loads(HTTP.get(f"{served.url}/chat?app={app_id}").text.splitlines()[-1])
+    assert paused["event"] == "workflow_paused"
+    path = f"/form/human_input/{paused['data']['reasons'][0]['form_token']}"
+    form = {"inputs": {"comment": "Soon.", "level": "low"}, "action": "approve", "user": "ann"}
+    query = {"user": PLUGINS_USER, "conversation_id": paused["conversation_id"]}
+    with httpx.Client(base_url=served.api_url, headers=headers, timeout=DEADLINE_S) as client:
+        assert client.post(path, json=form).status_code == 200
+        assert eventually(lambda: status_of(client, headers, paused["workflow_run_id"])["status"] == "succeeded")
+        assert eventually(lambda: client.get("/messages", params=query).json()["data"][0]["answer"].endswith("Soon."))
