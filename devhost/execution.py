@@ -36,7 +36,7 @@ class Execution:
                 filled = None
                 match step:
                     case Failure():
-                        self._recording.fail(step)
+                        self._recording.fail(step.text)
                         yield Reply("error", step.text)
                         return
                     case Pause():
@@ -50,6 +50,9 @@ class Execution:
                         yield from self._send(step)
             yield from self._answer()
             self._recording.end()
+        except Exception as error:
+            self._recording.fail(str(error))
+            raise
         finally:
             getattr(steps, "close", lambda: None)()
 

@@ -7,7 +7,7 @@ from typing import Any
 from devhost.apps import Call, Event, Mode
 
 KEPT = 2_000  # runs; beyond it the oldest are evicted
-ENDED = ("workflow_finished", "workflow_paused")
+BROKEN_OFF: Event = {"event": ""}  # the last event of a run that has broken off; it is not sent
 
 
 @dataclass(slots=True, kw_only=True)
@@ -69,7 +69,7 @@ class FlowRun:
                 self.nodes.setdefault(str(data.get("id")), [event])
             case "node_finished":
                 self.nodes[str(data.get("id"))] = [*self.nodes.get(str(data.get("id")), [])[:1], event]
-        self.events.append(event)
+        watched = self.events  # the event comes last: who watches looks at the run as soon as there is one
         if event.get("event") == "workflow_paused":
             self.status, self.pause, self.events = "paused", event, []
             self.pauses += 1
@@ -77,11 +77,18 @@ class FlowRun:
             self.tokens, self.exceptions = data.get("total_tokens") or 0, data.get("exceptions_count") or 0
             self.steps = data.get("total_steps") or self.steps
             self.end(now, str(data.get("status")), data.get("error"), data.get("outputs"))
+        watched.append(event)
 
     def end(self, now: float, status: str, error: str | None, outputs: Any = None) -> None:
         """Ends the run, unless it has ended."""
         if self.finished_at is None:
             self.status, self.error, self.outputs, self.finished_at, self.events = status, error, outputs, now, []
+
+    def break_off(self, now: float, error: str) -> None:
+        """Ends the run without an event of its end."""
+        watched = self.events
+        self.end(now, "failed", error)
+        watched.append(BROKEN_OFF)
 
     def paused(self, now: float) -> Event:
         """What `workflow_paused` tells of the run."""

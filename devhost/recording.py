@@ -7,7 +7,7 @@ up, the message stays without one. The runs of workflows and chatflows go on, an
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from devhost.apps import FLOW_MODES, App, Call, Event, Failure
+from devhost.apps import FLOW_MODES, App, Call, Event
 from devhost.asking import WaitingForm
 from devhost.flows import FlowRun, FlowRuns
 from devhost.history import History, Message
@@ -49,7 +49,7 @@ class Recording:
             case {"event": "message_replace", "answer": str() as whole}:
                 self._text = whole
             case {"event": "error"}:
-                self._fail(str(event.get("message")))
+                self._set_status("error", str(event.get("message")))
         if self._message is not None:
             self._message.add(event)
         if self._run is not None:
@@ -78,14 +78,16 @@ class Recording:
                     {**began, "event": "workflow_finished" if data["status"] != "paused" else "workflow_paused", "data": data}
                 )
 
-    def fail(self, failure: Failure) -> None:
-        """Takes the text with which the run breaks off."""
-        self._fail(failure.text)
+    def fail(self, text: str) -> None:
+        """Takes the error with which the run breaks off."""
+        self._set_status("error", text)
         if self._run is not None:
-            self._run.end(self._timeline.now(), "failed", INTERNAL)
+            self._run.break_off(self._timeline.now(), INTERNAL)
 
     def end(self) -> None:
-        """Stores the answer at the end of the script, unless it has to be read first."""
+        """Stores the answer at the end of the script, unless it has to be read first. A workflow without an end has failed."""
+        if self._run is not None and self._run.status == "running":
+            self._run.break_off(self._timeline.now(), INTERNAL)
         if self._call.response_mode != "streaming" or self._has_paused:
             is_stored = True
         elif self._call.by_key:
@@ -116,9 +118,6 @@ class Recording:
             self._run = self._runs.begin(self._app.mode, self._call, event, self._timeline.now())
             if self._message is not None:
                 self._message.run_id = self._run.id
-
-    def _fail(self, text: str) -> None:
-        self._set_status("error", text)
 
     def _set_status(self, status: str, error: str | None = None) -> None:
         if self._message is not None:

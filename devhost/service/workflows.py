@@ -8,7 +8,7 @@ from datetime import datetime
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from devhost.apps import FLOW_MODES, Event
-from devhost.flows import ENDED, FlowRun
+from devhost.flows import BROKEN_OFF, FlowRun
 from devhost.service.requests import AppRequest, invalid, not_found
 from devhost.service.streams import PING, PING_S, event_block
 
@@ -61,30 +61,30 @@ async def events(request: AppRequest) -> Response:
         raise not_found("Workflow run not found")
     query = request.http.query_params
     snapshot, goes_on = (query.get(name, "").lower() == "true" for name in ("include_state_snapshot", "continue_on_pause"))
+    batch = found.events  # before the look at the end: a run that ends now still adds its last event to this list
     if found.finished_at is not None:
         return StreamingResponse(iter([event_block(found.finish(_user(request, found)))]), media_type="text/event-stream")
-    return StreamingResponse(_further(found, snapshot=snapshot, goes_on=goes_on), media_type="text/event-stream")
-
-
-async def _further(found: FlowRun, *, snapshot: bool, goes_on: bool) -> AsyncIterator[bytes]:
-    """The events since the last pause, or from now on if there was none. They end with the run, or with its next pause."""
-    batch = found.events
+    shown = list(found.snapshot()) if snapshot else []
     at = 0 if found.pauses and not snapshot else len(batch)
+    return StreamingResponse(_further(found, shown, batch, at, goes_on=goes_on), media_type="text/event-stream")
+
+
+async def _further(found: FlowRun, shown: list[Event], batch: list[Event], at: int, *, goes_on: bool) -> AsyncIterator[bytes]:
+    """The events that are `shown`, and those of the `batch` from `at` on. They end with the run, or with its next pause."""
     yield PING
-    if snapshot:
-        for event in found.snapshot():
-            yield event_block(event)
+    for event in shown:
+        yield event_block(event)
     silent_s = 0.0
     while True:
         while at < len(batch):
             event, at, silent_s = batch[at], at + 1, 0.0
+            if event is BROKEN_OFF:
+                return
             yield event_block(event)
             if event["event"] == "workflow_finished" or (event["event"] == "workflow_paused" and not goes_on):
                 return
-            if event["event"] in ENDED:
+            if event["event"] == "workflow_paused":
                 batch, at = found.events, 0
-        if found.finished_at is not None and batch is not found.events and at >= len(batch):
-            return  # it broke off
         await asyncio.sleep(WATCH_S)
         silent_s += WATCH_S
         if silent_s >= PING_S:

@@ -8,7 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from devhost import App, Devhost, Failure, demo
+from devhost import App, Call, Devhost, Failure, Pause, demo
+from devhost.apps import Script, Step
 from devhost.tests.service_api import add, conforms, error_of, events, key, names
 from devhost.tests.support import DEADLINE_S, HTTP, PLUGINS, eventually, sample
 from devhost.users import PLUGINS as PLUGINS_USER
@@ -112,7 +113,7 @@ def test_every_run_can_be_looked_up(client: httpx.Client, mode: str) -> None:
     assert json.loads(status["inputs"])["text"] == "Rain."
 
 
-def test_a_failed_run_is_stored_as_such(host: Devhost, client: httpx.Client) -> None:
+def test_a_failed_run_is_stored_as_such(client: httpx.Client) -> None:
     failed = begin(client, key("demo-fails-late"))["workflow_run_id"]
     assert eventually(lambda: status_of(client, key("demo-fails-late"), failed)["status"] == "failed")
     assert "Rate Limit Error" in status_of(client, key("demo-fails-late"), failed)["error"]
@@ -125,9 +126,28 @@ def test_a_failed_run_is_stored_as_such(host: Devhost, client: httpx.Client) -> 
 
     assert eventually(lambda: message()["status"] == "error")
     assert message()["error"].startswith("Run failed: ")
-    headers = add(host, App(mode="workflow", script=[sample("workflow")[0], Failure("it breaks")]))
-    broken = begin(client, headers)["workflow_run_id"]
-    assert eventually(lambda: status_of(client, headers, broken)["status"] == "failed")
+
+
+def broken(_: Call) -> Iterator[Step]:
+    yield sample("workflow")[0]
+    raise ValueError("a bug of the script")
+
+
+@pytest.mark.parametrize("script", [[sample("workflow")[0], Failure("it breaks")], [sample("workflow")[0]], broken])
+def test_a_run_that_breaks_off_has_failed(host: Devhost, client: httpx.Client, script: Script) -> None:
+    headers = add(host, App(mode="workflow", script=script))
+    run_id = begin(client, headers)["workflow_run_id"]
+    assert eventually(lambda: status_of(client, headers, run_id)["status"] == "failed")
+
+
+def test_the_further_events_end_when_the_run_breaks_off(host: Devhost, client: httpx.Client) -> None:
+    headers = add(host, App(mode="workflow", script=[sample("workflow")[0], Pause(TEN_MINUTES_S), Failure("it breaks")]))
+    run_id = begin(client, headers)["workflow_run_id"]
+    with client.stream("GET", f"/workflow/{run_id}/events", headers=headers, params={"user": "ann"}) as response:
+        lines = response.iter_lines()
+        assert next(lines) == "event: ping"
+        host.timeline.advance(TEN_MINUTES_S)
+        assert [line for line in lines if line] == []
 
 
 def test_a_run_belongs_to_its_app(client: httpx.Client) -> None:
