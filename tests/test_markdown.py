@@ -16,6 +16,7 @@ from duck.faces.page.markdown import colours
 from tests.support import parsed
 
 ORIGIN = "https://dify.example.com"
+ELSEWHERE = ' rel="noopener noreferrer nofollow" target="_blank"'
 CORPUS = {
     "<script>alert(1)</script>": "&lt;script&gt;",
     "</div></x-t></article><p>": "&lt;/div&gt;",
@@ -39,6 +40,8 @@ CORPUS = {
     f"![a](<{ORIGIN}\\\\e/duck>)": "<a href",
     f"![a]({ORIGIN}/e)": "<a href",
     f"![a]({ORIGIN}/files/e/x.png?a=/e/)": "<img src",
+    f"![a]({ORIGIN}/console/api/logout)": "<a href",
+    f"![a]({ORIGIN}/files/../console/api/logout)": "<a href",
     "# Title": "<h3>Title</h3>",
     "###### Deep": "<h6>Deep</h6>",
     "|a|b|\n|-|-|\n|1|2|": '<div class="wide" tabindex="0"><table>',
@@ -110,15 +113,15 @@ WRITTEN = {
     "<br": "&lt;br",
     "[$x$<br>y](https://b.example)": "</math><br />\ny</a>",
     # Bare links
-    "https://a.example": '<p><a href="https://a.example" rel="noopener noreferrer nofollow">https://a.example</a></p>',
-    "See www.a.example/b.": 'See <a href="http://www.a.example/b" rel="noopener noreferrer nofollow">www.a.example/b</a>.',
+    "https://a.example": f'<p><a href="https://a.example"{ELSEWHERE}>https://a.example</a></p>',
+    "See www.a.example/b.": f'See <a href="http://www.a.example/b"{ELSEWHERE}>www.a.example/b</a>.',
     "(https://a.example/b_(c)_d_e)": '(<a href="https://a.example/b_(c)_d_e"',
     "[[https://a.example]]": '[[<a href="https://a.example" rel',
     "**https://a.example/b**!": '<strong><a href="https://a.example/b"',
-    "详见https://a.example/b?c=d，谢谢": '<a href="https://a.example/b?c=d" rel="noopener noreferrer nofollow">https://a.example/b?c=d</a>，谢谢',
+    "详见https://a.example/b?c=d，谢谢": f'<a href="https://a.example/b?c=d"{ELSEWHERE}>https://a.example/b?c=d</a>，谢谢',
     "„https://a.example/路径“": 'href="https://a.example/%E8%B7%AF%E5%BE%84"',
     "http://localhost:8000/a?b": '<a href="http://localhost:8000/a?b"',
-    "[see https://a.example](https://b.example)": '<a href="https://b.example" rel="noopener noreferrer nofollow">see https://a.example</a>',
+    "[see https://a.example](https://b.example)": f'<a href="https://b.example"{ELSEWHERE}>see https://a.example</a>',
     "xhttps://a.example": "<p>xhttps://a.example</p>",
     "README.md, file.py, a.example, a@b.example, xwww.a.example, www.a, www..a": "<p>README.md, file.py, a.example, a@b.example, "
     "xwww.a.example, www.a, www..a</p>",
@@ -203,7 +206,7 @@ WRITTEN = {
     "<details><summary>[a]</summary>b</details>\n\n[a]: https://a.example": '<summary><a href="https://a.example"',
     # Dify's files
     "![cat](/files/tools/x.png?sign=3)": f'<img src="{ORIGIN}/files/tools/x.png?sign=3" alt="cat">',
-    "[report](/files/a.pdf)": f'<a href="{ORIGIN}/files/a.pdf" rel="noopener noreferrer nofollow">report</a>',
+    "[report](/files/a.pdf)": f'<a href="{ORIGIN}/files/a.pdf"{ELSEWHERE}>report</a>',
     "[a](/files/../console) ![b](/e/x) ![c](//files/x) [d](/files) [e](files/x)": "<p>[a](/files/../console) ![b](/e/x) "
     "![c](//files/x) [d](/files) [e](files/x)</p>",
     # Other writing systems

@@ -405,18 +405,23 @@ def test_an_image_of_this_site_runs_nothing_either(who: dict[str, Any], accept: 
     assert (response.status_code, dify.calls) == (status, [])
 
 
+def test_what_is_refused_renders_no_earlier_turns_of_a_guest() -> None:
+    for who, rendered in ((GUEST, False), ({"settings": PUBLIC}, True)):
+        fields = {"query": "", "duck.turns": '[["1", "**one**"]]'}
+        page = page_of(call(Dify(), data=fields, path=f"/chat/{APP}", headers={"Accept": BROWSER}, **who))
+        assert bool(page.findall(".//article//strong")) == rendered
+        assert "one" in "".join(page.find(".//article").itertext())
+
+
 def test_the_page_asks_for_the_message_that_a_chat_needs() -> None:
     hidden = {"variable": "state", "hide": True}
     form = {"user_input_form": [{"text-input": {"variable": "city", "label": "City"}}, {"text-input": hidden}]}
     path = f"/chat/{APP}?city=Oslo&inputs.state=x&utm_source=mail&query="
-    page = page_of(call(Dify(form=form), method="GET", path=path, headers={"Accept": BROWSER}, **GUEST))
-    assert {field.get("name"): field.get("value") for field in page.iter("input")} == {
-        "inputs.city": "Oslo",
-        "inputs.state": "x",
-        "conversation_id": "",
-        "duck.turns": "[]",
-    }
-    assert [area.get("name") for area in page.iter("textarea")] == ["query"]
+    for who, hidden_fields in ((GUEST, {}), ({"settings": PUBLIC}, {"inputs.state": "x"})):
+        page = page_of(call(Dify(form=form), method="GET", path=path, headers={"Accept": BROWSER}, **who))
+        fields = {field.get("name"): field.get("value") for field in page.iter("input")}
+        assert fields == {"inputs.city": "Oslo", "conversation_id": "", "duck.turns": "[]", **hidden_fields}
+        assert [area.get("name") for area in page.iter("textarea")] == ["query"]
 
 
 @pytest.mark.parametrize("headers", [{}, {"Accept": BROWSER}, {"Accept": BROWSER, "Sec-Fetch-Site": "cross-site"}])

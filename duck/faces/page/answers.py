@@ -135,6 +135,7 @@ def _view(exchange: Exchange, name: str, wanted: RunRequest, dify: Gateway, turn
         **repeated(wanted.run.query, wanted.run.inputs, wanted.files),
         conversation_id=wanted.run.conversation_id if request.method == "POST" else "",  # see `run`
         turns=turns,
+        guest=exchange.caller.guest,
         origin=_origin(exchange),
         part=_wants_part(request),
     )

@@ -8,6 +8,8 @@ const isChat = document.body.classList.contains("chat");
 const isTouch = matchMedia("(hover: none) and (pointer: coarse)").matches;
 const place = `duck ${location.pathname}${location.search}`; // of the conversation in the session's storage
 const MAX_STORED = 2_000_000; // characters; browsers allow some five million
+const MAX_TURNS = 200_000; // characters of the conversation that go with a question; the server takes 256 KiB
+const SILENCE_MS = 45_000; // after which a connection is lost: the server says something every 15 seconds
 
 /** @type {AbortController | undefined} */
 let running;
@@ -30,7 +32,7 @@ const find = (selector, root = document) => root.querySelector(selector);
 /** @param {string} selector @param {ParentNode} [root] @returns {any[]} */
 const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 /** @returns {HTMLFormElement | null} */
-const theForm = () => find("form.run");
+const theForm = () => find("main > form.run");
 /** @param {ParentNode | null} form @param {string} name @returns {any} */
 const field = (form, name) => form?.querySelector(`[name="${name}"]`);
 
@@ -47,14 +49,36 @@ function attachShadows(root) {
   }
 }
 
-/** The answer as the app has written it. @param {HTMLElement} answer */
-function textOf(answer) {
-  let text = "";
-  for (const piece of answer.children) {
-    if (piece.localName === "x-reset") text = "";
-    if (piece.localName === "x-t" && !piece.classList.contains("sent")) text += piece.textContent;
+// Removes what is hidden by what came after it, which costs a browser time with each piece. The text as the app has written it is kept.
+/** @param {HTMLElement} answer */
+function tidy(answer) {
+  const last = (/** @type {string} */ name) => all(`:scope > ${name}`, answer).at(-1);
+  const reset = last("x-reset"), cut = last("x-cut");
+  if (!reset && !cut) return;
+  const written = find(":scope > x-written", answer) ?? make("x-written", {});
+  answer.prepend(written);
+  const goes = (/** @type {Element} */ piece, /** @type {Element | undefined} */ mark) =>
+    mark && piece.compareDocumentPosition(mark) & Node.DOCUMENT_POSITION_FOLLOWING;
+  if (reset) written.replaceChildren();
+  for (const piece of all(":scope > [slot=blocks]", answer)) if (goes(piece, reset)) piece.remove();
+  for (const piece of all(":scope > x-t", answer)) {
+    if (goes(piece, cut) && !goes(piece, reset) && !piece.matches(".sent")) written.append(...piece.childNodes);
+    if (goes(piece, cut) || goes(piece, reset)) piece.remove();
   }
-  return text || answer.innerText;
+  for (const draft of all(":scope > [slot=draft]:has(~ x-reset, ~ [slot=draft], ~ [slot=blocks])", answer)) draft.remove();
+  for (const mark of all(":scope > x-cut, :scope > x-reset, :scope > x-now:has(~ x-now)", answer)) mark.remove();
+}
+
+/** The answer as the app has written it. @param {HTMLElement} answer */
+function writtenIn(answer) {
+  tidy(answer);
+  return all(":scope > x-written, :scope > x-t:not(.sent)", answer).map((piece) => piece.textContent).join("");
+}
+
+/** What there is to copy of an answer. @param {HTMLElement} answer */
+function textOf(answer) {
+  const shown = all("[slot=final] > dl, [slot=final]:not(:has(> dl)), :scope:is(.past) > div", answer);
+  return writtenIn(answer) || shown.map((piece) => piece.innerText).join("\n");
 }
 
 /** @param {string} action @param {string} text */
@@ -93,24 +117,37 @@ async function copy(text) {
 document.addEventListener("click", async (event) => {
   const pressed = /** @type {Element} */ (event.target).closest("button, a");
   if (!(pressed instanceof HTMLElement)) return;
-  if (pressed.matches(".again")) forget();
+  const isPlain = !event.button && !event.ctrlKey && !event.metaKey && !event.shiftKey;
+  if (pressed.matches("a.again") && isPlain) forget(/** @type {HTMLAnchorElement} */ (pressed).href);
+  if (pressed.matches(".go") && running) {
+    event.preventDefault(); // it may be "Send" again before the click is over
+    if (event.detail < 2) running.abort(); // the second click of a double click is not meant for what has become "Stop" in between
+  }
   const action = pressed.dataset.do, article = pressed.closest("article"), pre = pressed.closest("pre"), form = theForm();
   if (action === "copy") {
     await copy(pre ? find("code", pre).textContent : article ? textOf(find(".answer", article)) : "");
     pressed.textContent = words.copied;
+    setTimeout(() => { pressed.textContent = words.copy; }, 2000);
   } else if (action === "remove") {
     chosen.splice(all(".chips button").indexOf(pressed), 1);
     setFiles(form);
+    field(form, "query").focus();
   } else if (action === "end") {
     follows = true;
     fit();
+    if (!isTouch) field(form, "query").focus({preventScroll: true});
   } else if (form && article && (action === "edit" || (action === "again" && !running))) {
     const box = field(form, "query");
-    draft = box.value;
+    draft ||= box.value;
     box.value = find(".said", article).textContent;
     grow(box);
-    if (action === "again") form.requestSubmit(find(".go", form));
-    else box.focus();
+    if (action === "edit") return box.focus();
+    const later = chosen; // the files for the next question
+    chosen = [];
+    setFiles(form);
+    form.requestSubmit(find(".go", form));
+    chosen = later;
+    setFiles(form);
   }
 });
 
@@ -168,7 +205,7 @@ function setFiles(form) {
   const chips = chosen.map((file) => {
     const remove = button("remove", "×");
     remove.ariaLabel = words.remove.replace("{name}", file.name);
-    return make("span", {className: "chip"}, `${file.name} `, remove);
+    return make("span", {className: "chip"}, make("span", {textContent: `${file.name} `}), remove);
   });
   find(".chips", say)?.remove();
   say.prepend(make("div", {className: "chips"}, ...chips));
@@ -187,11 +224,13 @@ document.addEventListener("change", (event) => {
 });
 document.addEventListener("paste", (event) => {
   const files = event.clipboardData?.files;
-  if (!files?.length || !field(theForm(), "files")) return;
+  if (!files?.length || event.clipboardData?.types.includes("text/plain") || !field(theForm(), "files")) return;
   event.preventDefault();
   addFiles(files);
 });
-document.addEventListener("dragover", (event) => { if (field(theForm(), "files")) event.preventDefault(); });
+document.addEventListener("dragover", (event) => {
+  if (event.dataTransfer?.types.includes("Files") && field(theForm(), "files")) event.preventDefault();
+});
 document.addEventListener("drop", (event) => {
   if (!event.dataTransfer?.files.length || !field(theForm(), "files")) return;
   event.preventDefault();
@@ -227,7 +266,8 @@ function waiting(asked, files) {
 /** @param {string} url @param {string} task */
 function stopRun(url, task) {
   // Whether Dify has stopped the run. Dify stops runs only of apps whose own key Duck has.
-  return fetch(url, {method: "POST", body: new URLSearchParams({task_id: task})}).then((answer) => answer.ok, () => false);
+  const body = new URLSearchParams({task_id: task}), signal = AbortSignal.timeout(10_000);
+  return fetch(url, {method: "POST", body, signal}).then((answer) => answer.ok, () => false);
 }
 
 /** Takes over what the next question needs of the form that came with the answer. @param {HTMLFormElement} form @param {HTMLFormElement} next */
@@ -235,9 +275,14 @@ function adopt(form, next) {
   for (const name of ["conversation_id", "duck.turns"]) if (field(form, name)) field(form, name).value = field(next, name).value;
   const box = field(form, "query");
   if (box && !box.value) box.value = field(next, "query").value; // of a failed run
-  for (const link of all("a.again", form)) link.hidden = false;
-  for (const inputs of all("details.inputs", form)) inputs.removeAttribute("open");
   next.remove();
+  goOn(form);
+}
+
+/** Makes the form one of a conversation that has begun. @param {HTMLFormElement} form */
+function goOn(form) {
+  for (const link of all("a.again", form)) link.hidden = false;
+  for (const inputs of all("details.inputs:not(:has(:invalid))", form)) inputs.removeAttribute("open");
 }
 
 /** Replaces the form by the one with the mistakes in it, and keeps what that lacks. @param {HTMLFormElement} form @param {HTMLFormElement} next */
@@ -260,9 +305,11 @@ function keepUnfinished(form, part) {
   if (!turns || !answer) return;
   if (about?.conversation) field(form, "conversation_id").value = about.conversation;
   const names = all(".question .chip", part).map((chip) => chip.textContent);
-  const turn = [find(".said", part)?.textContent ?? "", textOf(answer), ...(names.length ? [names] : [])];
-  turns.value = JSON.stringify([...JSON.parse(turns.value), turn]);
-  for (const link of all("a.again", form)) link.hidden = false;
+  const turn = [find(".said", part)?.textContent ?? "", writtenIn(answer), ...(names.length ? [names] : [])];
+  const kept = [...JSON.parse(turns.value), turn];
+  while (JSON.stringify(kept).length > MAX_TURNS) kept.shift();
+  turns.value = JSON.stringify(kept);
+  goOn(form);
 }
 
 /** @param {HTMLElement} part @param {string} text */
@@ -298,23 +345,36 @@ async function run(form, submitter) {
     form.after(part);
     part.scrollIntoView({block: "nearest"});
   }
-  [go.textContent, go.formNoValidate, running] = [words.stop, true, stop];
-  let hasBegun = false;
+  [go.textContent, go.type, running] = [words.stop, "button", stop];
+  let hasBegun = false, silence;
   try {
     const headers = {Accept: "text/html", "X-Duck-Part": "1"};
     const response = await fetch(form.getAttribute("action") ?? "", {method: "POST", body, headers, signal: stop.signal});
     if (!response.body || !response.headers.has("X-Duck-Part")) throw new TypeError("This is not from Duck.");
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-    for (let read; !(read = await reader.read()).done;) {
+    for (let read; ;) {
+      silence = setTimeout(() => stop.abort("silence"), SILENCE_MS);
+      read = await reader.read();
+      clearTimeout(silence);
+      if (read.done) break;
       first.remove();
       hasBegun = true;
       hidden.write(read.value);
       attachShadows(part);
+      for (const answer of all(".answer", part)) tidy(answer);
       if (isChat) fit();
     }
     hidden.close();
-  } catch (error) {
-    const task = find("x-run", part)?.dataset.task, isMeant = stop.signal.aborted;
+    const isWhole = isChat && find(".answer", part) ? field(find("form.run", part), "duck.turns") : part.childElementCount > hasBegun;
+    if (response.ok && !(isWhole && find("[slot=done]", part))) throw new TypeError("This is not the end.");
+  } catch {
+    clearTimeout(silence);
+    for (const half of all("form.run", part)) half.remove();
+    if (!find(".answer", part)) {
+      part.replaceChildren(first);
+      hasBegun = false;
+    }
+    const task = find("x-run", part)?.dataset.task, isMeant = stop.signal.aborted && stop.signal.reason !== "silence";
     const isHalted = isMeant && form.dataset.stop && task && await stopRun(form.dataset.stop, task);
     const lost = hasBegun ? words.broken : navigator.onLine ? words.unreached : words.offline;
     endWith(part, isHalted ? words.halted : isMeant ? words.stopped : isLeft ? words.left : lost, !isMeant && !isLeft);
@@ -325,7 +385,7 @@ async function run(form, submitter) {
       setFiles(form);
     }
   }
-  [go.textContent, go.formNoValidate, running] = [label, false, undefined];
+  [go.textContent, go.type, running] = [label, "submit", undefined];
   const next = find("form.run", part);
   if (next && find(".answer", part)) adopt(form, next);
   else if (next) {
@@ -340,26 +400,32 @@ async function run(form, submitter) {
 }
 
 document.addEventListener("submit", (event) => {
-  const form = /** @type {HTMLFormElement} */ (event.target), isGo = !event.submitter || event.submitter.matches(".go");
+  const form = /** @type {HTMLFormElement} */ (event.target);
   if (!form.matches(".run")) return;
   event.preventDefault();
-  if (running && isGo) running.abort();
   if (!running) run(form, event.submitter);
 });
+// A browser cannot tell of a field that is folded away.
+document.addEventListener("invalid", (event) => {
+  /** @type {Element} */ (event.target).closest("details")?.setAttribute("open", "");
+}, true);
 
 // A reload
 
-function forget() {
+/** @param {string} next the address of the new conversation */
+function forget(next) {
   removeEventListener("pagehide", save);
   document.removeEventListener("visibilitychange", save);
+  const url = new URL(next);
+  store("", `duck ${url.pathname}${url.search}`);
   store("");
 }
 
 /** @param {string} text */
-function store(text) {
+function store(text, key = place) {
   try {
-    if (text) sessionStorage.setItem(place, text);
-    else sessionStorage.removeItem(place);
+    if (text) sessionStorage.setItem(key, text);
+    else sessionStorage.removeItem(key);
   } catch {
     // A browser may forbid it, or have no room: then a reload begins anew.
   }
@@ -369,7 +435,8 @@ function save() {
   const form = theForm();
   if (!isChat || !form) return;
   const box = field(form, "query"), [conversation, turns] = ["conversation_id", "duck.turns"].map((name) => field(form, name).value);
-  const state = {conversation, turns, html: "", draft: box.value}, articles = all("article");
+  const inputs = all("[name^='inputs.']:not([type=file], [type=hidden])", form).map((input) => [input.name, input.value, input.checked]);
+  const state = {conversation, turns, html: "", draft: box.value, inputs}, articles = all("article");
   if (running) {
     const last = articles.pop().cloneNode(true);
     endWith(last, words.left, false);
@@ -385,23 +452,26 @@ function save() {
 
 function restore() {
   const form = theForm();
-  let text = null;
+  let state;
   try {
-    text = sessionStorage.getItem(place);
+    state = JSON.parse(sessionStorage.getItem(place) ?? "null");
   } catch {
     return; // a browser may forbid it
   }
-  if (!isChat || !form || !text || find("article")) return;
-  const state = JSON.parse(text), box = field(form, "query");
+  if (!isChat || !form || !state || find("article")) return;
+  const box = field(form, "query");
   box.value ||= state.draft;
+  for (const [name, value, checked] of state.inputs) {
+    const input = field(form, name);
+    if (input) [input.value, input.checked] = [value, checked];
+  }
   if (!state.html) return;
   const past = make("div", {className: "turn", innerHTML: state.html});
   for (const old of all(".opening, .suggestions")) old.remove();
   attachShadows(past);
   form.before(past);
   [field(form, "conversation_id").value, field(form, "duck.turns").value] = [state.conversation, state.turns];
-  for (const link of all("a.again", form)) link.hidden = false;
-  for (const inputs of all("details.inputs", form)) inputs.removeAttribute("open");
+  goOn(form);
 }
 
 /** @param {HTMLFormElement | null} form */
@@ -417,11 +487,17 @@ function setUp(form) {
 for (const code of all("code[data-url]")) {
   code.textContent = (code.textContent ?? "").replaceAll(code.dataset.url ?? "", location.href.split(/[?#]/)[0]);
 }
+for (const answer of all(".answer")) { // whose shadow tree the browser's parser has made, without a template that could be stored
+  if (answer.shadowRoot) answer.prepend(make("template", {innerHTML: answer.shadowRoot.innerHTML}));
+}
 restore();
 addButtons(document);
 setUp(theForm());
 if (isChat) fit();
-addEventListener("beforeunload", () => { isLeft = true; });
+addEventListener("beforeunload", () => {
+  isLeft = true;
+  setTimeout(() => { isLeft = false; }, 3000); // a link to a mailbox or a download leaves nothing
+});
 addEventListener("pagehide", save);
 document.addEventListener("visibilitychange", save);
 }

@@ -52,9 +52,9 @@ def link(file: parts.File | None, origin: str | None) -> str:
     if not file or not markdown.is_link(url):
         return ""
     if file.type == "image" and markdown.is_own(url, origin):
-        return Markup('<a href="{}"><img src="{}" alt="{}"></a>').format(url, url, file.name)
+        return Markup('<a href="{}" target="_blank"><img src="{}" alt="{}"></a>').format(url, url, file.name)
     about = ", ".join(filter(None, (file.mime_type or file.type, _size(file.size))))
-    return Markup('<a href="{}" rel="noopener noreferrer">{}</a> <small>{}</small>').format(url, file.name, about)
+    return Markup('<a href="{}" rel="noopener noreferrer" target="_blank">{}</a> <small>{}</small>').format(url, file.name, about)
 
 
 def sources(found: Iterable[parts.Source], words: Mapping[str, str]) -> str:

@@ -17,6 +17,7 @@ from duck.faces.page.words import SCRIPT, WORDS, translate
 from duck.runs.forms import Variable
 
 CONTENT_TYPE: Mapping[str, str] = {"Content-Type": "text/html; charset=utf-8"}
+GUEST_STEPS = markdown.MAX_STEPS // 4  # for earlier turns on a guest's page
 FAVICON = "favicon.ico"  # relative to the index
 
 _HERE = Path(__file__).parent
@@ -100,7 +101,12 @@ def _icon(mark: Mark) -> str:
 
 
 def _markdown(view: View) -> Callable[[str], Markup]:
-    budget = markdown.Budget()  # for all turns together: they come from the request, which may contain anything
+    """Renders Markdown, all turns of the page together within a budget: they come from the request, which may contain anything.
+
+    What a guest's request that is refused has in it costs nothing, since no rate limits such requests.
+    """
+    steps = markdown.MAX_STEPS if not view.guest else 0 if view.faults else GUEST_STEPS
+    budget = markdown.Budget(steps)
     reasoning = WORDS[view.language]["reasoning"]
     return lambda text: markdown.render_or_show(text, view.origin, budget, reasoning=reasoning)
 

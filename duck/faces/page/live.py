@@ -17,6 +17,8 @@ from duck.faces.page.words import WORDS
 from duck.streams import json
 from duck.streams.format import Event
 
+MAX_RUNNING = 5  # steps that are named while they run at the same time
+
 
 class Live:
     """Turns the events of one run into fragments.
@@ -125,8 +127,9 @@ class Live:
         return self._status()
 
     def _status(self) -> str:
-        titles = ", ".join(filter(None, self._running.values()))
-        text = self._words["running"].format(steps=titles) if titles else self._words["live"]
+        titles = [title for title in self._running.values() if title]
+        steps = ", ".join(titles[:MAX_RUNNING]) + (" …" if len(titles) > MAX_RUNNING else "")
+        text = self._words["running"].format(steps=steps) if titles else self._words["live"]
         return str(Markup('<x-now slot="now">{}</x-now>').format(text))  # a plain string: see `fragments.done`
 
     def _ended_step(self, step: parts.Step) -> Iterator[str]:

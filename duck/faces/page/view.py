@@ -49,6 +49,7 @@ class View:
     name: str = ""
     title: str = ""
     description: str = ""
+    guest: bool = False
     site: Site = Site()  # noqa: RUF009 - it is frozen
     takes_files: bool = False
     can_stop: bool = False
@@ -115,8 +116,11 @@ class View:
 
     @property
     def hidden_names(self) -> Sequence[str]:
-        """The inputs without a visible field. If the request had values for them, the form sends these again."""
-        return [variable.name for variable in self.form.variables if variable.hidden] if self.form else []
+        """The inputs without a visible field. If the request had values for them, the form sends these again.
+
+        Guests must not learn that there are such inputs.
+        """
+        return [variable.name for variable in self.form.variables if variable.hidden] if self.form and not self.guest else []
 
     @property
     def inputs_as_json(self) -> str:

@@ -1,13 +1,15 @@
 """What people know from the chat pages that they use every day."""
 
+from dataclasses import replace
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from playwright.sync_api import FilePayload, Locator, Page, expect
 
 from devhost import App
 from tests.e2e.conftest import Duck, eventually
-from tests.e2e.page.visitor import CHAT, FLOW, GATED, PLAIN, Gate, Visit, ask, cutting, finished, last, said, started
+from tests.e2e.page.visitor import ASKING, CHAT, FLOW, GATED, PLAIN, Gate, Visit, ask, cutting, finished, last, said, started
 
 PARAGRAPH = "The quick brown fox jumps over the lazy dog, again and again. " * 6 + "\n\n"
 DOCUMENT: FilePayload = {"name": "plan.txt", "mimeType": "text/plain", "buffer": b"a plan"}
@@ -61,7 +63,7 @@ def test_the_question_is_at_the_top_and_the_newest_line_in_sight(visit: Visit, d
         for count in range(12):
             gate.open()
             expect(last(page, "[slot=blocks]")).to_have_count(count)
-            assert eventually(lambda: place(page, "x-t:not(.sent)")[1] <= place(page, ".say")[0])
+            assert eventually(lambda: place(page, "x-t, [slot=blocks], [slot=draft]")[1] <= place(page, ".say")[0])
             assert_box_in_sight(page)
         gate.open(2)
         expect(page.get_by_role("button", name="Send")).to_be_visible()
@@ -269,7 +271,7 @@ def test_what_is_not_from_duck_is_no_answer(visit: Visit) -> None:
 
 def test_files_are_shown_in_the_box_and_beside_the_question(visit: Visit) -> None:
     page = visit("/chat/chatbot").page
-    choose = page.locator("[name=files]")
+    choose = page.locator("input[name=files]")
     choose.set_input_files([picture()])
     choose.set_input_files([DOCUMENT])
     expect(page.locator(".chips .chip")).to_have_text(["cat.png \N{MULTIPLICATION SIGN}", "plan.txt \N{MULTIPLICATION SIGN}"])
@@ -303,7 +305,7 @@ def test_a_mistake_keeps_the_files_that_were_chosen(visit: Visit) -> None:
     expect(page.get_by_text("at most 5 characters, this has 9")).to_be_visible()
     assert page.get_by_label("Document").evaluate("input => input.files[0].name") == "plan.txt"
     page = visit("/chat/chatbot").page
-    page.locator("[name=files]").set_input_files([picture(), DOCUMENT, picture("b.png"), picture("c.png")])
+    page.locator("input[name=files]").set_input_files([picture(), DOCUMENT, picture("b.png"), picture("c.png")])
     ask(page, "What are these?")
     expect(page.get_by_role("alert")).to_be_visible()
     expect(page.locator(".chips .chip")).to_have_count(4)
@@ -380,3 +382,128 @@ def test_a_connection_that_breaks_leaves_a_turn_that_can_be_asked_again(visit: V
         expect(page.get_by_role("alert")).to_be_visible()
     gate.open()
     assert page.locator("[name='duck.turns']").input_value() == '[["Why?","One"]]'
+
+
+# A browser's and a reader's oddities
+
+
+def test_a_double_click_sends_and_does_not_stop(visit: Visit, duck: Duck) -> None:
+    gate = steps(duck, said("One"), CHAT[-1])
+    page = visit("/chat/gated").page
+    box_of(page).fill("Why?")
+    page.get_by_role("button", name="Send").dblclick()
+    gate.open(2)
+    expect(last(page, "[slot=done]")).to_have_text("Finished")
+    expect(page.get_by_role("article")).to_have_count(1)
+
+
+def test_enter_in_an_input_does_not_stop_an_answer(visit: Visit, duck: Duck) -> None:
+    gate = Gate([said("One"), CHAT[-1]])
+    with patch.dict(duck.host.apps, {ASKING: replace(duck.host.apps[ASKING], script=gate.app().script)}):
+        page = visit("/chat/asking").page
+        page.get_by_text("Inputs").click()
+        ask(page, "Why?")
+        gate.open()
+        expect(last(page, "x-t")).to_have_text("One")
+        page.get_by_text("Inputs").click()
+        page.get_by_label("Name").press("Enter")
+        gate.open()
+        expect(last(page, "[slot=done]")).to_have_text("Finished")
+
+
+def test_a_reload_keeps_the_inputs_and_a_missing_one_is_shown(visit: Visit, duck: Duck) -> None:
+    page = visit("/chat/asking").page
+    page.get_by_text("Inputs").click()
+    page.get_by_label("Name").fill("Ada")
+    ask(page, "Why?")
+    expect(last(page, "[slot=done]")).to_be_visible()
+    page.reload()
+    expect(page.get_by_label("Name")).not_to_be_visible()
+    ask(page, "And now?")
+    expect(page.get_by_role("article")).to_have_count(2)
+    expect(page.get_by_role("button", name="Send")).to_be_visible()
+    assert duck.host.calls[-1].inputs["name"] == "Ada"
+    page.get_by_label("Name").evaluate("input => { input.required = true; input.value = ''; }")
+    ask(page, "Once more?")
+    expect(page.get_by_label("Name")).to_be_visible()
+
+
+@pytest.mark.parametrize(("types", "pasted"), [("text/plain", []), ("", ["x.png \N{MULTIPLICATION SIGN}"])])
+def test_a_pasted_table_is_text(visit: Visit, types: str, pasted: list[str]) -> None:
+    page = visit("/chat/chatbot").page
+    box_of(page).evaluate(
+        """(box, types) => {
+            const clipboardData = new DataTransfer();
+            clipboardData.items.add(new File(["x"], "x.png", {type: "image/png"}));
+            if (types) clipboardData.setData(types, "a table");
+            box.dispatchEvent(new ClipboardEvent("paste", {clipboardData, bubbles: true, cancelable: true}));
+        }""",
+        types,
+    )
+    expect(page.locator(".chips .chip")).to_have_text(pasted)
+
+
+@pytest.mark.parametrize("kept", ["<article>", '<article><h2 class="question">', ""])
+def test_an_answer_that_is_cut_off_without_an_error_is_told_of(visit: Visit, duck: Duck, kept: str) -> None:
+    answers(duck)
+    page = visit("/chat/plain").page
+    page.evaluate(
+        """(kept) => {
+            const real = fetch;
+            globalThis.fetch = (...wanted) => real(...wanted).then(({status, headers}) => new Response(kept, {status, headers}));
+        }""",
+        kept,
+    )
+    ask(page, "Why?")
+    expect(page.get_by_role("alert")).to_be_visible()
+    expect(page.get_by_role("button", name="Send")).to_be_visible()
+    page.reload()
+    expect(page.get_by_role("article").get_by_role("alert")).to_be_visible()
+
+
+def test_a_silent_connection_is_lost(visit: Visit, duck: Duck) -> None:
+    gate = steps(duck, said("One"), CHAT[-1])
+    page = visit("/chat/gated").page
+    page.clock.install()
+    ask(page, "Why?")
+    gate.open()
+    expect(last(page, "x-t")).to_have_text("One")
+    page.clock.fast_forward(46_000)
+    expect(page.get_by_role("alert")).to_contain_text("The connection broke off.")
+    gate.open()
+
+
+def test_a_new_conversation_begins_empty_wherever_one_was_before(visit: Visit, duck: Duck) -> None:
+    answers(duck)
+    page = visit("/chat/plain?").page
+    ask(page, "Secret?")
+    expect(last(page, "[slot=done]")).to_be_visible()
+    page.goto(f"{duck.host.url}/chat/plain?utm_source=mail")
+    ask(page, "Other?")
+    expect(last(page, "[slot=done]")).to_be_visible()
+    page.get_by_role("link", name="Start over").click(modifiers=["Control"])
+    page.reload()
+    expect(page.get_by_role("article")).to_have_count(1)
+    page.get_by_role("link", name="Start over").click()
+    expect(page.get_by_role("textbox")).to_be_focused()
+    expect(page.get_by_role("article")).to_have_count(0)
+
+
+def test_broken_storage_is_no_conversation(visit: Visit) -> None:
+    page = visit("/chat/plain").page
+    page.evaluate("removeEventListener, sessionStorage.setItem(`duck ${location.pathname}`, '{bad')")
+    page.evaluate("Storage.prototype.setItem = () => {}")
+    page.reload()
+    expect(box_of(page)).to_be_focused()
+
+
+def test_files_for_the_next_question_stay_when_one_is_asked_again(visit: Visit, duck: Duck) -> None:
+    page = visit("/chat/chatbot").page
+    ask(page, "Why?")
+    expect(page.get_by_role("button", name="Ask again")).to_be_visible()
+    page.locator("input[name=files]").set_input_files([DOCUMENT])
+    page.get_by_role("button", name="Ask again").click()
+    expect(page.get_by_role("article")).to_have_count(2)
+    expect(page.locator(".question .chip")).to_have_count(0)
+    expect(page.locator(".chips .chip")).to_have_count(1)
+    assert not duck.host.calls[-1].files

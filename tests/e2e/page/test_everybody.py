@@ -35,7 +35,7 @@ def test_an_answer_stands_in_nobodys_way_before_it_begins_while_it_comes_and_at_
     assert_accessible(page)
     ask(page, "Why?")
     gate.open(4)
-    expect(last(page, "x-t").first).to_contain_text("Title")
+    expect(last(page, ".answer")).to_contain_text("Title")
     assert_accessible(page)
     gate.open(2)
     expect(last(page, "[slot=blocks] table")).to_be_visible()

@@ -18,10 +18,10 @@ host.
 from markupsafe import Markup
 
 from duck.faces.page.markdown.addresses import is_link, is_own
-from duck.faces.page.markdown.budget import Budget, OverBudget
+from duck.faces.page.markdown.budget import MAX_STEPS, Budget, OverBudget
 from duck.faces.page.markdown.growing import MAX_LENGTH, End, Growing, Grown, rendered
 
-__all__ = ["MAX_LENGTH", "Budget", "End", "Growing", "Grown", "is_link", "is_own", "render", "render_or_show"]
+__all__ = ["MAX_LENGTH", "MAX_STEPS", "Budget", "End", "Growing", "Grown", "is_link", "is_own", "render", "render_or_show"]
 
 
 def render(text: str, origin: str | None = None, budget: Budget | None = None, *, reasoning: str = "Reasoning") -> Markup | None:

@@ -13,7 +13,7 @@ def is_link(url: object) -> bool:
 
 
 def is_own(url: object, origin: str | None) -> bool:
-    """Whether a URL is on the page's own origin and not an endpoint's, because fetching an endpoint may change something.
+    """Whether a URL is one of Dify's files on the page's own origin. All else there may change something when it is fetched.
 
     Browsers read a backslash as a slash and drop line breaks. Dify's proxy decodes the path and reads two slashes as one.
     """
@@ -21,7 +21,7 @@ def is_own(url: object, origin: str | None) -> bool:
         return False
     path = unquote(re.split("[?#]", url.removeprefix(origin))[0]).replace("\\", "/")
     names = [name for name in re.sub("[\t\r\n]", "", path).split("/") if name]
-    return not {".", ".."} & {*names} and names[:1] != ["e"]
+    return not {".", ".."} & {*names} and names[:1] == [FILES.strip("/")]
 
 
 def absolute(url: str, origin: str | None) -> str:

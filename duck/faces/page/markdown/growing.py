@@ -1,6 +1,8 @@
 """A text that is rendered while it grows. Pure."""
 
+import contextlib
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,7 +18,8 @@ if TYPE_CHECKING:
     from markdown_it.token import Token
 
 MAX_LENGTH = 400_000  # characters; longer texts are not parsed at all
-SMALL = 2_000  # characters, which take 20 ms at most
+SMALL, SMALL_AND_SLOW = 2_000, 400  # characters, which take 20 ms at most
+_OFTEN = 2_000  # characters; a text that is longer is tried again when it has doubled, else when it has grown by a quarter
 _DELIMITERS = "*_~"  # each is a token of its own, for which the parser calls no rule
 _SLOW = re.compile(r"```|~~~|\$|\\[(\[]")  # code and formulas, which take longer than other text
 _LONG = {"bullet_list_open", "ordered_list_open", "table_open", "fence", "code_block", "blockquote_open"}
@@ -66,7 +69,8 @@ class Growing:
         self._next_size = 0  # at which they are tried even if no block seems to have begun, so that the time stays linear
         self._has_begun = self._is_blank = False  # a block, behind a blank line or code; the last line
         self._read, self._tail = 0, ""  # how many pieces have been read, and what they have of a line that is not complete
-        self._is_stopped = False
+        self._tries = Budget(budget.steps // 2)  # to find what is complete; the budget itself is for what is
+        self._is_stopped = False  # trying
 
     def add(self, text: str) -> Grown | None:
         """Adds a piece. Returns what can be rendered now, None for nothing new."""
@@ -86,8 +90,10 @@ class Growing:
 
     def end(self) -> End:
         """What the end of the text adds."""
-        if self._is_stopped or sum(map(len, self._added)) > MAX_LENGTH:
+        if sum(map(len, self._added)) > MAX_LENGTH:
             return End(None)
+        if "\n" in self._last_line():
+            self._read_lines()
         lines = [*(line for line, _ in self._lines), *self._last_lines()]
         try:
             html = _offloaded("\n".join(lines), self._origin, self._env)
@@ -115,15 +121,16 @@ class Growing:
         return self._tail + "".join(self._added[self._read :])
 
     def _last_lines(self) -> list[str]:
-        return [line for line, _ in self._scanner.scan(_normal(self._last_line()))]
+        return [line for ended in _normal(self._last_line()).split("\n") for line, _ in self._scanner.scan(ended)]
 
     def _grown(self) -> Grown | None:
         lines = [line for line, _ in self._lines]
-        cut, is_long = self._cut(lines)
+        with self._trying():
+            cut, is_long = self._cut(lines)
         blocks = _offloaded("\n".join([*lines[:cut], ""]), self._origin, self._env) if cut else Markup()
         self._lines = self._lines[cut:]
         self._size = sum(len(original) for _, original in self._lines)
-        self._next_size = self._size + self._size // 4 + 1
+        self._next_size = self._size + (self._size // 4 if self._size < _OFTEN else self._size) + 1
         self._has_begun = False
         draft = self._draft(lines[cut:]) if is_long else Markup()
         rest = [self._tail] if draft else [*(original for _, original in self._lines), self._tail]
@@ -131,10 +138,19 @@ class Growing:
 
     def _draft(self, lines: list[str]) -> Markup:
         try:
-            return _offloaded("\n".join([*lines, ""]), self._origin, self._env)
+            with self._trying():
+                return _offloaded("\n".join([*lines, ""]), self._origin, self._env)
         except OverBudget:  # the blocks before it are rendered already
             self._is_stopped = True
             return Markup()
+
+    @contextlib.contextmanager
+    def _trying(self) -> Iterator[None]:
+        self._env[BUDGET] = self._tries
+        try:
+            yield
+        finally:
+            self._env[BUDGET] = self._budget
 
     def _cut(self, lines: list[str]) -> tuple[int, bool]:
         """How many lines are in blocks that cannot change any more, those before the last block; and whether that has parts.
@@ -167,7 +183,7 @@ def _offloaded(source: str, origin: str | None, env: dict[str, Any]) -> Markup:
         env[BUDGET].spend(sum(map(source.count, _DELIMITERS)))
         return notes.unmarked(dialect.parser(origin).render(source, env))
 
-    small = 0 if _SLOW.search(source) else SMALL
+    small = SMALL_AND_SLOW if _SLOW.search(source) else SMALL
     return Markup(offload(len(source), convert, small=small))  # noqa: S704 - the parser has escaped it
 
 

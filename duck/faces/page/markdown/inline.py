@@ -106,8 +106,6 @@ def bare_link(state: StateInline, silent: bool) -> bool:
     if not url:
         return False
     target = state.md.normalizeLink(url if char == ":" else f"http://{url}")
-    if not state.md.validateLink(target):
-        return False
     if char == ":":
         scheme = url.partition(":")[0]
         state.pending = state.pending[: -len(scheme)]

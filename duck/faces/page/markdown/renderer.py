@@ -25,13 +25,13 @@ class Renderer(RendererHTML):
         alt = self.renderInlineAsText(token.children or [], options, env)
         if is_own(url, options["origin"]):
             return Markup('<img src="{}" alt="{}">').format(url, alt)
-        return Markup('<a href="{}" rel="noopener noreferrer nofollow">{}</a>').format(url, alt or url)
+        return Markup('<a href="{}" rel="noopener noreferrer nofollow" target="_blank">{}</a>').format(url, alt or url)
 
     def link_open(self, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
         """A link whose target learns no referrer and cannot reach the page."""
         token = tokens[index]
         token.attrSet("href", absolute(str(token.attrGet("href")), options["origin"]))
-        token.attrSet("rel", "noopener noreferrer nofollow")
+        token.attrs |= {"rel": "noopener noreferrer nofollow", "target": "_blank"}
         return self.renderToken(tokens, index, options, env)
 
     def heading_open(self, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
