@@ -321,19 +321,12 @@ function endWith(part, text, isError = true) {
   if (answer && !find("[slot=done]", answer)) answer.append(make("span", {slot: "done", textContent: words.ended}));
 }
 
-/** @param {HTMLFormElement} form @param {HTMLElement | null} submitter */
-async function run(form, submitter) {
-  const body = new FormData(form, submitter), stop = new AbortController(), go = find(".go", form);
-  const asked = String(body.get("duck.say") ?? body.get("query") ?? ""), box = field(form, "query"), label = go.textContent;
-  const names = [...body.values()].flatMap((value) => (value instanceof File && value.name ? [value.name] : []));
-  const files = chosen;
+/** Makes room for the answer to what is asked now. @param {HTMLFormElement} form @param {HTMLElement} waiting */
+function begin(form, waiting) {
+  const part = make("div", {className: isChat ? "turn live" : "turn"}, waiting), box = field(form, "query");
   for (const old of all(`form > [role=alert], ${isChat ? ".opening, .suggestions" : "article"}`)) old.remove();
   for (const old of all(".turn.live")) old.classList.remove("live");
-  const hidden = document.implementation.createHTMLDocument(), first = waiting(asked, names), part = make("div", {className: "turn"}, first);
-  hidden.write("<!doctype html><body><div>");
-  if (hidden.body.firstChild) part.append(hidden.body.firstChild);
   if (isChat) {
-    part.classList.add("live");
     form.before(part);
     [box.value, draft, chosen] = [draft, "", []];
     grow(box);
@@ -345,43 +338,52 @@ async function run(form, submitter) {
     form.after(part);
     part.scrollIntoView({block: "nearest"});
   }
+  return part;
+}
+
+/** Writes the answer into the part while it arrives. @param {Response} response @param {HTMLElement} part @param {AbortController} stop */
+async function receive(response, part, stop) {
+  if (!response.body || !response.headers.has("X-Duck-Part")) throw new TypeError("This is not from Duck.");
+  const hidden = document.implementation.createHTMLDocument(), reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  hidden.write("<!doctype html><body><div>");
+  const written = /** @type {HTMLElement} */ (hidden.body.firstChild);
+  for (let read; ;) {
+    const silence = setTimeout(() => stop.abort("silence"), SILENCE_MS);
+    read = await reader.read().finally(() => clearTimeout(silence));
+    if (read.done) break;
+    if (written.parentNode !== part) part.replaceChildren(written);
+    hidden.write(read.value);
+    attachShadows(part);
+    for (const answer of all(".answer", part)) tidy(answer);
+    if (isChat) fit();
+  }
+  hidden.close();
+  const isWhole = find("[slot=done]", part) && (!isChat || field(find("form.run", part), "duck.turns"));
+  if (response.ok && !isWhole) throw new TypeError("This is not the end.");
+}
+
+/** @param {HTMLFormElement} form @param {HTMLElement | null} submitter */
+async function run(form, submitter) {
+  const body = new FormData(form, submitter), stop = new AbortController(), go = find(".go", form), label = go.textContent;
+  const asked = String(body.get("duck.say") ?? body.get("query") ?? ""), box = field(form, "query"), files = chosen;
+  const names = [...body.values()].flatMap((value) => (value instanceof File && value.name ? [value.name] : []));
+  const first = waiting(asked, names), part = begin(form, first);
   [go.textContent, go.type, running] = [words.stop, "button", stop];
-  let hasBegun = false, silence;
   try {
-    const headers = {Accept: "text/html", "X-Duck-Part": "1"};
-    const response = await fetch(form.getAttribute("action") ?? "", {method: "POST", body, headers, signal: stop.signal});
-    if (!response.body || !response.headers.has("X-Duck-Part")) throw new TypeError("This is not from Duck.");
-    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-    for (let read; ;) {
-      silence = setTimeout(() => stop.abort("silence"), SILENCE_MS);
-      read = await reader.read();
-      clearTimeout(silence);
-      if (read.done) break;
-      first.remove();
-      hasBegun = true;
-      hidden.write(read.value);
-      attachShadows(part);
-      for (const answer of all(".answer", part)) tidy(answer);
-      if (isChat) fit();
-    }
-    hidden.close();
-    const isWhole = isChat && find(".answer", part) ? field(find("form.run", part), "duck.turns") : part.childElementCount > hasBegun;
-    if (response.ok && !(isWhole && find("[slot=done]", part))) throw new TypeError("This is not the end.");
+    const headers = {Accept: "text/html", "X-Duck-Part": "1"}, url = form.getAttribute("action") ?? "";
+    await receive(await fetch(url, {method: "POST", body, headers, signal: stop.signal}), part, stop);
   } catch {
-    clearTimeout(silence);
     for (const half of all("form.run", part)) half.remove();
-    if (!find(".answer", part)) {
-      part.replaceChildren(first);
-      hasBegun = false;
-    }
-    const task = find("x-run", part)?.dataset.task, isMeant = stop.signal.aborted && stop.signal.reason !== "silence";
+    const hasBegun = find(".answer:not(.past)", part), isMeant = stop.signal.aborted && stop.signal.reason !== "silence";
+    if (!hasBegun) part.replaceChildren(first);
+    const task = find("x-run", part)?.dataset.task;
     const isHalted = isMeant && form.dataset.stop && task && await stopRun(form.dataset.stop, task);
     const lost = hasBegun ? words.broken : navigator.onLine ? words.unreached : words.offline;
     endWith(part, isHalted ? words.halted : isMeant ? words.stopped : isLeft ? words.left : lost, !isMeant && !isLeft);
     keepUnfinished(form, part);
     if (box && !hasBegun && !isMeant) {
       box.value ||= asked;
-      [chosen, files.length] = [[...files, ...chosen], 0];
+      chosen = [...files, ...chosen];
       setFiles(form);
     }
   }
