@@ -24,6 +24,7 @@ Imports go downwards only, from each line of this map to those below it; `sdk` i
     callers/      who calls: the owner's `settings`, `access` by keys and origins, `rates`
     dify/         all that knows Dify
         gateway       what both gateways share: `session` runs apps through the plugin, `service` by their own keys
+        forwarding    requests that are passed on to Dify as they are
         memory        what is remembered of apps: a `cache` of forms, the `end_users` that exist
         site          how an app's owner wants it to look
         events        Dify's events, folded into one answer or unfolded from it; `parser` turns them into `parts` for faces

@@ -98,7 +98,8 @@ class Exchange:
         with contextlib.suppress(DuckError):
             settings = settings_.parse(values)
             if routes.names_app(self.entry.route):
-                public = access.is_public(self.request.path.rpartition("/")[2], settings)
+                name = routes.app_in(self.request.path) or self.request.path.rpartition("/")[2]
+                public = access.is_public(name, settings)
             else:
                 public = bool(settings.public)  # the body names the app
             self.cors = access.cors(self.request, settings, public=public)

@@ -4,7 +4,7 @@
 """
 
 import functools
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +13,9 @@ from werkzeug import Response
 from duck import apps, errors, limits
 from duck.callers.settings import DEFAULT
 from duck.dify import events, guests
+from duck.dify.forwarding import Passage, Passed
 from duck.dify.gateway import Gateway
+from duck.errors import DuckError
 from duck.exchange import Exchange
 from duck.runs.run import Run, RunRequest, check, upload
 from duck.streams import pump
@@ -118,6 +120,36 @@ def stop(exchange: Exchange, dify: Gateway, task_id: str, user: str) -> None:
     """Stops a run of the app. Raises `DuckError`."""
     exchange.count(dify.endpoint_id)
     apps.gateway_for(exchange, dify, user).stop(task_id)
+
+
+def forward(exchange: Exchange, dify: Gateway, read: Callable[[], Passage]) -> Passed:
+    """Passes a request on to Dify by the app's own key, for holders of a key. `read` is called once the caller may send it.
+
+    Raises `DuckError`: 403 for a page of another site, 404 for guests and for an app without its own key.
+    """
+    gateway, passage = _passing(exchange, dify, read)
+    return gateway.forward(passage)
+
+
+def forward_events(exchange: Exchange, dify: Gateway, read: Callable[[], Passage], writer: StreamFormat) -> Response:
+    """The same for a request that Dify answers with events: a response that streams them."""
+    gateway, passage = _passing(exchange, dify, read)
+    state = exchange.state
+    terms = Terms(blocking=False, silence_s=gateway.silence_s, run_s=state.run_s)
+    reader = Reader(gateway.forward_events(passage), exchange.entry, terms, state.clock)
+    body = Pump(reader, writer, exchange.entry, state.slots, state.clock).body()
+    return Response(body, headers={**writer.headers, **NOT_BUFFERED})
+
+
+def _passing(exchange: Exchange, dify: Gateway, read: Callable[[], Passage]) -> tuple[Gateway, Passage]:
+    exchange.refuse_other_sites()
+    if exchange.caller.guest:  # costs Dify nothing, and so is not counted
+        raise DuckError(404, "not_found", _NOTHING_KEPT)
+    passage = read()
+    return apps.gateway_for(exchange, dify, passage.user), passage
+
+
+_NOTHING_KEPT = "Callers without a key can run this app. They get nothing that Dify keeps: no files, conversations or logs."
 
 
 def _checked(wanted: RunRequest, exchange: Exchange, dify: Gateway) -> Run:

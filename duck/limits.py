@@ -37,6 +37,7 @@ END_USER_S = 5.0  # for which a run waits until another run has created its end 
 SERVICE_CONNECT_S = 5.0  # it is usually in the same network
 SERVICE_SILENCE_S = 60.0  # of a stream, in which Dify sends a ping every 10 s
 SERVICE_IDLE_S = 1.0  # for which a connection is kept: Dify's server closes one after 2 s, and a run is never sent twice
+MAX_FORWARDED = 50 * 1024 * 1024  # bytes of an answer that is passed on: it is in memory as a whole
 SERVICE_UPLOAD_S = 60.0  # for 10 MB on a slow line, and for Dify to store them
 
 # All requests of a process

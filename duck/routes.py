@@ -37,6 +37,15 @@ def names_app(pattern: str) -> bool:
     return "<app_id>" in pattern or pattern in {"/", NOWHERE}
 
 
+def app_in(path: str) -> str | None:
+    """What a path calls its app, None if it names none."""
+    try:
+        _, values = _MAP.match(path, method="GET")
+    except (NotFound, MethodNotAllowed):
+        return None
+    return values.get("app_id")
+
+
 def pattern_of(path: str) -> str:
     """The pattern of the route that a path belongs to, `NOWHERE` if there is none."""
     try:

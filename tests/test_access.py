@@ -482,7 +482,7 @@ def test_a_preflight_is_told_that_any_header_may_be_sent(wanted: str, allowed: s
     headers = cors(LISTING, "https://shop.example", method="OPTIONS", Access_Control_Request_Headers=wanted)
     assert headers == {
         "Access-Control-Allow-Origin": "https://shop.example",
-        "Access-Control-Allow-Methods": "GET, HEAD, POST, OPTIONS",
+        "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, DELETE, OPTIONS",
         "Access-Control-Max-Age": "600",
         **({"Access-Control-Allow-Headers": allowed} if allowed else {}),
     }

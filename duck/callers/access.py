@@ -14,7 +14,7 @@ from duck.texts import Text
 # Response headers that scripts may read.
 EXPOSED = "Retry-After, Location, X-Request-Id, Request-Id, X-Should-Retry, Conversation-Restarted"
 PREFLIGHT_S = 600  # for which a browser may cache a preflight: Chromium allows at most two hours, Safari ten minutes
-CORS_METHODS = "GET, HEAD, POST, OPTIONS"
+CORS_METHODS = "GET, HEAD, POST, PUT, DELETE, OPTIONS"
 _NOT_EMBEDDED = {"document", "iframe", "frame", "empty"}  # values of Sec-Fetch-Dest for pages, and for requests of scripts
 
 

@@ -122,6 +122,18 @@ def from_service(
     return _from_dify(status, answer, kind, conversation_id, fields)
 
 
+def from_forwarding(status: int, answer: Mapping[str, Any]) -> DuckError:
+    """Translates an HTTP error to a request that was passed on: the caller knows Dify's API, so a refusal stays what it is.
+
+    `answer` is as in `from_service`.
+    """
+    code, message = str(answer.get("code") or ""), str(answer.get("message") or "")
+    is_about_key = status == 401 or (status == 403 and code in {"", "forbidden", "unauthorized"})
+    if code and message and 400 <= status < 500 and status != 429 and not is_about_key:
+        return DuckError(status, code, message[: errors.MAX_QUOTED])
+    return from_service(status, answer)
+
+
 def _from_dify(
     status: int, answer: Mapping[str, Any], kind: str, conversation_id: str, fields: Mapping[str, Any] | None = None
 ) -> DuckError:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from duck import errors, limits
-from duck.dify import events, failure_texts, failures
+from duck.dify import events, failure_texts, failures, forwarding
 from duck.errors import DuckError
 from duck.streams import json
 from duck.texts import Text
@@ -20,6 +20,7 @@ from duck.texts import Text
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Hashable, Mapping
 
+    from duck.dify.forwarding import Passage, Passed
     from duck.dify.memory import Memory
     from duck.runs.files import File, Upload
     from duck.runs.forms import Form
@@ -39,12 +40,12 @@ class Gateway(ABC):
     `apps` sets it.
 
     A streaming run may be silent for `silence_s` seconds. `takes_files` tells whether chats take files besides their inputs, and
-    `can_stop` whether runs can be stopped. With `reads_on` a run is read to its end after its caller has hung up: otherwise Dify
-    would not store the answer in the conversation.
+    `can_stop` whether runs can be stopped, and `keeps_runs` whether Dify can be asked for runs and their forms later. With
+    `reads_on` a run is read to its end after its caller has hung up: otherwise Dify would not store the answer in the conversation.
     """
 
     silence_s: float = limits.SILENCE_S
-    takes_files = can_stop = reads_on = False
+    takes_files = can_stop = reads_on = keeps_runs = False
     memory: Memory
 
     def __init__(self, endpoint_id: str, memory: Memory | None = None) -> None:
@@ -112,6 +113,14 @@ class Gateway(ABC):
     def site(self) -> Mapping[str, Any]:
         """Dify's `GET /site`: {title, icon, chat_color_theme, …}; empty if it is not known."""
         return {}
+
+    def forward(self, passage: Passage) -> Passed:  # noqa: ARG002 - for subclasses
+        """Passes a request on to Dify. Raises `DuckError`."""
+        raise forwarding.no_own_key()
+
+    def forward_events(self, passage: Passage) -> Generator[Event]:  # noqa: ARG002 - for subclasses
+        """Passes a request on that Dify answers with events, which are unchecked. Raises `DuckError`, also at the first event."""
+        raise forwarding.no_own_key()
 
     def stop(self, task_id: str) -> None:  # noqa: ARG002 - for subclasses
         """Stops a run of the app. Raises `DuckError`."""

@@ -6,7 +6,8 @@ Nothing that leaves this module has the key or the address in it, not even the l
 
 import contextlib
 import logging
-from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Hashable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 from urllib.parse import quote
 
@@ -14,13 +15,15 @@ import httpx
 from pydantic_core import from_json
 
 from duck import errors, journal, limits
-from duck.dify import failures, gateway
+from duck.dify import events, failures, forwarding, gateway
+from duck.dify.forwarding import Passage, Passed
 from duck.dify.gateway import Gateway
 from duck.dify.memory import Memory
 from duck.errors import DuckError
 from duck.runs import parsing
 from duck.runs.files import File, Upload
 from duck.runs.run import Kind, Mode, Run
+from duck.streams.format import Event
 from duck.texts import Text
 
 log = logging.getLogger("duck")
@@ -32,14 +35,16 @@ _KIND_OF_MODE: Mapping[str, Kind] = {
     "workflow": "workflow",
     "completion": "completion",
 }
-MAX_ERROR = 10 * 1024 * 1024  # bytes that are read of an error: some other server may send one without an end
+type Translate = Callable[[int, Mapping[str, Any]], DuckError]
+
+MAX_ERROR = 10 * 1024 * 1024  # bytes that are read of an error
 
 
 class ServiceGateway(Gateway):
     """Runs one app by its `key`, for one `user`. `url` is the API's base URL."""
 
     silence_s = limits.LIFE_S  # without events; Dify's pings show that it is still there
-    takes_files = can_stop = reads_on = True
+    takes_files = can_stop = reads_on = keeps_runs = True
 
     def __init__(self, url: str, key: str, *, endpoint_id: str, user: str, memory: Memory) -> None:
         super().__init__(endpoint_id, memory)
@@ -52,7 +57,7 @@ class ServiceGateway(Gateway):
         part = {"file": (file.name, file.content, file.mimetype)}
         request = self._request("POST", "/files/upload", limits.SERVICE_UPLOAD_S, files=part, data={"user": self._user})
         with self.memory.end_users.request(self._end_user(""), limits.SERVICE_UPLOAD_S), request as response:
-            stored = _read_object(response)
+            stored = read_object(response)
         return Upload(by_id={"type": file.kind, "transfer_method": "local_file", "upload_file_id": stored.get("id")}, by_url=None)
 
     def info(self) -> Mapping[str, Any]:
@@ -76,19 +81,44 @@ class ServiceGateway(Gateway):
             raise failures.no_service()
         path = f"{_STOP_PATHS[kind]}/{quote(task_id, safe='')}/stop"
         with self._request("POST", path, limits.PARAMETERS_SILENCE_S, json={"user": self._user}) as response:
-            _read_object(response)
+            read_object(response)
+
+    def forward(self, passage: Passage) -> Passed:
+        """See `Gateway`."""
+        with (
+            self.memory.end_users.request(self._end_user(""), limits.SERVICE_SILENCE_S),
+            self._passing(passage) as response,
+        ):
+            content = _read(response, limits.MAX_FORWARDED)
+            if len(content) > limits.MAX_FORWARDED:
+                raise forwarding.too_large(limits.MAX_FORWARDED)
+            if not passage.takes_bytes and response.status_code != 204 and not isinstance(_parsed(content), dict):
+                raise failures.no_service()
+        headers = {name: response.headers[name] for name in ("Content-Type", "Content-Disposition") if name in response.headers}
+        return Passed(status=response.status_code, headers=headers, content=content)
+
+    def forward_events(self, passage: Passage) -> Generator[Event]:
+        """See `Gateway`."""
+        with self._passing(passage) as response:
+            for value in sse_values(response):
+                if events.is_event(value):
+                    yield value
+
+    def _passing(self, passage: Passage) -> AbstractContextManager[httpx.Response]:
+        content = passage.content(self._user)
+        return self._request(
+            passage.method, passage.path, limits.SERVICE_SILENCE_S, translate=failures.from_forwarding, **content
+        )
 
     def _events(self, run: Run) -> Generator[Any]:
         body = self._body(run, "streaming")
-        with self._request("POST", _RUN_PATHS[run.kind], limits.SERVICE_SILENCE_S, run, json=body) as response:
-            if not response.headers.get("content-type", "").startswith("text/event-stream"):
-                raise failures.no_service()
-            yield from _sse_values(response.iter_bytes())
+        with self._request("POST", _run_path(run), limits.SERVICE_SILENCE_S, run, json=body) as response:
+            yield from sse_values(response)
 
     def _answer(self, run: Run) -> Mapping[str, Any]:
         body = self._body(run, "blocking")
-        with self._request("POST", _RUN_PATHS[run.kind], limits.BLOCKING_SILENCE_S, run, json=body) as response:
-            return _read_object(response)
+        with self._request("POST", _run_path(run), limits.BLOCKING_SILENCE_S, run, json=body) as response:
+            return read_object(response)
 
     def _fetch_parameters(self, app_id: str) -> Mapping[str, Any]:
         del app_id  # the key is of one app
@@ -99,7 +129,7 @@ class ServiceGateway(Gateway):
 
     def _fetch(self, path: str) -> Mapping[str, Any]:
         with self._request("GET", path, limits.PARAMETERS_SILENCE_S) as response:
-            return _read_object(response)
+            return read_object(response)
 
     def _cache_key(self, app_id: str) -> tuple[str, ...]:
         return (*super()._cache_key(app_id), self._api_key)  # so that a new key is not answered from the cache
@@ -110,40 +140,54 @@ class ServiceGateway(Gateway):
 
     def _body(self, run: Run, mode: Mode) -> dict[str, Any]:
         chat = {"query": run.query, "conversation_id": run.conversation_id} if run.kind == "chat" else {}
+        if chat and run.version:
+            chat["workflow_id"] = run.version
         body = {"inputs": dict(run.inputs), "response_mode": mode, "user": self._user, "files": [*run.files], **chat}
         gateway.check_size(body, limits.MAX_SERVICE_RUN)
         return body
 
     @contextlib.contextmanager
     def _request(
-        self, method: str, path: str, patience_s: float, run: Run | None = None, **content: Any
+        self,
+        method: str,
+        path: str,
+        patience_s: float,
+        run: Run | None = None,
+        *,
+        translate: Translate | None = None,
+        **content: Any,
     ) -> Iterator[httpx.Response]:
-        """The response to a request, if it is no error. Raises `DuckError`, also if reading the response fails."""
+        """The response to a request, if it is no error. Raises `DuckError`, also if reading the response fails.
+
+        An error response becomes what `translate` makes of its status and document.
+        """
         timeout = httpx.Timeout(limits.SERVICE_CONNECT_S, read=patience_s, write=limits.SERVICE_UPLOAD_S)
         headers = {"Authorization": f"Bearer {self._api_key}"}
         try:
             with self.memory.http.stream(method, self._url + path, headers=headers, timeout=timeout, **content) as response:
                 if not response.is_success:
-                    raise self._http_error(response, run)
+                    raise self._http_error(response, run, translate)
                 yield response
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise _connection_error(error) from None
 
-    def _http_error(self, response: httpx.Response, run: Run | None) -> DuckError:
+    def _http_error(self, response: httpx.Response, run: Run | None, translate: Translate | None) -> DuckError:
         """Translates an error response, from Dify or from another server at the address."""
-        body = b""
-        for block in response.iter_bytes():
-            body += block
-            if len(body) > MAX_ERROR:
-                break
-        answer = _parsed(body)
+        answer = _parsed(_read(response, MAX_ERROR))
         answer = answer if isinstance(answer, dict) else {}
         log.warning("Dify's Service API answered %d %s", response.status_code, journal.word(answer.get("code") or ""))
+        if translate:
+            return translate(response.status_code, answer)
         kind = run.kind if run else ""
         may_be_other = answer.get("code") in {f"not_{kind}_app", "app_unavailable"}  # /completion-messages answers the latter
         if run and may_be_other and (other := other_kind(self.info(), kind)):
             return errors.wrong_route(kind, other)
         return failures.from_service(response.status_code, answer, **(gateway.failure_context(run) if run else {}))
+
+
+def _run_path(run: Run) -> str:
+    is_version = run.kind == "workflow" and run.version
+    return f"/workflows/{quote(run.version, safe='')}/run" if is_version else _RUN_PATHS[run.kind]
 
 
 def kind_in(info: Mapping[str, Any]) -> Kind | None:
@@ -168,14 +212,29 @@ def _connection_error(error: Exception) -> DuckError:
     return _unreachable()
 
 
-def _sse_values(blocks: Iterable[bytes]) -> Iterator[Any]:
-    """The values of a stream of server-sent events. Dify writes each as one line of JSON."""
-    for line in parsing.lines(blocks):
+def sse_values(response: httpx.Response) -> Iterator[Any]:
+    """The values of a stream of server-sent events. Dify writes each as one line of JSON.
+
+    Raises `DuckError` for any other response: it does not come from Dify.
+    """
+    if not response.headers.get("content-type", "").startswith("text/event-stream"):
+        raise failures.no_service()
+    for line in parsing.lines(response.iter_bytes()):
         if line.startswith(b"data:"):
             yield _parsed(line[5:])
 
 
-def _read_object(response: httpx.Response) -> dict[str, Any]:
+def _read(response: httpx.Response, limit: int) -> bytes:
+    """The response's body, or some more than `limit` bytes of a longer one: some other server may send one without an end."""
+    content = bytearray()
+    for block in response.iter_bytes():
+        content += block
+        if len(content) > limit:
+            break
+    return bytes(content)
+
+
+def read_object(response: httpx.Response) -> dict[str, Any]:
     """The response's JSON object. Raises `DuckError` for any other body: it does not come from Dify."""
     value = _parsed(response.read())
     if not isinstance(value, dict):

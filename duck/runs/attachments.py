@@ -1,5 +1,6 @@
 """Files as values of an app's variables: parts of a multipart body, links, and `data:` URLs. Pure."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,6 +11,8 @@ from duck.runs.forms import MEGABYTE, Form, InputError, Variable
 from duck.texts import Text
 
 NO_IDS = Text('must be a link, {"type", "transfer_method": "remote_url", "url"}, or be sent as a multipart part')
+
+_UUID = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 def from_parts(variable: Variable, sent: Sequence[File], form: Form) -> Any:
@@ -40,10 +43,10 @@ def from_link(variable: Variable, value: Any, form: Form) -> Any:
     if isinstance(value, File):
         return _checked_files(variable, [value], form)[0]
     url, kind = value, None
+    if form.takes_ids and isinstance(value, Mapping) and value.get("transfer_method") == "local_file":
+        return _from_id(variable, value)
     if isinstance(value, Mapping):
-        if value.get("transfer_method") != "remote_url":
-            raise InputError(NO_IDS)
-        url, kind = value.get("url") or value.get("remote_url"), value.get("type")
+        url, kind = _url_in(value), value.get("type")
     name = files.name_in(url) if isinstance(url, str) else None
     if name is None and isinstance(url, str) and (file := _file_in_text(url)):
         return _checked_files(variable, [file], form)[0]
@@ -58,6 +61,26 @@ def from_link(variable: Variable, value: Any, form: Form) -> Any:
     if files.extension_of(name) not in variable.file_extensions if kind == "custom" else _refuses_kind(variable, kind):
         raise _wrong_kind(variable, name)
     return value
+
+
+def _url_in(value: Mapping[str, Any]) -> Any:
+    if value.get("transfer_method") != "remote_url":
+        raise InputError(NO_IDS)
+    return value.get("url") or value.get("remote_url")
+
+
+def _from_id(variable: Variable, value: Mapping[str, Any]) -> dict[str, Any]:
+    """The file of an earlier upload. Dify checks whether it belongs to the user. Raises `InputError`."""
+    upload_id, kind = value.get("upload_file_id"), value.get("type")
+    if not isinstance(upload_id, str) or not _UUID.fullmatch(upload_id):
+        raise InputError("upload_file_id must be the id of an upload")
+    if variable.file_methods and "local_file" not in variable.file_methods:
+        raise InputError(Text("takes links only"))
+    if not isinstance(kind, str):
+        raise InputError(Text("the type of a file must be a text"))
+    if kind != "custom" and _refuses_kind(variable, kind):
+        raise _wrong_kind(variable, upload_id)
+    return {"type": kind, "transfer_method": "local_file", "upload_file_id": upload_id}
 
 
 def kind_for(variable: Variable, kind: str, name: str) -> str | None:

@@ -55,7 +55,7 @@ class Form:
     """All inputs that an app takes. `sizes` has the most bytes that a file may have, by its kind.
 
     A chat opens with the Markdown in `opening` and suggests the questions in `suggestions`. `files` tells which files it takes
-    besides its inputs, None if none.
+    besides its inputs, None if none. With `takes_ids` a file may be the id of an earlier upload.
     """
 
     variables: tuple[Variable, ...]
@@ -63,6 +63,7 @@ class Form:
     opening: str = ""
     suggestions: tuple[str, ...] = ()
     files: Variable | None = None
+    takes_ids: bool = False
 
     def find(self, name: str) -> Variable | None:
         """The variable of this name."""

@@ -55,20 +55,20 @@ def fault(name: str, text: str) -> Fault:
 REQUIRED = Text("required")
 
 
-def check_files(form: Form | None, given: Any) -> tuple[list[Any], list[Fault]]:
-    """The files of a request besides its inputs, as `File`s and links, and their faults."""
+def check_files(form: Form | None, given: Any, *, takes_ids: bool = False) -> tuple[list[Any], list[Fault]]:
+    """The files of a request besides its inputs, as `File`s, links and, with `takes_ids`, ids of uploads; and their faults."""
     variable = form.files if form else Variable(name="files", control="file-list")
     if variable is None:
         return [], [Fault("files", Text("this app takes none"))]
     try:
         if isinstance(given, str):
             given = _parsed_json(given) if given.lstrip().startswith("[") else [given]
-        return _checked(variable, given, form or Form(variables=())) or [], []
+        return _checked(variable, given, form or Form(variables=(), takes_ids=takes_ids)) or [], []
     except InputError as error:
         return [], [Fault("files", error.text)]
 
 
-def unchecked(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
+def unchecked(given: Mapping[str, Any], *, takes_ids: bool = False) -> tuple[dict[str, Any], list[Fault]]:
     """Like `check` without a form: Dify does most checks, and texts stay texts. One file is one value, several are a list."""
     inputs: dict[str, Any] = {}
     faults = []
@@ -77,7 +77,7 @@ def unchecked(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
             faults.append(fault(name, _repeated(value)))
         elif isinstance(value, Texts | Files):
             inputs[name] = value[0] if len(value) == 1 else list(value)
-        elif any(map(attachments.refers_to_upload, value if isinstance(value, list) else [value])):
+        elif not takes_ids and any(map(attachments.refers_to_upload, value if isinstance(value, list) else [value])):
             faults.append(fault(name, attachments.NO_IDS))
         else:
             inputs[name] = value

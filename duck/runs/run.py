@@ -25,7 +25,7 @@ class Run:
     `mode` is the response mode, None if the caller leaves it to the format. `query` and `conversation_id` are only for chats.
     An empty `conversation_id` starts a conversation; a `strict` run fails if Dify does not know it. All texts may be empty.
     `files` are the files besides the inputs. `inputs_by_url` are the inputs for an app that may not read the uploads, None if
-    there are none.
+    there are none. `version` is the id of an earlier version of a workflow or chatflow; "" is the published one.
     """
 
     kind: Kind
@@ -38,6 +38,7 @@ class Run:
     user: str = ""
     files: Sequence[Any] = ()
     inputs_by_url: Mapping[str, Any] | None = None
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,14 +46,15 @@ class RunRequest:
     """A request for a run that has not been checked against the app's form yet.
 
     The inputs of the `run` are still JSON values, `Texts` and `Files`. `unknown_fields` are the fields of a JSON body that no
-    request has, `url_fields` those in the URL of a POST. `files` is the value of the field of that name. `faults` are those that
-    have been found so far.
+    request has, `url_fields` those in the URL of a POST. `files` is the value of the field of that name. With `takes_ids` files
+    may be given by the ids of uploads, where these belong to a user of the app. `faults` are those that have been found so far.
     """
 
     run: Run
     unknown_fields: frozenset[str] = frozenset()
     url_fields: frozenset[str] = frozenset()
     files: Any = None
+    takes_ids: bool = False
     faults: tuple[Fault, ...] = ()
 
 
@@ -65,7 +67,10 @@ def check(
     whether the gateway takes files besides the inputs. A `guest` learns nothing of hidden inputs.
     """
     given = {**_preset_inputs(presets, form), **wanted.run.inputs}
-    inputs, faults = checks.unchecked(given) if form is None else checks.check(form, given)
+    takes_ids = wanted.takes_ids and takes_files and not guest
+    if form and takes_ids:
+        form = replace(form, takes_ids=True)
+    inputs, faults = checks.unchecked(given, takes_ids=takes_ids) if form is None else checks.check(form, given)
     preset_fields = {f"inputs.{name}" for name in given.keys() - wanted.run.inputs.keys()}
     faults = [_preset_fault(fault) if fault.field in preset_fields else fault for fault in faults]
     if form:
@@ -77,7 +82,7 @@ def check(
         faults += [Fault(name, bodies.IN_THE_BODY) for name in sorted(wanted.url_fields) if _names_input(name, form, guest)]
     files: list[Any] = []
     if wanted.files is not None and takes_files and wanted.run.kind != "workflow":
-        files, more = checks.check_files(form, wanted.files)
+        files, more = checks.check_files(form, wanted.files, takes_ids=takes_ids)
         faults += more
     elif wanted.files is not None:
         faults.append(Fault("files", _where_files_go(form)))
