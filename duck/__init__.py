@@ -12,6 +12,7 @@ Imports go downwards only, from each line of this map to those below it; `sdk` i
                           `renderer`, `colours` of code, safe `addresses`, the `budget` for all this, and `growing` texts
         openai/       OpenAI's: `serve` handles the routes. Chat Completions are read by `messages` and written by `chunks`,
                       Responses by `input` and `output`
+        service_api/  Dify's own paths: `serve` handles the routes, `api_request` parses requests, runs `stream`
         mcp/          MCP: `rpc` is its JSON-RPC, apps are `tools`, `results` are what they answer
         asking        from what a client says to its model to a run
         reply         from a run to one message of a chat

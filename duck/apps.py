@@ -76,6 +76,24 @@ def parameters(exchange: Exchange, dify: Gateway) -> Mapping[str, Any]:
     return guests.parameters(whole) if exchange.caller.guest else whole
 
 
+def info(exchange: Exchange, dify: Gateway, name: str) -> Mapping[str, Any]:
+    """Dify's `GET /info`, for guests filtered. Without the app's own key it is made of what the caller calls it and its kind.
+
+    Raises `DuckError` 429 for too many guests.
+    """
+    if whole := gateway_for(exchange, dify).info():
+        return guests.info(whole) if exchange.caller.guest else whole
+    mode = kind_of(exchange, dify) or "chat"
+    return {"name": name, "description": "", "tags": [], "mode": mode, "author_name": ""}
+
+
+def site_document(exchange: Exchange, dify: Gateway, name: str) -> Mapping[str, Any]:
+    """Dify's `GET /site`, for guests filtered. Without the app's own key it has only what the caller calls the app."""
+    if whole := gateway_for(exchange, dify).site():
+        return guests.site(whole) if exchange.caller.guest else whole
+    return {"title": name, "default_language": "en-US"}
+
+
 def form(exchange: Exchange, dify: Gateway, *, anew: bool = False) -> Form | None:
     """The app's form, None if it cannot be fetched or read. With `anew` it is not from the cache.
 

@@ -35,7 +35,7 @@ class Passage:
     takes_bytes: bool = False
 
     def content(self, user: str) -> dict[str, Any]:
-        """The query string and the body for this end user, as keyword arguments of httpx."""
+        """The query string and the body for this end user, as keyword arguments of the HTTP client."""
         query = [(name, value) for name, value in self.query if name not in {USER, self.user_field}]
         if self.method == "GET":
             return {"params": [*query, (self.user_field, user)]}

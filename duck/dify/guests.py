@@ -71,6 +71,14 @@ _VARIABLE: Allowed = {
     **dict.fromkeys(("allowed_file_types", "allowed_file_extensions", "allowed_file_upload_methods")),
 }
 _PARAMETERS: Allowed = dict.fromkeys(("opening_statement", "suggested_questions", "file_upload", "system_parameters"))
+_INFO: Allowed = dict.fromkeys(("name", "description", "tags", "mode", "author_name"))
+_SITE: Allowed = dict.fromkeys(
+    (
+        *("title", "description", "icon_type", "icon", "icon_background", "icon_url", "chat_color_theme", "default_language"),
+        *("chat_color_theme_inverted", "copyright", "privacy_policy", "custom_disclaimer", "input_placeholder"),
+        *("show_workflow_steps", "use_icon_as_answer_icon"),
+    )
+)
 
 
 # These events have nothing but text. One of which no text is left is hidden, unless it is the first of the run: it tells the ids.
@@ -176,6 +184,16 @@ def parameters(whole: Mapping[str, Any]) -> dict[str, Any]:
         if not any(map(_is_hidden, row.values()))
     ]
     return shown
+
+
+def info(whole: Mapping[str, Any]) -> dict[str, Any]:
+    """What Dify says of an app as guests see it."""
+    return _allowed_fields(whole, _INFO)
+
+
+def site(whole: Mapping[str, Any]) -> dict[str, Any]:
+    """What Dify says of an app's web page as guests see it."""
+    return _allowed_fields(whole, _SITE)
 
 
 def _without_reason(whole: Mapping[str, Any], shown: dict[str, Any]) -> dict[str, Any]:

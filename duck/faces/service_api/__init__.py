@@ -1,0 +1,1 @@
+"""Dify's own paths, for code that was written for Dify's Service API."""

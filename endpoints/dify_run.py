@@ -1,0 +1,16 @@
+"""POST /dify/<app_id>/v1/chat-messages, completion-messages and workflows/run; below /v1 for the default app."""
+
+from collections.abc import Mapping
+
+from dify_plugin import Endpoint
+from werkzeug import Request, Response
+
+from duck.dify.session import SessionGateway
+from duck.faces.service_api import serve
+
+
+class DifyRun(Endpoint):
+    """Runs an app for clients of Dify's API."""
+
+    def _invoke(self, r: Request, values: Mapping, settings: Mapping) -> Response:
+        return serve.run(r, values, settings, SessionGateway(self.session))
