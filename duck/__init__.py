@@ -4,7 +4,7 @@ Imports go downwards only, from each line of this map to those below it; `sdk` i
 
     faces/        the protocols that callers speak; each is a package
         api/          Duck's own: `serve` handles the routes, `run_request` parses requests, `negotiation` picks one of the
-                      `formats`, of which `text` is one
+                      `formats`, of which `text` is one; `pending` tells of runs that are not over
         page/         what browsers get: `answers` to requests, `fields` of its forms, a `view` of the app, the `live` answer as
                       `fragments` and in `markdown`, the `index` of apps with a `curl` for each, all in the same `frame` and in
                       the `words` of four languages; apps have `marks` and a `theme` of their own
@@ -17,6 +17,7 @@ Imports go downwards only, from each line of this map to those below it; `sdk` i
         asking        from what a client says to its model to a run
         reply         from a run to one message of a chat
         tokens        signed ids by which clients continue a conversation
+    long_runs     runs whose answers are fetched later, and forms that people fill in while a run waits
     invocation    from a request to a run that has passed all checks; the only module by which faces run apps
     apps          what apps are: their gateways, names, forms and kinds
     exchange      one HTTP request and its answer; the one place where errors become responses
@@ -29,6 +30,7 @@ Imports go downwards only, from each line of this map to those below it; `sdk` i
         memory        what is remembered of apps: a `cache` of forms, the `end_users` that exist
         site          how an app's owner wants it to look
         events        Dify's events, folded into one answer or unfolded from it; `parser` turns them into `parts` for faces
+        kept          what Dify keeps of runs: by `run_ids`, with `human_forms`; `readings` are those that Duck still reads
         guests        what guests see of all this; they get no `thoughts` of models
         failures      what Dify's errors mean, by the `failure_texts`
     runs/         from a request to a `run` that fits the app's form

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import GeneratorType
 from typing import Any, Concatenate
+from urllib.parse import quote
 
 from werkzeug import Request, Response
 
@@ -40,7 +41,7 @@ _PARSED = [
         f"HTTP_{name}"
         for name in ("ACCEPT", "ACCEPT_LANGUAGE", "AUTHORIZATION", "X_API_KEY", "API_KEY", "ORIGIN", "HOST", "DIFY_HOOK_URL")
     ),
-    *(f"HTTP_{name}" for name in ("CONTENT_ENCODING", "ACCESS_CONTROL_REQUEST_HEADERS", "SEC_PURPOSE")),
+    *(f"HTTP_{name}" for name in ("CONTENT_ENCODING", "ACCESS_CONTROL_REQUEST_HEADERS", "SEC_PURPOSE", "PREFER")),
     *(f"HTTP_{name}" for name in ("MCP_PROTOCOL_VERSION", "MCP_METHOD", "MCP_NAME")),
 ]
 
@@ -131,6 +132,14 @@ class Exchange:
         if self.caller.guest and not self._counted:
             self.state.rates.take(endpoint_id, self.settings.public_rate, self.state.clock.now())
             self._counted = True
+
+    def link(self, *path: str) -> str:
+        """The address of another route: of the endpoint's URL if the owner has set it, else relative to this request's.
+
+        Dify's own header may lack the port.
+        """
+        base = self.settings.public_url or "../" * self.request.path.strip("/").count("/")
+        return base + "/".join(quote(part, safe="") for part in path)
 
     @property
     def public_url(self) -> str | None:

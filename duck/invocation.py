@@ -3,6 +3,7 @@
 `prepare` makes all checks in one order. The run that it returns takes a slot while it lasts, and guests get a filtered answer.
 """
 
+import contextlib
 import functools
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ from werkzeug import Response
 
 from duck import apps, errors, limits
 from duck.callers.settings import DEFAULT
-from duck.dify import events, guests
+from duck.dify import events, guests, human_forms
 from duck.dify.forwarding import Passage, Passed
 from duck.dify.gateway import Gateway
 from duck.errors import DuckError
@@ -29,18 +30,22 @@ NOT_BUFFERED = {"X-Accel-Buffering": "no"}  # else nginx would buffer a stream
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """A run that has passed every check."""
+    """A run that has passed every check.
+
+    `further` gives the events of a run that was begun before; without it the run begins when it is answered.
+    """
 
     run: Run
     exchange: Exchange
     dify: Gateway
+    further: Callable[[], Generator[Event]] | None = None
 
     def answer(self) -> Mapping[str, Any]:
         """The run's answer in one piece, as Dify's blocking mode gives it. Raises `DuckError`."""
         if self.run.mode == "streaming":
-            return events.fold(self._collected(self._events(), blocking=False), self.run.kind)
+            return self._with_forms(events.fold(self._collected(self._events(), blocking=False), self.run.kind))
         [answer] = self._collected(self._answering(), blocking=True)
-        return guests.answer(answer) if self.exchange.caller.guest else answer
+        return guests.answer(answer) if self.exchange.caller.guest else self._with_forms(answer)
 
     def events(self) -> list[Event]:
         """All events of the run, once it is over: of a blocking run its last ones, of an agent the whole stream.
@@ -48,7 +53,7 @@ class Invocation:
         Raises `DuckError`.
         """
         source = self.dify.answer_events(self.run)
-        return self._collected(guests.events(source) if self.exchange.caller.guest else source, blocking=True)
+        return self._collected(self._shown(source), blocking=True)
 
     def stream(self, writer: StreamFormat, headers: Mapping[str, str]) -> Response:
         """A response that streams the run. A blocking run is streamed as its last events, after keep-alives.
@@ -59,14 +64,42 @@ class Invocation:
         body = Pump(reader, writer, self.exchange.entry, state.slots, state.clock).body()
         return Response(body, headers={**headers, **NOT_BUFFERED, **self.restarted})
 
+    def begin(self, through: Callable[[Generator[Event]], Generator[Event]]) -> Event:
+        """Begins a run that the caller fetches later, and returns its first event as Dify sent it. Raises `DuckError`.
+
+        A workflow goes on in Dify by itself. Any other run is read to its end, `through` this generator, in a slot of its own.
+        """
+        source, state = through(self.dify.stream(self.run)), self.exchange.state
+        reader = self._reader(source, blocking=False, reads_on=self.run.kind != "workflow")
+        return pump.begin(reader, state.slots, state.clock)
+
     @property
     def restarted(self) -> Mapping[str, str]:
         """The header that tells that Dify has begun another conversation than the requested one, if it is known by now."""
         return {"Conversation-Restarted": "true"} if self.dify.has_restarted else {}
 
     def _events(self) -> Generator[Event | None]:
-        source = self._closing_events() if self.run.mode == "blocking" else self.dify.stream(self.run)
-        return guests.events(source) if self.exchange.caller.guest else source
+        if self.further:
+            return self._shown(self.further())
+        return self._shown(self._closing_events() if self.run.mode == "blocking" else self.dify.stream(self.run))
+
+    def _shown(self, source: Generator[Event]) -> Generator[Event | None]:
+        """The events as this caller sees them."""
+        if self.exchange.caller.guest:
+            return guests.events(source)
+        return self._naming_forms(source) if self.dify.keeps_runs else source
+
+    def _naming_forms(self, source: Generator[Event]) -> Generator[Event]:
+        with contextlib.closing(source):
+            for event in source:
+                yield self._with_forms(event) if event["event"] == "workflow_paused" else event
+
+    def _with_forms(self, answer: Event) -> Event:
+        """A pause with the forms that the run waits for, if callers can fill them in here: guests see none."""
+        exchange = self.exchange
+        if not self.dify.keeps_runs or exchange.caller.guest:
+            return answer
+        return human_forms.named(answer, lambda token: exchange.link("form", exchange.entry.app_id, token))
 
     def _closing_events(self) -> Generator[Event]:
         yield from events.unfold(self._dify_answer(), self.run.kind)
@@ -80,13 +113,13 @@ class Invocation:
     def _collected(self, source: Generator[Event | None], *, blocking: bool) -> list[Event]:
         return pump.collect(self._reader(source, blocking=blocking), self.exchange.state.slots, self.exchange.state.clock)
 
-    def _reader(self, source: Generator[Event | None], *, blocking: bool) -> Reader:
+    def _reader(self, source: Generator[Event | None], *, blocking: bool, reads_on: bool = True) -> Reader:
         terms = Terms(
             blocking=blocking,
             guest=self.exchange.caller.guest,
             silence_s=limits.BLOCKING_SILENCE_S if blocking else self.dify.silence_s,
             run_s=self.exchange.state.run_s,
-            reads_on=self.dify.reads_on,
+            reads_on=reads_on and self.dify.reads_on and not self.further,
         )
         return Reader(source, self.exchange.entry, terms, self.exchange.state.clock)
 

@@ -40,6 +40,13 @@ SERVICE_IDLE_S = 1.0  # for which a connection is kept: Dify's server closes one
 MAX_FORWARDED = 50 * 1024 * 1024  # bytes of an answer that is passed on: it is in memory as a whole
 SERVICE_UPLOAD_S = 60.0  # for 10 MB on a slow line, and for Dify to store them
 
+# Long runs and forms of people
+POLL_S = 3.0  # between two looks whether a run is over that Dify does not stream
+MIN_RETRY_S = 2  # until a caller should ask again for a run that has just begun
+MAX_RETRY_S = 60  # the same for one that has run for ten minutes or more
+MAX_RUN_ID = 110  # characters: three UUIDs
+MAX_OUTCOMES = 100  # of runs whose answers Dify does not keep: some 1 MB
+
 # All requests of a process
 MAX_HEADER = 8192  # characters of a header that is parsed, as in nginx; parsing a megabyte takes seconds
 MAX_WRONG_KEYS = 20  # in a minute at one endpoint, before each further one has to wait

@@ -39,9 +39,10 @@ class Gateway(ABC):
     another conversation than the requested one. `memory` is the process's: an endpoint makes its gateway without it, and
     `apps` sets it.
 
-    A streaming run may be silent for `silence_s` seconds. `takes_files` tells whether chats take files besides their inputs, and
+    A streaming run may be silent for `silence_s` seconds. `takes_files` tells whether chats take files besides their inputs,
     `can_stop` whether runs can be stopped, and `keeps_runs` whether Dify can be asked for runs and their forms later. With
-    `reads_on` a run is read to its end after its caller has hung up: otherwise Dify would not store the answer in the conversation.
+    `reads_on` a run is read to its end after its caller has hung up: otherwise Dify would not store the answer in the
+    conversation.
     """
 
     silence_s: float = limits.SILENCE_S

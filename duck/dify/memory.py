@@ -11,6 +11,7 @@ from duck import limits
 from duck.clock import CLOCK, Clock
 from duck.dify.cache import Cache
 from duck.dify.end_users import EndUsers
+from duck.dify.readings import Readings
 
 if TYPE_CHECKING:
     from duck.runs.run import Kind
@@ -53,7 +54,7 @@ class Memory:
 
     `forms`, `infos`, `sites` and `probes` are cached answers. `kinds` has the kind of each app, by its id, that a run or a probe
     has shown. `agents` has the ids of the apps that refused blocking mode, so that they are not refused again. `conversations`
-    are ids of conversations by what was said in them.
+    are ids of conversations by what was said in them. `readings` are the runs that are read for callers who fetch them later.
     """
 
     def __init__(self, clock: Clock = CLOCK) -> None:
@@ -65,6 +66,7 @@ class Memory:
         self.agents: set[str] = set()
         self.end_users = EndUsers()
         self.conversations = Conversations()
+        self.readings = Readings()
 
     @functools.cached_property
     def http(self) -> httpx.Client:

@@ -38,6 +38,21 @@ def collect(inbox: Inbox, slots: Slots, clock: Clock = CLOCK) -> list[Event]:
     return events
 
 
+def begin(inbox: Inbox, slots: Slots, clock: Clock = CLOCK) -> Event:
+    """The first event of a run, which is then left to itself: if its terms allow it, it is read to its end.
+
+    Raises `DuckError` as `collect` does.
+    """
+    with _running(inbox, slots, clock):
+        item = _next_item(inbox, clock)
+    try:
+        if isinstance(item, End):
+            raise item.error or _too_silent(blocking=False)
+        return item
+    finally:
+        del item  # for the same reason as in `collect`
+
+
 def in_pieces(body: bytes, slots: Slots, clock: Clock = CLOCK) -> bytes | Generator[bytes]:
     """A whole body: as it is if the daemon can take it in one piece, else in chunks."""
     return body if len(body) <= limits.MAX_WHOLE else _paced(iter([body]), slots, clock)

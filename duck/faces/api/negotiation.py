@@ -36,6 +36,12 @@ def format_of_run(requested: str | None, request: Request, mode: Mode | None, de
     return requested or default or ("ndjson" if mode == "streaming" else "json")
 
 
+def prefers_async(request: Request) -> bool:
+    """Whether a POST prefers to fetch the answer later, https://www.rfc-editor.org/rfc/rfc7240#section-4.1."""
+    preferences = [each.partition(";")[0].strip().lower() for each in request.headers.get("Prefer", "").split(",")]
+    return request.method == "POST" and "respond-async" in preferences
+
+
 def takes_page(request: Request) -> bool:
     """Whether an error, or another answer that is not the app's, should be a page. An invalid `?format=` is ignored."""
     try:

@@ -52,6 +52,16 @@ def parse_stop(request: Request) -> tuple[str, str]:
     return task_id, user
 
 
+def parse_form(request: Request) -> tuple[Mapping[str, Any], str, str]:
+    """What was put into a form for people: inputs by name, the `action`, and the `user`. Raises `DuckError` as `parse` does."""
+    fields = bodies.read(request, {"action", "user"})
+    faults: list[Fault] = []
+    inputs, action, user = _inputs(fields.get("inputs"), faults), *(_text(fields, name, faults) for name in ("action", "user"))
+    if faults:
+        raise invalid_fields(faults)
+    return inputs, action, user
+
+
 def _chat_fields(fields: Mapping[str, Any], faults: list[Fault]) -> dict[str, Any]:
     query = _text(fields, "query", faults)
     if not query.strip() and isinstance(fields.get("query") or "", str):

@@ -6,13 +6,13 @@ from typing import Any, get_args
 from werkzeug import Response
 
 import duck
-from duck import apps, invocation, routes
+from duck import apps, invocation, long_runs, routes
 from duck.callers import access
 from duck.callers.settings import DEFAULT
 from duck.dify.gateway import Gateway
 from duck.errors import DuckError
 from duck.exchange import BEARER, Exchange, answering, document
-from duck.faces.api import negotiation, run_request
+from duck.faces.api import negotiation, pending, run_request
 from duck.faces.api.formats import MIMETYPES, STREAMS
 from duck.faces.page import answers
 from duck.runs import bodies
@@ -68,6 +68,8 @@ def serve(
     entry.format = format_name = negotiation.format_of_run(requested, request, wanted.run.mode, default_format)
     if format_name == "html":
         return answers.run(exchange, name, wanted, turns, dify)
+    if negotiation.prefers_async(request):
+        return pending.accepted(long_runs.start(exchange, wanted, dify))
     call = invocation.prepare(exchange, wanted, dify)
     if format_name != "json":
         return call.stream(STREAMS[format_name](), STREAMS[format_name].headers)
@@ -92,6 +94,36 @@ def stop(exchange: Exchange, name: str, values: Mapping[str, Any], dify: Gateway
     exchange.refuse_other_sites()
     task_id, user = run_request.parse_stop(exchange.request)
     invocation.stop(exchange, dify, task_id, user)
+    return document({"result": "success"})
+
+
+@answering(errors=write_error)
+def run(exchange: Exchange, name: str, run_id: str, values: Mapping[str, Any], dify: Gateway) -> Response:
+    """A run that was begun before: its answer, how it stands, or its further events as a stream."""
+    request = exchange.request
+    exchange.admit(values, name)
+    if request.method == "HEAD":
+        return Response(content_type=json.CONTENT_TYPE)
+    user, format_name = bodies.query_value(request, "user") or "", negotiation.requested_format(request) or "json"
+    if format_name not in {"json", "html"}:
+        exchange.entry.format = format_name
+        return long_runs.resumed(exchange, dify, run_id, user).stream(STREAMS[format_name](), STREAMS[format_name].headers)
+    found = long_runs.fetch(exchange, dify, run_id, user)
+    return pending.goes_on(found) if isinstance(found, long_runs.Pending) else document(found)
+
+
+@answering(errors=write_error)
+def form(exchange: Exchange, name: str, token: str, values: Mapping[str, Any], dify: Gateway) -> Response:
+    """A form for which a run waits: a GET shows it, a POST fills it in."""
+    request = exchange.request
+    exchange.admit(values, name)
+    if request.method == "HEAD":
+        return Response(content_type=json.CONTENT_TYPE)
+    if request.method == "GET":
+        return document(long_runs.fetch_form(exchange, dify, token, bodies.query_value(request, "user") or "").document)
+    exchange.refuse_other_sites()  # before the body is read
+    inputs, action, user = run_request.parse_form(request)
+    long_runs.answer_form(exchange, dify, token, inputs, action, user)
     return document({"result": "success"})
 
 

@@ -1,0 +1,145 @@
+"""Runs whose answers callers fetch later, and the forms for which runs wait, of apps that have their own keys.
+
+Dify keeps the runs: Duck remembers only which ones it reads on, since Dify stores the answer of a chat for its reader alone.
+"""
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from duck import apps, errors, invocation, limits
+from duck.dify import failures, guests, human_forms, run_ids
+from duck.dify.gateway import Gateway
+from duck.dify.human_forms import HumanForm
+from duck.dify.kept import KeptRuns, Standing, Status, no_run
+from duck.dify.run_ids import RunId
+from duck.errors import DuckError
+from duck.exchange import Exchange
+from duck.invocation import Invocation
+from duck.runs.files import File
+from duck.runs.run import Kind, Run, RunRequest
+from duck.texts import Text
+
+_AGE_PER_RETRY = 10  # a run of ten minutes is asked for every minute
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pending:
+    """A run that is not over. `ids` are Dify's by their names. The caller should ask again after `retry_s` seconds, at `url`.
+
+    `forms` are those for which a `paused` run waits, as in `human_forms.named`; guests see none.
+    """
+
+    status: Status
+    run_id: str
+    url: str
+    ids: Mapping[str, str]
+    retry_s: int = limits.MIN_RETRY_S
+    forms: Sequence[Mapping[str, Any]] = ()
+
+
+def start(exchange: Exchange, wanted: RunRequest, dify: Gateway) -> Pending:
+    """Begins a run, and returns after its first event. Raises `DuckError` as `invocation.prepare` does, and 400 without a key."""
+    exchange.refuse_other_sites()
+    run = replace(wanted.run, mode="streaming")
+    kept = _kept(exchange, dify, run.user, run.kind)
+    if math.isfinite(exchange.state.run_s) and kept.service.info().get("mode") not in {"workflow", "advanced-chat"}:
+        raise DuckError(400, "async_unavailable", _NOT_AS_FUNCTION)
+    first = invocation.prepare(exchange, replace(wanted, run=run), dify).begin(kept.watched)
+    run_id = run_ids.of(first)
+    return _pending(exchange, run_id, "running", {**run_id.as_dict(), "task_id": str(first.get("task_id") or "")})
+
+
+def fetch(exchange: Exchange, dify: Gateway, run_id: str, user: str = "") -> Pending | Mapping[str, Any]:
+    """The answer of a run as blocking mode would have given it, or how the run stands. `user` is the one who began it.
+
+    Raises `DuckError`: 400 without the app's own key, 404 for a run that this user does not have, 410 for a lost one, 502 for a
+    failed chat.
+    """
+    kept = _kept(exchange, dify, user)
+    id_ = _parsed(run_id, kept)
+    standing = kept.standing(id_)
+    if standing.status == "over":
+        return guests.answer(standing.answer) if exchange.caller.guest else standing.answer
+    return _standing(exchange, id_, standing)
+
+
+def resumed(exchange: Exchange, dify: Gateway, run_id: str, user: str = "") -> Invocation:
+    """A run that was begun before, to be streamed from here on. Raises `DuckError` as `fetch` does, also while it is streamed."""
+    kept = _kept(exchange, dify, user)
+    id_ = _parsed(run_id, kept)
+    run = Run(kind=kept.kind, app_id=exchange.entry.app_id, inputs={}, mode="streaming")
+    return Invocation(run, exchange, kept.service, lambda: kept.further(id_, exchange.state.clock))
+
+
+def fetch_form(exchange: Exchange, dify: Gateway, token: str, user: str = "") -> HumanForm:
+    """The form with this token. Raises `DuckError`: 400 without the app's own key, 404, 409 `already_answered`, 410 `expired`."""
+    return _kept(exchange, dify, user).form(token)
+
+
+def answer_form(exchange: Exchange, dify: Gateway, token: str, inputs: Mapping[str, Any], action: str, user: str = "") -> None:
+    """Fills in the form with this token, after which its run goes on. What is not given gets its default; files are uploaded.
+
+    Raises `DuckError` as `fetch_form` does, 400 with all that does not fit the form, and 403 for a page of another site.
+    """
+    exchange.refuse_other_sites()
+    kept = _kept(exchange, dify, user)
+    filled = human_forms.fill(kept.form(token), inputs, action)
+    kept.submit(token, {name: _uploaded(kept, value) for name, value in filled.items()}, action)
+
+
+def _uploaded(kept: KeptRuns, value: Any) -> Any:
+    if isinstance(value, list):
+        return [_uploaded(kept, each) for each in value]
+    return kept.service.upload(value).by_id if isinstance(value, File) else value
+
+
+def _kept(exchange: Exchange, dify: Gateway, user: str, kind: Kind | None = None) -> KeptRuns:
+    """The app's runs. `kind` is what the app is called as.
+
+    Raises `DuckError`: 400 without the app's own key, 429 for too many guests.
+    """
+    caller, app_id = exchange.caller, exchange.entry.app_id
+    service = apps.gateway_for(exchange, dify, user)
+    if not service.keeps_runs:
+        message = Text(
+            "Runs of this app can be fetched later, and its forms filled in, once its own key is in the setting {setting}.",
+            setting=errors.setting("app_keys"),
+        )
+        raise DuckError(400, "async_unavailable", message, for_guests=Text("Runs of this app cannot be fetched later."))
+    exchange.count(service.endpoint_id)
+    kind = kind or service.kind(app_id)
+    if kind is None:
+        raise failures.no_service()
+    owner = (service.endpoint_id, app_id, caller.user if caller.guest else user or caller.user)
+    return KeptRuns(service, kind, owner, exchange.state.memory.readings)
+
+
+def _parsed(run_id: str, kept: KeptRuns) -> RunId:
+    if (found := run_ids.parse(run_id, kept.kind)) is None:
+        raise no_run()
+    return found
+
+
+def _standing(exchange: Exchange, run_id: RunId, standing: Standing) -> Pending:
+    age = time.time() - standing.began_at
+    retry_s = int(min(max(age / _AGE_PER_RETRY, limits.MIN_RETRY_S), limits.MAX_RETRY_S))
+    pending = _pending(exchange, run_id, standing.status, run_id.as_dict())
+    if exchange.caller.guest:
+        return replace(pending, retry_s=retry_s)
+    ids = {**run_ids.of(standing.pause).as_dict(), **pending.ids}
+    named = human_forms.named(standing.pause, lambda token: exchange.link("form", exchange.entry.app_id, token))
+    return replace(pending, retry_s=retry_s, ids=ids, forms=named.get(human_forms.FORMS, ()))
+
+
+def _pending(exchange: Exchange, run_id: RunId, status: Status, ids: Mapping[str, str]) -> Pending:
+    url = exchange.link("runs", exchange.entry.app_id, str(run_id))
+    return Pending(status=status, run_id=str(run_id), url=url, ids={name: value for name, value in ids.items() if value})
+
+
+_NOT_AS_FUNCTION = Text(
+    "Dify runs this plugin as a function, which ends with its answer, and stores the answer of this app only for whoever reads "
+    "it. Send the request without Prefer: respond-async."
+)
