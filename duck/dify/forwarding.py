@@ -57,7 +57,7 @@ class Passed:
 def no_own_key() -> DuckError:
     """The app is reached through the plugin's session, which has no such thing."""
     message = f"Dify offers this by the app's own key only. Put that key into the setting {errors.setting('app_keys')}."
-    return DuckError(404, "not_found", message)
+    return DuckError(404, "not_found", message, for_guests="Callers without a key run the version that is published.")
 
 
 def too_large(limit: int) -> DuckError:

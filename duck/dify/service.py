@@ -176,6 +176,8 @@ class ServiceGateway(Gateway):
         answer = _parsed(_read(response, MAX_ERROR))
         answer = answer if isinstance(answer, dict) else {}
         log.warning("Dify's Service API answered %d %s", response.status_code, journal.word(answer.get("code") or ""))
+        if run and run.version and response.status_code == 404:
+            translate = failures.from_forwarding  # there is no such version
         if translate:
             return translate(response.status_code, answer)
         kind = run.kind if run else ""
