@@ -134,7 +134,7 @@ def prepare(exchange: Exchange, wanted: RunRequest, dify: Gateway) -> Invocation
     run = _checked(wanted, exchange, dify)
     exchange.count(dify.endpoint_id)
     if exchange.caller.guest:
-        run = replace(run, user="")
+        run = replace(run, user="", version="")
     exchange.state.memory.conversations.forget(run.conversation_id)
     return Invocation(upload(run, dify.upload), exchange, dify)
 

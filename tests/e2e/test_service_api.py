@@ -59,7 +59,7 @@ def connect(host: Devhost, app: str = "chatbot", key: str = KEY) -> httpx.Client
 
 def client[C: DifyClient](kind: type[C], host: Devhost, app: str = "chatbot", key: str = KEY) -> C:
     """Dify's client, with another base URL."""
-    made = kind(key)
+    made: C = kind(key)
     made.base_url = base(host, app)
     return made
 
