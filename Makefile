@@ -115,6 +115,7 @@ clean:
 	@echo "Setting up .venv/clients ..."
 	@$(UV) venv --quiet --clear .venv/clients
 	@$(UV) pip install --quiet --python .venv/clients/bin/python --requirements tests/clients/requirements.txt
+	@$(UV) pip install --quiet --python .venv/clients/bin/python --no-deps --target .venv/clients/dify-api-client dify-api-client==0.0.23
 	@mkdir -p .venv/clients/node && cp tests/clients/package.json .venv/clients/node
 	@cd .venv/clients/node && npm install --silent --no-audit --no-fund --no-package-lock
 	@touch $@

@@ -88,7 +88,8 @@ def test_what_difys_clients_send_is_taken(api: Api) -> None:
     ignored = {"auto_generate_name": False, "trace_id": "t", "parent_message_id": None, "city": "Oslo"}
     empty = {"inputs": None, "files": None, "conversation_id": None, "user": None, "response_mode": None}
     api.answers["/parameters"] = {"user_input_form": [{"text-input": {"variable": "city"}}]}
-    for body in ({"query": "hi"}, {"query": "hi", **empty, **ignored}, {"query": "hi", "files": [], "conversation_id": ""}):
+    unknown = {"query": "hi", "files": [], "conversation_id": "", "inputs": {"query": "", "nothing": 1}}
+    for body in ({"query": "hi"}, {"query": "hi", **empty, **ignored}, unknown):
         assert run(body).status_code == 200
     first, *others = api.bodies("/chat-messages")
     assert first.pop("user").startswith("key-")
@@ -104,7 +105,8 @@ def test_an_app_without_a_key_of_its_own_is_run_through_the_session() -> None:
 
 
 def test_an_app_of_another_kind_names_its_path(api: Api) -> None:
-    error = fault(run({"inputs": {"nothing": 1}}, "workflows/run"))
+    api.answers["/parameters"] = {"user_input_form": [{"text-input": {"variable": "city", "required": True}}]}
+    error = fault(run({"inputs": {}}, "workflows/run"))
     assert error == (400, "not_workflow_app", "This app is of another kind: it runs at POST chat-messages.")
     assert "/workflows/run" not in api.paths()
 
@@ -115,10 +117,11 @@ def test_an_app_of_another_kind_names_its_path(api: Api) -> None:
         ({"query": ""}, "query: required"),
         ({"query": "hi", "response_mode": "later"}, "response_mode: must be blocking or streaming"),
         ({"query": "hi", "workflow_id": 5}, "workflow_id: must be a text"),
-        ({"query": "hi", "inputs": {"nothing": 1}}, "inputs.nothing: no such input; this app takes none"),
+        ({"query": "hi", "inputs": {"city": 1}}, "inputs.city: must be a text"),
     ],
 )
 def test_faults_are_told_in_difys_shape(api: Api, body: Any, message: str) -> None:
+    api.answers["/parameters"] = {"user_input_form": [{"text-input": {"variable": "city"}}]}
     assert fault(run(body)) == (400, "invalid_param", message)
     assert "/chat-messages" not in api.paths()
 

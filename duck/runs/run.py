@@ -47,7 +47,8 @@ class RunRequest:
 
     The inputs of the `run` are still JSON values, `Texts` and `Files`. `unknown_fields` are the fields of a JSON body that no
     request has, `url_fields` those in the URL of a POST. `files` is the value of the field of that name. With `takes_ids` files
-    may be given by the ids of uploads, where these belong to a user of the app. `faults` are those that have been found so far.
+    may be given by the ids of uploads, where these belong to a user of the app. With `drops_unknown` inputs that the app does not
+    have are left out, as Dify does, and else they are faults. `faults` are those that have been found so far.
     """
 
     run: Run
@@ -55,6 +56,7 @@ class RunRequest:
     url_fields: frozenset[str] = frozenset()
     files: Any = None
     takes_ids: bool = False
+    drops_unknown: bool = False
     faults: tuple[Fault, ...] = ()
 
 
@@ -67,6 +69,8 @@ def check(
     whether the gateway takes files besides the inputs. A `guest` learns nothing of hidden inputs.
     """
     given = {**_preset_inputs(presets, form), **wanted.run.inputs}
+    if form and wanted.drops_unknown:
+        given = {name: value for name, value in given.items() if form.find(name)}
     takes_ids = wanted.takes_ids and takes_files and not guest
     if form and takes_ids:
         form = replace(form, takes_ids=True)

@@ -21,10 +21,11 @@ FAILS = demo.IDS["fails-early"]  # the app whose runs are counted: each check of
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A client: its `command`, and how many of its checks run the app `FAILS`."""
+    """A client: its `command`, how many of its checks run the app `FAILS`, and where its package is if not beside the others."""
 
     command: list[str | Path]
     failing: int = 1
+    path: Path | None = None
 
 
 BIN = CLIENTS / "node/node_modules/.bin"
@@ -39,6 +40,9 @@ ALL = {
     "MCP's older SDK for JavaScript": Client([NODE, CLIENTS / "node/mcp-sdk.mjs"]),
     "MCP's Inspector": Client([NODE, CLIENTS / "node/inspector.mjs"], failing=2),
     "fastmcp": Client([PYTHON, "-m", "tests.clients.fastmcp"], failing=2),
+    "dify-client-python": Client([PYTHON, "-m", "tests.clients.dify"]),
+    "dify-api-client": Client([PYTHON, "-m", "tests.clients.dify"], path=CLIENTS / "dify-api-client"),
+    "dify-client for JavaScript": Client([NODE, CLIENTS / "node/dify.mjs"]),
     "docs/clients.md": Client([sys.executable, "-m", "tests.clients.documents"], failing=0),
 }
 SETTINGS = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "CRITICAL", "LANGSMITH_TRACING": "false"}
@@ -47,7 +51,9 @@ SETTINGS = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "CRITICAL", "
 def main() -> int:
     """Runs the clients that the command line names, all without any."""
     logging.disable(logging.WARNING)  # of the plugin: runs fail on purpose
-    with Devhost(ROOT, demo.apps(pace=0), demo.settings(), limits=Limits(race_s=0.02)) as host:
+    apps, keys = demo.apps(pace=0), demo.app_keys()
+    with Devhost(ROOT, apps, demo.settings(), limits=Limits(race_s=0.02), app_keys=keys) as host:
+        host.settings |= demo.own_keys(host.api_url)
         passed = [_passes(name, ALL[name], host) for name in sys.argv[1:] or ALL]
     return 0 if all(passed) else 1
 
@@ -57,6 +63,8 @@ def _passes(name: str, client: Client, host: Devhost) -> bool:
     path = os.pathsep.join([str(BIN), os.environ["PATH"]])
     addresses = {"DUCK_URL": host.url, "OPENAI_BASE_URL": f"{host.url}/v1", "OPENAI_API_KEY": demo.KEY}
     environment = os.environ | SETTINGS | addresses | {"PATH": path}
+    if client.path:
+        environment["PYTHONPATH"] = str(client.path)
     before = len(host.calls)
     done = subprocess.run(client.command, cwd=ROOT, env=environment, timeout=DEADLINE_S, check=False)
     runs = sum(call.app_id == FAILS for call in host.calls[before:])

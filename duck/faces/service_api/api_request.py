@@ -30,13 +30,13 @@ def check_ids(ids: Mapping[str, str]) -> None:
 def run(request: Request, kind: Kind, app_id: str, version: str) -> RunRequest:
     """The run that a request is for. `version` is that of a workflow in the path, "" if there is none.
 
-    Raises `DuckError` as `run_request.parse` does. Unknown fields are ignored, as Dify does.
+    Raises `DuckError` as `run_request.parse` does. Unknown fields and inputs are ignored, as Dify does.
     """
     wanted, _ = run_request.parse(request, kind, app_id)
     if kind == "chat" and "workflow_id" in wanted.unknown_fields:
         version = _text(bodies.read_json(request), "workflow_id")
     found = replace(wanted.run, mode=wanted.run.mode or "blocking", version=version)
-    return replace(wanted, run=found, unknown_fields=frozenset(), url_fields=frozenset(), takes_ids=True)
+    return replace(wanted, run=found, unknown_fields=frozenset(), url_fields=frozenset(), takes_ids=True, drops_unknown=True)
 
 
 def user(request: Request) -> str:
