@@ -1,6 +1,7 @@
 """Runs an app's script: its steps become replies, and what Dify stores of the run is recorded."""
 
 from collections.abc import Callable, Generator, Iterator
+from typing import Any
 
 from devhost.apps import App, Call, Event, Failure, Pause, Step, fold, proceed
 from devhost.asking import Ask, Awaiting, Filled, WaitingForm
@@ -32,7 +33,7 @@ class Execution:
         steps = self._app.steps(self._call)
         filled: Filled | None = None
         try:
-            while (step := _next(steps, filled)) is not None:
+            while (step := _next(steps, filled)) is not _END:
                 filled = None
                 match step:
                     case Failure():
@@ -57,7 +58,14 @@ class Execution:
             getattr(steps, "close", lambda: None)()
 
     def _send(self, event: Event) -> Replies:
-        """One event. After a failed chatflow Dify 1.16 sends an `error` event to plugins, but not to callers by key."""
+        """One event. After a failed chatflow Dify 1.16 sends an `error` event to plugins, but not to callers by key.
+
+        A script may send what is no event, as a broken Dify would: that goes on as it is.
+        """
+        if not is_event(event):
+            if self._streams:
+                yield Reply("response", "stream", event)
+            return
         self._recording.add(event)
         is_hidden = self._has_failed and self._call.by_key and event.get("event") == "error"
         if self._streams and not is_hidden:
@@ -96,8 +104,16 @@ class Execution:
         return is_end and event["data"].get("status") == "failed"
 
 
-def _next(steps: Iterator[Step], filled: Filled | None) -> Step | None:
+def is_event(value: object) -> bool:
+    """Whether a value has the shape of an event."""
+    return isinstance(value, dict) and isinstance(value.get("event"), str) and isinstance(value.get("data", {}), dict)
+
+
+_END = object()  # None is a step, too, of a script that sends what is no event
+
+
+def _next(steps: Iterator[Step], filled: Filled | None) -> Any:
     try:
         return proceed(steps, filled)
     except StopIteration:
-        return None
+        return _END
