@@ -3,11 +3,13 @@
 import pytest
 from playwright.sync_api import expect
 
-from devhost import App
+from devhost import App, demo
 from tests.e2e.conftest import Duck
 from tests.e2e.page.visitor import (
+    CHAT,
     FLOW,
     GATED,
+    PLAIN,
     Gate,
     Visit,
     ask,
@@ -15,6 +17,7 @@ from tests.e2e.page.visitor import (
     ends,
     finished,
     last,
+    said,
     started,
 )
 
@@ -96,3 +99,42 @@ def test_nothing_moves_where_that_is_not_wanted(visit: Visit, duck: Duck) -> Non
         assert page.evaluate("document.getAnimations().length") == moves
         gate.open(3)
         expect(last(page, "[slot=blocks]")).to_have_text("x")
+
+
+def test_neither_do_files_steps_a_stopped_answer_and_a_conversation_after_a_reload(visit: Visit, duck: Duck) -> None:
+    page = visit("/chat/chatbot").page
+    page.locator("input[name=files]").set_input_files({"name": "a.txt", "mimeType": "text/plain", "buffer": b"x"})
+    assert_accessible(page)
+    ask(page, "What is this?")
+    expect(last(page, "[slot=done]")).to_be_visible()
+    page.reload()
+    expect(page.get_by_role("article")).to_have_count(1)
+    assert_accessible(page)
+    page = visit("/chat/chatflow").page
+    ask(page, "Why?")
+    expect(last(page, "[slot=done]")).to_be_visible()
+    last(page, ".answer").get_by_text("Steps").click()
+    assert_accessible(page)
+    gate = Gate([FLOW[0], said("One"), *FLOW[-2:]])
+    duck.host.apps[GATED] = gate.app()
+    page = visit("/chat/gated").page
+    ask(page, "Why?")
+    gate.open(2)
+    expect(last(page, "x-t")).to_have_text("One")
+    page.get_by_role("button", name="Stop").click()
+    expect(last(page, ".note")).to_be_visible()
+    assert_accessible(page)
+    gate.open(2)
+
+
+def test_nor_does_a_text_with_all_that_models_write(visit: Visit, duck: Duck) -> None:
+    text = (
+        "<think>\nHm.\n</think>\n\n- [x] done\n- [ ] open\n\n$$x^2$$\n\n|a|b|\n|:-:|-:|\n|1<br>2|3|\n\n"
+        "```python\n# one\nprint('a', 1)\n```\n\n<details><summary>More</summary>\n\nHidden.\n\n</details>\n\n> **粗体**和 שלום\n"
+    )
+    duck.host.apps[PLAIN] = App(mode="chat", script=[said(text), CHAT[-1]])
+    page = visit("/chat/plain", extra_http_headers={"X-Api-Key": demo.KEY}).page
+    ask(page, "?")
+    expect(last(page, "math")).to_be_visible()
+    expect(last(page, "details.note")).to_have_count(2)
+    assert_accessible(page)
