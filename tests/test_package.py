@@ -87,7 +87,7 @@ def test_the_console_lists_no_rows_that_are_no_routes() -> None:
 def test_every_path_is_answered_for_every_method_that_the_daemon_passes_on() -> None:
     rules = Map([Rule(row["path"], methods=[row["method"]], endpoint="x") for row in GROUP["endpoints"]]).bind("host")
     paths = ("/", "/x", "/chat/x", "/chat/a/b", "/duck/x", "/parameters/x", "/stop/x", "/v1", "/v1/", "/v1/x")
-    for path in (*paths, "/mcp", "/mcp/", "/mcp/x", "/mcp/a/b"):
+    for path in (*paths, "/mcp", "/mcp/", "/mcp/x", "/mcp/a/b", "/dify/x", "/dify/x/v1/info", "/dify/x/v1/a/b"):
         for method in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"):
             assert rules.match(path, method)
 

@@ -556,7 +556,7 @@ def test_a_preflight_is_answered_without_a_body_and_lets_nobody_in() -> None:
     assert not [name for name, _ in response.headers if name.startswith("Access-Control")]
 
 
-@pytest.mark.parametrize("path", ["/chat", "/chat/", "/chat/a/b", "/v1/chat-messages", "/nothing", "/duck"])
+@pytest.mark.parametrize("path", ["/chat", "/chat/", "/chat/a/b", "/v1/chat-message", "/nothing", "/duck"])
 def test_a_path_without_a_route_is_not_found(path: str) -> None:
     assert error_of(serve.unknown(make_request("POST", path, key=None), SETTINGS)) == (404, "not_found")
 
