@@ -70,6 +70,7 @@ class KeptRuns:
                 outcome = events.fold(seen, self.kind)
         except DuckError as error:
             outcome = error.again() if seen else None
+            raise
         finally:
             if key is not None:
                 self.readings.end(key, outcome)
@@ -123,9 +124,12 @@ class KeptRuns:
             return Standing(status="over", began_at=began_at, answer=_workflow_answer(run))
         if status == "failed" and run.get("error") != events.STOPPED:
             raise _failed(f"Run failed: {run.get('error')}")
-        message = self._message(run_id) if run_id.conversation_id else {}
-        answer = {**self._chat_answer(message), **run_id.as_dict(), "mode": "advanced-chat"}
-        answer["answer"] = answer.get("answer") or run["outputs"].get("answer") or ""
+        text = run["outputs"].get("answer") or ""
+        if run_id.conversation_id:
+            answer = self._chat_answer(self._message(run_id))
+        else:
+            answer = {"event": "message", "task_id": run.get("id"), "metadata": {}, "created_at": run.get("created_at")}
+        answer |= {**run_id.as_dict(), "mode": "advanced-chat", "answer": answer.get("answer") or text}
         return Standing(status="over", began_at=began_at, answer=answer)
 
     def _of_message(self, run_id: RunId) -> Standing:
@@ -184,9 +188,7 @@ class KeptRuns:
         raise no_run()
 
     def _chat_answer(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        """A message as blocking mode would have given it."""
-        if not message:
-            return {"event": "message", "metadata": {}}
+        """A message as blocking mode would have given it. Its task is over: the id of the message stands in its place."""
         usage = {
             "prompt_tokens": message.get("message_tokens"),
             "completion_tokens": message.get("answer_tokens"),
@@ -198,6 +200,7 @@ class KeptRuns:
         made = [each for each in message.get("message_files") or [] if each.get("belongs_to") != "user"]
         return {
             "event": "message",
+            "task_id": message.get("id"),
             "id": message.get("id"),
             "message_id": message.get("id"),
             "conversation_id": message.get("conversation_id"),

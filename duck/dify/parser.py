@@ -7,7 +7,7 @@ parts, and a field of an unexpected type counts as missing.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from duck.dify import events, failures
+from duck.dify import events, failures, human_forms
 from duck.dify.parts import (
     Begun,
     Ended,
@@ -16,6 +16,7 @@ from duck.dify.parts import (
     Log,
     Outputs,
     Part,
+    PausedForm,
     Reasoning,
     Replaced,
     Source,
@@ -85,7 +86,9 @@ class Parser:
             case "workflow_finished":
                 yield from self._workflow_end(event)
             case "workflow_paused":
-                yield from self._end(Ended(state="paused", seconds=_number(events.data_of(event).get("elapsed_time"))))
+                seconds = _number(events.data_of(event).get("elapsed_time"))
+                forms = tuple(map(_form, filter(_mapping, _list(event.get(human_forms.FORMS)))))
+                yield from self._end(Ended(state="paused", seconds=seconds, forms=forms))
             case "error":
                 yield self._error(event)
 
@@ -213,6 +216,15 @@ def _reasoning(event: Event) -> Iterator[Reasoning]:
     delta, is_final = _text(data, "reasoning"), data.get("is_final") is True
     if delta or is_final:
         yield Reasoning(delta=delta, node_id=_text(data, "node_id"), is_final=is_final)
+
+
+def _form(fields: Mapping[str, Any]) -> PausedForm:
+    return PausedForm(
+        token=_text(fields, "form_token"),
+        url=_text(fields, "url"),
+        title=_text(fields, "node_title"),
+        expires_at=_number(fields.get("expiration_time")),
+    )
 
 
 def _source(fields: Mapping[str, Any]) -> Source:

@@ -149,12 +149,26 @@ class Outputs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PausedForm:
+    """A form for which the run waits. `url` is absolute, or relative to the request's. `expires_at` is in Unix seconds."""
+
+    token: str
+    url: str
+    title: str = ""
+    expires_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """The run has ended without a failure. A run gives this at most once. `message` says why it was stopped."""
+    """The run has ended without a failure. A run gives this at most once. `message` says why it was stopped.
+
+    `forms` are those for which a `paused` run waits, if callers can fill them in. Guests get none.
+    """
 
     state: Literal["succeeded", "partial-succeeded", "stopped", "paused"]
     message: str = ""
     seconds: float | None = None
+    forms: tuple[PausedForm, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,7 +37,7 @@ def format_of_run(requested: str | None, request: Request, mode: Mode | None, de
 
 
 def prefers_async(request: Request) -> bool:
-    """Whether a POST prefers to fetch the answer later, https://www.rfc-editor.org/rfc/rfc7240#section-4.1."""
+    """Whether a POST prefers to fetch the answer later, as RFC 7240 has it."""
     preferences = [each.partition(";")[0].strip().lower() for each in request.headers.get("Prefer", "").split(",")]
     return request.method == "POST" and "respond-async" in preferences
 

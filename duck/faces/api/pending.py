@@ -7,7 +7,7 @@ from duck.long_runs import Pending
 
 
 def accepted(run: Pending) -> Response:
-    """The answer to a request that has begun a run, https://www.rfc-editor.org/rfc/rfc7240#section-4.1."""
+    """The answer to a request that has begun a run, as RFC 7240 has it."""
     response = goes_on(run)
     response.headers["Preference-Applied"] = "respond-async"
     return response
