@@ -249,6 +249,7 @@ def test_head_asks_dify_nothing(api: Api) -> None:
     for handler, path in ((serve.about, "info"), (serve.kept, "conversations")):
         response = call(handler, path, method="HEAD")
         assert (response.status_code, body_of(response)) == (200, b"")
+    assert guest(serve.kept, "conversations", method="HEAD").status_code == 404
     assert api.paths() == []
 
 

@@ -98,7 +98,7 @@ def kept(exchange: Exchange, parts: Mapping[str, str], values: Mapping[str, Any]
     ids = _admit(exchange, parts, values)
     pattern = _pattern(exchange)
     if exchange.request.method == "HEAD":
-        return Response()
+        return Response(status=200 if _has_own_key(exchange) else 404)
 
     def read() -> Passage:
         return api_request.passage(exchange.request, pattern, ids)
