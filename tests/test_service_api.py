@@ -442,9 +442,8 @@ def test_messages_are_anthropics_if_its_client_asks(api: Api, header: str | None
     response = call(serve.messages, "messages", method="GET", base="/v1", headers=headers)
     assert response.status_code == (404 if header else 200)
     assert ("error" in json_of(response)) == bool(header)
-    assert openai.unknown(make_request("POST", "/v1/messages", headers=headers), SETTINGS).status_code == 404
-    put = openai.unknown(make_request("PUT", "/v1/messages", headers=headers), SETTINGS)
-    assert put.status_code == (404 if header else 405)
+    for method, path in (("POST", "messages"), ("PUT", "messages"), ("POST", "conversations")):
+        assert openai.unknown(make_request(method, f"/v1/{path}", headers=headers), SETTINGS).status_code == 404
 
 
 # Pages of other origins

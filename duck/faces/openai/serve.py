@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-import werkzeug
 from werkzeug import Response
 
 from duck import apps, errors, routes
@@ -101,18 +100,12 @@ def model(exchange: Exchange, name: str, values: Mapping[str, Any], dify: Gatewa
 @answering(errors=write_error, request_id=REQUEST_ID)
 def unknown(exchange: Exchange, values: Mapping[str, Any]) -> Response:
     """The answer to any other path or method below /v1/. It names the base URL, even if the settings cannot be read."""
-    if _is_anthropic(exchange.request):
-        exchange.entry.route = routes.NOWHERE
+    if f"/dify/<app_id>{exchange.entry.route}" in routes.METHODS:
+        exchange.entry.route = routes.NOWHERE  # Dify's own path: with another method it is none of OpenAI's or Anthropic's
     with contextlib.suppress(DuckError):
         exchange.parsed = settings_.parse(values)
     base = (exchange.public_url or "https://…/").rstrip("/")
     raise exchange.no_route(values, f"No such route. The base URL for OpenAI's clients is {base}/v1, without a slash at its end.")
-
-
-def _is_anthropic(request: werkzeug.Request) -> bool:
-    """Whether a request is for Anthropic's API, whose paths are no routes. Some of them are Dify's, too."""
-    is_sent = request.path == "/v1/messages" and request.method == "POST"
-    return is_sent or (request.path.startswith("/v1/messages") and "Anthropic-Version" in request.headers)
 
 
 def _body(exchange: Exchange, values: Mapping[str, Any]) -> Mapping[str, Any]:
