@@ -367,9 +367,9 @@ def test_a_message_is_found_on_an_earlier_page(api: Api) -> None:
         return httpx.Response(200, json=page(*newer, has_more=True))
 
     api.answers["/messages"] = answer
-    assert json_of(fetch(CHAT_ID))["answer"] == "Hello"
+    assert json_of(fetch(CHAT_ID.upper()))["answer"] == "Hello"
     api.answers["/messages"] = page(message(id="x"), has_more=True)
-    assert error_of(fetch(CHAT_ID)) == (404, "not_found"), "the pages have an end"
+    assert error_of(fetch(CHAT_ID.upper())) == (404, "not_found"), "the pages have an end"
     assert len(api.requests) < 20
 
 

@@ -223,7 +223,7 @@ class KeptRuns:
             passed = self.service.forward(Passage(method=method, path=path, query=query or (), body=body))
         except DuckError as error:
             raise _refusal(error) from None
-        fields: Mapping[str, Any] = from_json(passed.content)
+        fields: Mapping[str, Any] = from_json(passed.content or b"{}")
         return fields
 
 

@@ -32,7 +32,7 @@ def of(event: Event) -> RunId:
 
 def parse(text: str, kind: Kind) -> RunId | None:
     """The id of a run of an app of this kind, None if it cannot be one. A chatflow's run has a short id, too: its workflow's."""
-    ids = text.split(".")
+    ids = text.lower().split(".")
     if len(text) > limits.MAX_RUN_ID or not all(map(_is_uuid, ids)):
         return None
     match kind, ids:
@@ -49,6 +49,6 @@ def parse(text: str, kind: Kind) -> RunId | None:
 
 def _is_uuid(text: str) -> bool:
     try:
-        return str(UUID(text)) == text.lower()
+        return str(UUID(text)) == text
     except ValueError:
         return False
