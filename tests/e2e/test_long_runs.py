@@ -274,3 +274,20 @@ def test_a_stranger_has_no_form(duck: Duck, caplog: pytest.LogCaptureFixture) ->
         with patch.dict(duck.host.settings, public_apps=""):
             assert httpx.get(f"{duck.host.url}/form/human-input/{token}").status_code == 401
     assert token not in caplog.text, "a token is never in a log"
+
+
+# As a function
+
+
+def test_a_function_takes_only_what_goes_on_without_it() -> None:
+    with (
+        Devhost(ROOT, demo.apps(pace=0), {"api_key": KEY}, limits=LIMITS, runs="serverless", app_keys=demo.app_keys()) as host,
+        httpx.Client(base_url=host.url, headers=AUTHORIZED, timeout=DEADLINE_S) as client,
+        patch.dict(host.settings, settings(host)),
+    ):
+        refused = client.post("/chat/chatbot", json={"query": "hi"}, headers=LATER)
+        assert (refused.status_code, refused.json()["code"]) == (400, "async_unavailable")
+        response = client.post("/workflow/workflow", json={"inputs": {"text": "Rain"}}, headers=LATER)
+        assert response.status_code == 202
+        found = fetched(client, address(response))
+        assert (found.status_code, found.json()["data"]["status"]) == (200, "succeeded")
