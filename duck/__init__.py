@@ -7,7 +7,8 @@ Imports go downwards only, from each line of this map to those below it; `sdk` i
                       `formats`, of which `text` is one; `pending` tells of runs that are not over
         page/         what browsers get: `answers` to requests, `fields` of its forms, a `view` of the app, the `live` answer as
                       `fragments` and in `markdown`, the `index` of apps with a `curl` for each, all in the same `frame` and in
-                      the `words` of four languages; apps have `marks` and a `theme` of their own
+                      the `words` of four languages; apps have `marks` and a `theme` of their own, runs
+                      that wait have forms for a `human`
             markdown/     the `dialect` that models write: what a line contains (`inline`), `formulas`, `notes` to fold; its
                           `renderer`, `colours` of code, safe `addresses`, the `budget` for all this, and `growing` texts
         openai/       OpenAI's: `serve` handles the routes. Chat Completions are read by `messages` and written by `chunks`,

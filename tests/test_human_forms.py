@@ -128,8 +128,10 @@ def test_faces_read_it_from_the_end_of_the_run(api: Api) -> None:
     ]
     parser = Parser()
     ends = [part for event in events for part in parser.parse(event) if isinstance(part, parts.Ended)]
-    named = parts.PausedForm(token=TOKEN, url=NAMED["url"], title="Review", expires_at=1784259200.0)
-    assert ends == [parts.Ended(state="paused", seconds=1.2, forms=(named,))]
+    [end] = ends
+    [form] = end.forms
+    assert (end.state, end.seconds, form.token, form.url, form.title) == ("paused", 1.2, TOKEN, NAMED["url"], "Review")
+    assert (form.form.expires_at, [action.id for action in form.form.actions]) == (1784259200.0, ["approve", "reject"])
 
 
 @pytest.mark.parametrize("options", [{"settings": PUBLIC, "key": None}, {"settings": {**OWN_KEY, "app_keys": ""}}])

@@ -87,7 +87,7 @@ class Parser:
                 yield from self._workflow_end(event)
             case "workflow_paused":
                 seconds = _number(events.data_of(event).get("elapsed_time"))
-                forms = tuple(map(_form, filter(_mapping, _list(event.get(human_forms.FORMS)))))
+                forms = tuple(_forms(event))
                 yield from self._end(Ended(state="paused", seconds=seconds, forms=forms))
             case "error":
                 yield self._error(event)
@@ -218,13 +218,17 @@ def _reasoning(event: Event) -> Iterator[Reasoning]:
         yield Reasoning(delta=delta, node_id=_text(data, "node_id"), is_final=is_final)
 
 
-def _form(fields: Mapping[str, Any]) -> PausedForm:
-    return PausedForm(
-        token=_text(fields, "form_token"),
-        url=_text(fields, "url"),
-        title=_text(fields, "node_title"),
-        expires_at=_number(fields.get("expiration_time")),
-    )
+def _forms(event: Event) -> Iterator[PausedForm]:
+    reasons = {_text(each, "form_token"): each for each in map(_mapping, _list(events.data_of(event).get("reasons")))}
+    for fields in map(_mapping, _list(event.get(human_forms.FORMS))):
+        if token := _text(fields, "form_token"):
+            reason = reasons.get(token, {})
+            yield PausedForm(
+                token=token,
+                url=_text(fields, "url"),
+                title=_text(fields, "node_title"),
+                form=human_forms.read({**reason, "user_actions": reason.get("actions")}),
+            )
 
 
 def _source(fields: Mapping[str, Any]) -> Source:

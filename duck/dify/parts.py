@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from duck.dify import events
+from duck.dify.human_forms import HumanForm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,12 +151,12 @@ class Outputs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PausedForm:
-    """A form for which the run waits. `url` is absolute, or relative to the request's. `expires_at` is in Unix seconds."""
+    """A form for which the run waits. `url` is absolute, or relative to the request's."""
 
     token: str
     url: str
     title: str = ""
-    expires_at: float | None = None
+    form: HumanForm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

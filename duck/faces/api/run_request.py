@@ -8,7 +8,7 @@ from werkzeug import Request
 from duck.callers.settings import canonical
 from duck.errors import invalid_fields
 from duck.faces.page import fields as page_fields
-from duck.faces.page.view import Turn
+from duck.faces.page.fields import PageFields
 from duck.runs import bodies
 from duck.runs import inputs as checks
 from duck.runs.run import Kind, Mode, Run, RunRequest
@@ -18,13 +18,13 @@ _FIELDS = {"chat": {"query", "conversation_id", "strict_conversation"}, "workflo
 _SHARED_FIELDS = {"inputs", "response_mode", "user", "files"}
 
 
-def parse(request: Request, kind: Kind, app_id: str) -> tuple[RunRequest, tuple[Turn, ...]]:
-    """Parses a request's body, or for a GET its query string. Returns the wanted run, and the conversation that a page has kept.
+def parse(request: Request, kind: Kind, app_id: str) -> tuple[RunRequest, PageFields]:
+    """Parses a request's body, or for a GET its query string. Returns the wanted run, and what else a page's form says.
 
     Raises `DuckError`: 400 if it cannot be parsed, 413 for a body that the daemon has cut, 415 for another content type.
     """
     fields = bodies.read(request, _FIELDS[kind] | _SHARED_FIELDS, page_fields.NAMES)
-    turns = page_fields.take(fields)
+    of_page = page_fields.take(fields)
     faults: list[Fault] = []
     inputs = _inputs(fields.get("inputs"), faults)
     mode = _mode(_text(fields, "response_mode", faults), faults)
@@ -37,7 +37,7 @@ def parse(request: Request, kind: Kind, app_id: str) -> tuple[RunRequest, tuple[
         files=None if fields.get("files") in (None, [], "", {}, [{}]) else fields["files"],
         faults=tuple(faults),
     )
-    return wanted, turns if request.method == "POST" else ()  # a link could contain an invented conversation
+    return wanted, of_page if request.method == "POST" else PageFields()  # a link could contain an invented conversation
 
 
 def parse_stop(request: Request) -> tuple[str, str]:

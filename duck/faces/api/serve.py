@@ -64,10 +64,10 @@ def serve(
     if "prefetch" in request.headers.get("Sec-Purpose", ""):
         raise DuckError(403, "forbidden", Text("A prefetch does not run an app."))
     exchange.refuse_other_sites()  # before the body is read
-    wanted, turns = run_request.parse(request, kind, entry.app_id)
+    wanted, of_page = run_request.parse(request, kind, entry.app_id)
     entry.format = format_name = negotiation.format_of_run(requested, request, wanted.run.mode, default_format)
     if format_name == "html":
-        return answers.run(exchange, name, wanted, turns, dify)
+        return answers.run(exchange, name, wanted, of_page, dify)
     if negotiation.prefers_async(request):
         return pending.accepted(long_runs.start(exchange, wanted, dify))
     call = invocation.prepare(exchange, wanted, dify)

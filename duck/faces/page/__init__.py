@@ -16,14 +16,16 @@ escaped, and the Content-Security-Policy allows no script but `duck.js`.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import ClassVar
 
 from markupsafe import Markup
 
 from duck.errors import DuckError
 from duck.faces.page import fragments, frame, live
+from duck.faces.page.human import Waiting
 from duck.faces.page.view import Turn, View
-from duck.faces.page.words import ENGLISH, WORDS
+from duck.faces.page.words import ENGLISH, WORDS, translate
 from duck.streams.format import Event, StreamFormat
 
 # WebKit shows nothing of a page until it has about 200 characters of it.
@@ -56,7 +58,12 @@ class Html(StreamFormat):
             self._has_sent_ids = True
             ids = Markup('<x-run data-task="{}" data-conversation="{}"></x-run>').format(begun.task_id, self._conversation_id)
             fragments = f"{ids}{fragments}"
-        return frame.encoded(fragments)
+        waiting = self._live.take_waiting()
+        return frame.encoded(fragments + "".join(_human(self._view, each, self._turns_so_far()) for each in waiting))
+
+    def _turns_so_far(self) -> str:
+        turn = Turn(self._view.question, self._live.answer, self._view.attached)
+        return self._view.turns_with(*([turn] if self._view.is_chat and any(turn) else []))
 
     @property
     def _conversation_id(self) -> str:
@@ -68,10 +75,10 @@ class Html(StreamFormat):
         view, live_ = self._view, self._live
         end = live_.end() + "</div>\n</article>\n"
         if view.is_chat:
-            turn, again = [Turn(view.question, live_.answer, view.attached)], ""
+            turns, again = self._turns_so_far(), ""
             if live_.failed:
-                turn, again = [], view.question_again
-            end += _form(view, turns=view.turns_with(*turn), conversation=self._conversation_id, query=again)
+                turns, again = view.turns_with(), view.question_again
+            end += _form(view, turns=turns, conversation=self._conversation_id, query=again)
         elif not view.part:
             end += _form(view)
         return frame.encoded(end + frame.bottom(view))
@@ -105,6 +112,10 @@ def error_page(
         return frame.encoded(
             frame.top(page, home=home, icon=icon) + fragments.failure(language, error.code, message, link) + frame.bottom(page)
         )
+    if view.waiting:
+        faults = "; ".join(f"{fault.field}: {translate(fault.text, view.language)}" for fault in view.faults)
+        turn = _turn(view) + _human(view, view.waiting, view.turns_with(), faults) + "</div>\n</article>\n"
+        return frame.encoded(frame.top(view) + _turns(view) + turn + _form(replace(view, faults=())) + frame.bottom(view))
     if view.faults:
         return form_page(view)
     turn = _turn(view)
@@ -124,6 +135,10 @@ def _turns(view: View) -> str:
 
 def _turn(view: View) -> str:
     return frame.render("turn.html", view, query=view.question, files=view.attached if view.is_chat else (), name=_name(view))
+
+
+def _human(view: View, waiting: Waiting, turns: str, fault: str = "") -> str:
+    return frame.render("human.html", view, waiting=waiting, turns=turns, fault=fault)
 
 
 def _name(view: View) -> str:

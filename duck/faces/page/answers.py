@@ -8,12 +8,14 @@ from urllib.parse import quote
 
 from werkzeug import Request, Response
 
-from duck import apps, invocation
+from duck import apps, invocation, long_runs
 from duck.dify.gateway import Gateway
 from duck.errors import DuckError
 from duck.exchange import Exchange
 from duck.faces import page
 from duck.faces.page import frame, marks
+from duck.faces.page.fields import PageFields
+from duck.faces.page.human import Waiting
 from duck.faces.page.index import APP, FORMAT, landing_page
 from duck.faces.page.view import Turn, View, repeated
 from duck.faces.page.words import ENGLISH, WORDS
@@ -34,13 +36,29 @@ def form(exchange: Exchange, name: str, wanted: RunRequest, dify: Gateway) -> Re
     return _page(exchange, page.form_page(replace(view, form=exchange.form)))
 
 
-def run(exchange: Exchange, name: str, wanted: RunRequest, turns: tuple[Turn, ...], dify: Gateway) -> Response:
-    """A run as a page that grows. `turns` are the earlier ones of the conversation, as the page's form has sent them."""
+def run(exchange: Exchange, name: str, wanted: RunRequest, fields: PageFields, dify: Gateway) -> Response:
+    """A run as a page that grows: a new one, or with a form among the page's own `fields` one that has waited for it."""
     if exchange.request.method == "GET":  # else a link could lead people into somebody else's conversation
         wanted = replace(wanted, run=replace(wanted.run, conversation_id=""))
-    exchange.context = _view(exchange, name, wanted, apps.gateway_for(exchange, dify, wanted.run.user), turns)
+    exchange.context = _view(exchange, name, wanted, apps.gateway_for(exchange, dify, wanted.run.user), fields.turns)
+    if fields.form:
+        return _go_on(exchange, wanted, fields, dify)
     call = invocation.prepare(exchange, wanted, dify)
     return call.stream(page.Html(replace(exchange.context, form=exchange.form)), headers(exchange))
+
+
+def _go_on(exchange: Exchange, wanted: RunRequest, fields: PageFields, dify: Gateway) -> Response:
+    view, user = exchange.context, wanted.run.user
+    try:
+        long_runs.answer_form(exchange, dify, fields.form, wanted.run.inputs, fields.action, user)
+    except DuckError as error:
+        if error.faults:  # else the form is gone
+            form = long_runs.fetch_form(exchange, dify, fields.form, user)
+            exchange.context = replace(view, waiting=Waiting(token=fields.form, run=fields.run, form=form))
+        raise
+    apps.form(exchange, dify)
+    call = long_runs.resumed(exchange, dify, fields.run, user)
+    return call.stream(page.Html(replace(view, form=exchange.form)), headers(exchange))
 
 
 def chosen(exchange: Exchange, names: Sequence[str]) -> str | None:

@@ -260,7 +260,7 @@ function waiting(asked, files) {
   const name = make("span", {textContent: isChat ? find("h1")?.textContent : "", dir: "auto"});
   const status = make("span", {textContent: words.waiting, className: "status", role: "status"});
   const answer = make("div", {className: "answer past"}, make("p", {className: "who"}, ...(icon ? [icon] : []), name, status));
-  return make("article", {}, ...(isChat ? [question] : []), answer);
+  return make("article", {}, ...(asked || files.length ? [question] : []), answer);
 }
 
 /** @param {string} url @param {string} task */
@@ -321,12 +321,15 @@ function endWith(part, text, isError = true) {
   if (answer && !find("[slot=done]", answer)) answer.append(make("span", {slot: "done", textContent: words.ended}));
 }
 
-/** Makes room for the answer to what is asked now. @param {HTMLFormElement} form @param {HTMLElement} waiting */
-function begin(form, waiting) {
+/** Makes room for the answer to what is asked now. @param {HTMLFormElement} form @param {HTMLElement} waiting @param {HTMLFormElement | null} human */
+function begin(form, waiting, human) {
   const part = make("div", {className: isChat ? "turn live" : "turn"}, waiting), box = field(form, "query");
-  for (const old of all(`form > [role=alert], ${isChat ? ".opening, .suggestions" : "article"}`)) old.remove();
+  for (const old of all(`form > [role=alert], ${isChat ? ".opening, .suggestions" : human ? "none" : "article"}`)) old.remove();
   for (const old of all(".turn.live")) old.classList.remove("live");
-  if (isChat) {
+  if (human) {
+    /** @type {Element} */ (human.closest("article")).after(part);
+    fit();
+  } else if (isChat) {
     form.before(part);
     [box.value, draft, chosen] = [draft, "", []];
     grow(box);
@@ -362,12 +365,12 @@ async function receive(response, part, stop) {
   if (response.ok && !isWhole) throw new TypeError("This is not the end.");
 }
 
-/** @param {HTMLFormElement} form @param {HTMLElement | null} submitter */
-async function run(form, submitter) {
-  const body = new FormData(form, submitter), stop = new AbortController(), go = find(".go", form), label = go.textContent;
-  const asked = String(body.get("duck.say") ?? body.get("query") ?? ""), box = field(form, "query"), files = chosen;
+/** Runs the app, or goes on with a run that has waited for its form. @param {HTMLFormElement} form @param {HTMLElement | null} submitter */
+async function run(form, submitter, human = /** @type {HTMLFormElement | null} */ (null)) {
+  const body = new FormData(human ?? form, submitter), stop = new AbortController(), go = find(".go", form), label = go.textContent;
+  const asked = isChat ? String(body.get("duck.say") ?? body.get("query") ?? "") : "", box = field(form, "query"), files = chosen;
   const names = [...body.values()].flatMap((value) => (value instanceof File && value.name ? [value.name] : []));
-  const first = waiting(asked, names), part = begin(form, first);
+  const first = waiting(asked, human || !isChat ? [] : names), part = begin(form, first, human);
   [go.textContent, go.type, running] = [words.stop, "button", stop];
   try {
     const headers = {Accept: "text/html", "X-Duck-Part": "1"}, url = form.getAttribute("action") ?? "";
@@ -381,15 +384,21 @@ async function run(form, submitter) {
     const lost = hasBegun ? words.broken : navigator.onLine ? words.unreached : words.offline;
     endWith(part, isHalted ? words.halted : isMeant ? words.stopped : isLeft ? words.left : lost, !isMeant && !isLeft);
     keepUnfinished(form, part);
-    if (box && !hasBegun && !isMeant) {
+    if (box && !human && !hasBegun && !isMeant) {
       box.value ||= asked;
       chosen = [...files, ...chosen];
       setFiles(form);
     }
   }
   [go.textContent, go.type, running] = [label, "submit", undefined];
-  const next = find("form.run", part);
-  if (next && find(".answer", part)) adopt(form, next);
+  const next = find("form.run", part), refused = find("[role=alert]", part);
+  if (human && refused && !find("x-run", part)) {
+    human.prepend(refused);
+    part.remove();
+  } else if (human) {
+    human.replaceWith(make("p", {slot: "forms", className: "note", textContent: /** @type {HTMLElement} */ (submitter).textContent}));
+    if (next) adopt(form, next);
+  } else if (next && find(".answer", part)) adopt(form, next);
   else if (next) {
     chosen = chosen.length ? chosen : files;
     part.remove();
@@ -403,9 +412,10 @@ async function run(form, submitter) {
 
 document.addEventListener("submit", (event) => {
   const form = /** @type {HTMLFormElement} */ (event.target);
-  if (!form.matches(".run")) return;
+  const main = theForm(), human = form.matches(".human") ? form : null;
+  if (!main || (form !== main && !human)) return;
   event.preventDefault();
-  if (!running) run(form, event.submitter);
+  if (!running) run(main, event.submitter, human);
 });
 // A browser cannot tell of a field that is folded away.
 document.addEventListener("invalid", (event) => {

@@ -12,7 +12,9 @@ from markupsafe import Markup
 
 from duck.dify import parser, parts
 from duck.dify.parts import Part
+from duck.dify.run_ids import RunId
 from duck.faces.page import fragments, markdown
+from duck.faces.page.human import Waiting
 from duck.faces.page.words import WORDS
 from duck.streams import json
 from duck.streams.format import Event
@@ -44,11 +46,17 @@ class Live:
         self._inner: dict[str, list[str]] = {}  # ended steps of each running iteration or loop, by its node id
         self._reasoning: list[str] = []
         self._usage: parts.Usage | None = None
+        self._waiting: list[Waiting] = []
 
     @property
     def answer(self) -> str:
         """All text so far."""
         return self._parser.text
+
+    def take_waiting(self) -> list[Waiting]:
+        """The forms for which the run waits, once."""
+        waiting, self._waiting = self._waiting, []
+        return waiting
 
     def fragments(self, event: Event) -> str:
         """What an event adds to the page, often nothing."""
@@ -179,10 +187,12 @@ class Live:
                 yield from self._done(self._words["failed"])
 
     def _ended(self, end: parts.Ended) -> Iterator[str]:
-        alert = {"stopped": self._words["halted"], "paused": self._words["paused"]}.get(end.state)
+        alert = {"stopped": self._words["halted"], "paused": "" if end.forms else self._words["paused"]}.get(end.state)
         if alert:
             yield self._alert(alert)
         yield from self._rendered()
+        run_ids_ = {name: getattr(self.begun, name) for name in RunId.__slots__}
+        self._waiting = [Waiting(token=each.token, run=str(RunId(**run_ids_)), form=each.form) for each in end.forms]
         summaries = {"stopped": self._words["ended"], "paused": self._words["waits"]}
         yield from self._done(summaries.get(end.state) or self._summary(end))
 

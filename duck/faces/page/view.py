@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from duck.dify.site import Site
 from duck.faces.page import marks, theme
+from duck.faces.page.human import Waiting
 from duck.faces.page.marks import Mark
 from duck.faces.page.words import ENGLISH
 from duck.runs import parsing
@@ -41,7 +42,8 @@ class View:
     `attached` are the names of its files, and `faults` are what is wrong with it. `turns` are the conversation so far, as the
     page's form has sent it: they are only shown. Pictures on `origin` are shown; others would tell their host who reads the
     page. With `takes_files` files can be sent besides the inputs, with `can_stop` runs can be stopped. A `part` is for the
-    page's script: it has only what the page lacks. `site` is how the app's owner wants it to look.
+    page's script: it has only what the page lacks. `waiting` is a form of a run that has been
+    filled in with faults. `site` is how the app's owner wants it to look.
     """
 
     language: str = ENGLISH
@@ -50,6 +52,7 @@ class View:
     title: str = ""
     description: str = ""
     guest: bool = False
+    waiting: Waiting | None = None
     site: Site = Site()  # noqa: RUF009 - it is frozen
     takes_files: bool = False
     can_stop: bool = False
