@@ -3,15 +3,16 @@
 from typing import Any
 
 import pytest
+from werkzeug import Response
 
 from duck.dify.human_forms import FormInput, HumanForm
 from duck.faces.page.human import Waiting
 from tests.api import SETTINGS as OWN_KEY
-from tests.api import Api
+from tests.api import Api, refused, sse
 from tests.support import APP, BROWSER, Dify, body_of, call, page_of, parsed, sample
 from tests.test_html import text_of
-from tests.test_human_forms import TOKEN, paused, workflow
-from tests.test_long_runs import RUN
+from tests.test_human_forms import TOKEN, paused, submitted, workflow
+from tests.test_long_runs import DETAILS, EVENTS, RUN, details
 
 __all__ = ["workflow"]  # a fixture that all tests use
 
@@ -52,3 +53,36 @@ def test_what_is_missing_is_told_in_the_form(api: Api, headers: dict[str, str]) 
     assert [text_of([alert]) for alert in form.findall(".//*[@role='alert']")] == ["inputs.level: required"]
     assert len(page.findall(".//form")) == 2
     assert not [request for request in api.requests if request.method == "POST"]
+
+
+FILLED = {
+    "duck.form": TOKEN,
+    "duck.run": RUN,
+    "duck.action": "approve",
+    "inputs.comment": "x",
+    "inputs.level": "low",
+    "inputs.evidence": "",
+}
+
+
+def filled(**options: Any) -> Response:
+    """Fills in the form, as the page does."""
+    headers = {"Accept": BROWSER}
+    return call(Dify(), "workflow", data=FILLED, path=f"/workflow/{APP}", settings=OWN_KEY, headers=headers, **options)
+
+
+def test_the_run_goes_on_below_it(api: Api) -> None:
+    api.answers |= {DETAILS: details("running"), EVENTS: sse(*sample("workflow"))}
+    page = page_of(filled())
+    assert submitted(api) == [
+        {"action": "approve", "inputs": {"comment": "x", "level": "low", "evidence": []}, "user": submitted(api)[0]["user"]}
+    ]
+    assert "Rain is coming." in text_of(page.findall(".//section[@slot='final']"))
+    assert not page.findall(".//form[@class='human']")
+
+
+def test_a_form_that_is_gone_is_told_of(api: Api) -> None:
+    api.answers[f"/form/human_input/{TOKEN}"] = refused(412, "human_input_form_submitted", "Form submitted")
+    response = filled()
+    assert response.status_code == 409
+    assert text_of(page_of(response).findall(".//article//*[@role='alert']")).startswith("This form has been answered")

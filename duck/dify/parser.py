@@ -221,14 +221,14 @@ def _reasoning(event: Event) -> Iterator[Reasoning]:
 def _forms(event: Event) -> Iterator[PausedForm]:
     reasons = {_text(each, "form_token"): each for each in map(_mapping, _list(events.data_of(event).get("reasons")))}
     for fields in map(_mapping, _list(event.get(human_forms.FORMS))):
-        if token := _text(fields, "form_token"):
-            reason = reasons.get(token, {})
-            yield PausedForm(
-                token=token,
-                url=_text(fields, "url"),
-                title=_text(fields, "node_title"),
-                form=human_forms.read({**reason, "user_actions": reason.get("actions")}),
-            )
+        token = _text(fields, "form_token")
+        reason = reasons.get(token, {})
+        yield PausedForm(
+            token=token,
+            url=_text(fields, "url"),
+            title=_text(fields, "node_title"),
+            form=human_forms.read({**reason, "user_actions": reason.get("actions")}),
+        )
 
 
 def _source(fields: Mapping[str, Any]) -> Source:
