@@ -85,4 +85,4 @@ def test_a_form_that_is_gone_is_told_of(api: Api) -> None:
     api.answers[f"/form/human_input/{TOKEN}"] = refused(412, "human_input_form_submitted", "Form submitted")
     response = filled()
     assert response.status_code == 409
-    assert text_of(page_of(response).findall(".//article//*[@role='alert']")).startswith("This form has been answered")
+    assert text_of(page_of(response).findall(".//article//*[@role='alert']")).startswith("This form has been filled in")
