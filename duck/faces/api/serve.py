@@ -105,8 +105,11 @@ def run(exchange: Exchange, name: str, run_id: str, values: Mapping[str, Any], d
     if request.method == "HEAD":
         return Response(content_type=json.CONTENT_TYPE)
     user, format_name = bodies.query_value(request, "user") or "", negotiation.requested_format(request) or "json"
-    if format_name not in {"json", "html"}:
+    if format_name != "json":
         exchange.entry.format = format_name
+    if format_name == "html":
+        return answers.resumed(exchange, name, run_id, user, dify)
+    if format_name != "json":
         return long_runs.resumed(exchange, dify, run_id, user).stream(STREAMS[format_name](), STREAMS[format_name].headers)
     found = long_runs.fetch(exchange, dify, run_id, user)
     return pending.goes_on(found) if isinstance(found, long_runs.Pending) else document(found)

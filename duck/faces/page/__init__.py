@@ -18,6 +18,7 @@ escaped, and the Content-Security-Policy allows no script but `duck.js`.
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import ClassVar
+from urllib.parse import quote
 
 from markupsafe import Markup
 
@@ -39,7 +40,10 @@ class Html(StreamFormat):
 
     def __init__(self, view: View | None = None) -> None:
         self._view = view or View()
-        self._live = live.Live(self._view.language, origin=self._view.origin, shows_steps=self._view.site.shows_steps)
+        lasting = f"{self._view.root}runs/{quote(self._view.name, safe='')}/" if self._view.can_be_left else ""
+        self._live = live.Live(
+            self._view.language, origin=self._view.origin, shows_steps=self._view.site.shows_steps, lasting=lasting
+        )
         self._has_sent_ids = False  # the page's script needs them to stop the run and to continue the conversation
 
     def head(self) -> bytes:
@@ -84,6 +88,12 @@ class Html(StreamFormat):
         return frame.encoded(end + frame.bottom(view))
 
 
+class Resumed(Html):
+    """Streams a run that was begun before. Its next event may take long, and its reader wants to see a page meanwhile."""
+
+    keep_alive_s: ClassVar[float] = 3.0
+
+
 def form_page(view: View) -> bytes:
     """An app's page, with the form that runs the app."""
     return frame.encoded(frame.top(view) + _turns(view) + _form(view, query=view.question_again) + frame.bottom(view))
@@ -120,8 +130,8 @@ def error_page(
         return form_page(view)
     turn = _turn(view)
     words = WORDS[view.language]
-    to_kind = Markup('<p><a href="../{0}/{1}">{2}: {1}</a></p>')
-    link = to_kind.format(error.right_kind, view.name, words[error.right_kind]) if error.right_kind else ""
+    to_kind = Markup('<p><a href="{3}{0}/{1}">{2}: {1}</a></p>')
+    link = to_kind.format(error.right_kind, view.name, words[error.right_kind], view.root) if error.right_kind else ""
     code = "other_kind" if error.right_kind else error.code
     turn += fragments.failure(view.language, code, error.message, link) + fragments.done(words["failed"]) + "</div>\n</article>\n"
     return frame.encoded(frame.top(view) + _turns(view) + turn + _form(view, query=view.question_again) + frame.bottom(view))

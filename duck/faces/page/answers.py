@@ -20,7 +20,7 @@ from duck.faces.page.index import APP, FORMAT, landing_page
 from duck.faces.page.view import Turn, View, repeated
 from duck.faces.page.words import ENGLISH, WORDS
 from duck.runs import bodies
-from duck.runs.run import RunRequest
+from duck.runs.run import Kind, Run, RunRequest
 
 _EMBED = (Path(__file__).parent / "embed.js").read_bytes()
 _EMBED_S = 3600  # for which browsers may keep it: it is part of each page of a website
@@ -45,6 +45,17 @@ def run(exchange: Exchange, name: str, wanted: RunRequest, fields: PageFields, d
         return _go_on(exchange, wanted, fields, dify)
     call = invocation.prepare(exchange, wanted, dify)
     return call.stream(page.Html(replace(exchange.context, form=exchange.form)), headers(exchange))
+
+
+def resumed(exchange: Exchange, name: str, run_id: str, user: str, dify: Gateway) -> Response:
+    """The page of a run that was begun before, from here on."""
+    kind: Kind = apps.kind_of(exchange, dify) or "workflow"
+    wanted = RunRequest(run=Run(kind=kind, app_id=exchange.entry.app_id, inputs={}, user=user))
+    view = _view(exchange, name, wanted, apps.gateway_for(exchange, dify, user))
+    exchange.context = view = replace(view, root="../../", action=f"../../{kind}/{quote(name, safe='')}")
+    call = long_runs.resumed(exchange, dify, run_id, user)
+    apps.form(exchange, dify)
+    return call.stream(page.Resumed(replace(view, form=exchange.form)), headers(exchange))
 
 
 def _go_on(exchange: Exchange, wanted: RunRequest, fields: PageFields, dify: Gateway) -> Response:

@@ -69,9 +69,16 @@ def sources(found: Iterable[parts.Source], words: Mapping[str, str]) -> str:
     return Markup('<section slot="sources"><h3>{}</h3><ol>{}</ol></section>').format(words["sources"], items)
 
 
+def later(url: str, words: Mapping[str, str]) -> str:
+    """A link to where the run can be read later, which is hidden once the run is over."""
+    return str(Markup('<a slot="later" href="{}">{}</a>').format(url, words["later"]))  # a plain string: see `done`
+
+
 def done(text: str) -> str:
     """The fragment that tells how a run has ended."""
-    return str(Markup('<span slot="done">{}</span>').format(text))  # a plain string: a Markup escapes what is added to it
+    return str(
+        Markup('<span slot="done" class="over">{}</span>').format(text)
+    )  # a plain string: a Markup escapes what is added to it
 
 
 def failure(language: str, code: str, message: str, link: str = "") -> str:

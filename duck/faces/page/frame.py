@@ -64,15 +64,17 @@ def render(template: str, view: View, **more: Any) -> str:
     )
 
 
-def top(view: View, *, home: str = "../", icon: str | None = None, title: str = "") -> str:
-    """The page down to the content; "" for a part. `home` is the address of the list of apps, "" for no link.
+def top(view: View, *, home: str | None = None, icon: str | None = None, title: str = "") -> str:
+    """The page down to the content; "" for a part.
 
-    `icon` is the address of the icon for the browser's tab, "" for none; without it, it is the app's.
+    `home` is the address of the list of apps, "" for no link; without it, it is the view's. `icon` is the address of the icon
+    for the browser's tab, "" for none; without it, it is the app's.
     """
     if view.part:
         return ""
     if icon is None:
-        icon = _icon(view.mark) if view.mark else f"../{FAVICON}"
+        icon = _icon(view.mark, view.root) if view.mark else f"{view.root}{FAVICON}"
+    home = view.root if home is None else home
     title = title or view.title or view.name or "Duck"
     script_words = {f"data-{name}": word for name, word in SCRIPT[view.language].items()}
     css, sheet = Markup(_CSS), Markup(view.sheet)  # noqa: S704 - from Duck's own file; two colours of `theme`
@@ -95,9 +97,9 @@ def encoded(page: str) -> bytes:
     return page.replace("\0", "\N{REPLACEMENT CHARACTER}").encode()
 
 
-def _icon(mark: Mark) -> str:
+def _icon(mark: Mark, root: str) -> str:
     """The address of an app's mark, relative to the app's page."""
-    return mark.url or f"../{FAVICON}?{mark.query}"
+    return mark.url or f"{root}{FAVICON}?{mark.query}"
 
 
 def _markdown(view: View) -> Callable[[str], Markup]:

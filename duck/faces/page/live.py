@@ -25,17 +25,19 @@ MAX_RUNNING = 5  # steps that are named while they run at the same time
 class Live:
     """Turns the events of one run into fragments.
 
-    `language` is that of the page's own words. Pictures on `origin` are shown. Without `shows_steps` the nodes of a workflow are
-    not. `begun` has the run's ids once they are known, and `failed` tells whether the run has failed.
+    `language` is that of the page's own words. Pictures on `origin` are shown. Without `shows_steps` the nodes of a workflow
+    are not. `lasting` is the address, but for its end, at which a run can be read later. `begun` has the run's ids once they
+    are known, and `failed` tells whether the run has failed.
     """
 
-    def __init__(self, language: str, *, origin: str | None, shows_steps: bool = True) -> None:
+    def __init__(self, language: str, *, origin: str | None, shows_steps: bool = True, lasting: str = "") -> None:
         self.begun = parts.Begun()
         self.failed = False
         self._language = language
         self._words = WORDS[language]
         self._origin = origin
         self._shows_steps = shows_steps
+        self._lasting = lasting
         self._parser = parser.Parser()
         self._budget = markdown.Budget()
         self._growing = self._new_text()
@@ -82,7 +84,8 @@ class Live:
                 return self._block("".join(self._progress(part)))
             case parts.Begun():
                 self.begun = part
-                return self._block(self._alert(self._words["restarted"])) if part.is_restarted else ""
+                later = fragments.later(self._lasting + part.workflow_run_id, self._words) if self._lasting else ""
+                return self._block(later + (self._alert(self._words["restarted"]) if part.is_restarted else ""))
         return self._block("".join(self._result(part)))
 
     def _alert(self, text: str) -> str:

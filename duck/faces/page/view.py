@@ -42,8 +42,8 @@ class View:
     `attached` are the names of its files, and `faults` are what is wrong with it. `turns` are the conversation so far, as the
     page's form has sent it: they are only shown. Pictures on `origin` are shown; others would tell their host who reads the
     page. With `takes_files` files can be sent besides the inputs, with `can_stop` runs can be stopped. A `part` is for the
-    page's script: it has only what the page lacks. `waiting` is a form of a run that has been
-    filled in with faults. `site` is how the app's owner wants it to look.
+    page's script: it has only what the page lacks. `waiting` is a form of a run that has been filled in with faults. `root`
+    leads to the endpoint's first path. `site` is how the app's owner wants it to look.
     """
 
     language: str = ENGLISH
@@ -57,6 +57,7 @@ class View:
     takes_files: bool = False
     can_stop: bool = False
     action: str = "?"
+    root: str = "../"
     form: Form | None = None
     query: str = ""
     inputs: Mapping[str, Any] = field(default_factory=dict)
@@ -66,6 +67,11 @@ class View:
     faults: tuple[Fault, ...] = ()
     origin: str | None = None
     part: bool = False
+
+    @property
+    def can_be_left(self) -> bool:
+        """Whether a run goes on without its reader, who can come back to it: a workflow's, of an app with its own key."""
+        return self.kind == "workflow" and self.can_stop and self.root == "../"
 
     @property
     def is_chat(self) -> bool:
