@@ -68,7 +68,10 @@ def without_pings(events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 def test_a_stream_arrives_as_dify_sent_it(duck: Duck, name: str, style: str, read: Callable[[httpx.Response], list[Any]]) -> None:
     response = duck.post(kind_of_sample(name), app_of(name), params={"format": style})
     assert response.status_code == 200
-    assert without_pings(read(response)) == sample_run(name)
+    events = without_pings(read(response))
+    named = [event["event"] for event in events if "forms" in event]
+    assert named == (["workflow_paused"] if duck.way == "key" and name == "workflow.paused" else []), "a field of Duck's own"
+    assert [{field: value for field, value in event.items() if field != "forms"} for event in events] == sample_run(name)
 
 
 @pytest.mark.parametrize("name", ["chat", "advanced-chat", "workflow", "completion"])
