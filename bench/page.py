@@ -29,7 +29,8 @@ TEXT = [
     "```\n\n",
 ]
 
-# Notes when how much of an answer has been painted, and each shift of what is shown, but those that follow a key or a click.
+# Records two things: for each painted frame its time and how long the answer was by then; and each layout shift that no key or
+# click has caused.
 WATCH = """() => {
     globalThis.painted = [];
     globalThis.shifts = [];

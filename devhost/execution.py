@@ -109,7 +109,7 @@ def is_event(value: object) -> bool:
     return isinstance(value, dict) and isinstance(value.get("event"), str) and isinstance(value.get("data", {}), dict)
 
 
-_END = object()  # None is a step, too, of a script that sends what is no event
+_END = object()  # a script may yield None as a step
 
 
 def _next(steps: Iterator[Step], filled: Filled | None) -> Any:

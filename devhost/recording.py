@@ -103,14 +103,14 @@ class Recording:
             self._store()
 
     def stop(self, events: Iterable[Event]) -> None:
-        """Takes the last events of a run that was stopped, and stores what there is of its answer."""
+        """Ends the recording of a stopped run: adds its last events, and stores the answer so far."""
         for event in events:
             self.add(event)
         self._store()
         self._is_over = True
 
     def _begin(self, event: Event) -> None:
-        """Creates what is stored, at the first event that has its id."""
+        """Begins to store the message and the workflow's run, each at the first event with its id."""
         if self._message is None and (message_id := event.get("message_id")):
             self._message = self._history.begin(self._call, message_id, event.get("conversation_id") or "", self._timeline.now())
             self._history.declare(self._message, self._app.variables)

@@ -50,6 +50,6 @@ class Pacer:
                 self._used += skipped
                 left -= skipped
                 continue
-            used, began = self._used, time.monotonic()
-            self._timeline.sleep(left, lambda: is_over() or self._timeline.skipped > used)  # noqa: B023 - called before the next turn
+            began = time.monotonic()
+            self._timeline.sleep(left, lambda: is_over() or self._timeline.skipped > self._used)
             left -= time.monotonic() - began

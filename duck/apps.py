@@ -55,10 +55,8 @@ class App:
 
 def describe(dify: Gateway) -> App:
     """The app's names and looks, which guests may know, too, and what its gateway can do."""
-    with ThreadPoolExecutor(1) as pool:  # so that both take no longer than one
-        fetched = pool.submit(dify.site)
-        names = _names(dify.info())
-        site = sites.read(fetched.result())
+    info, fetched = dify.about()
+    names, site = _names(info), sites.read(fetched)
     return App(
         title=site.title or names["name"],
         description=site.description or names["description"],

@@ -193,7 +193,7 @@ def answering[**P](
 
 
 def _kept(response: Response) -> Mapping[str, str]:
-    """The response's own `Cache-Control`, for what is the same for everybody."""
+    """The `Cache-Control` that a handler has set. A response that is alike for all callers may be cached."""
     return {name: value for name, value in response.headers.items() if name == "Cache-Control"}
 
 

@@ -17,7 +17,7 @@ from duck.dify import events, guests, human_forms
 from duck.dify.forwarding import Passage, Passed
 from duck.dify.gateway import Gateway
 from duck.errors import DuckError
-from duck.exchange import Exchange
+from duck.exchange import Exchange, document
 from duck.runs.run import Run, RunRequest, check, upload
 from duck.streams import pump
 from duck.streams.format import Event, StreamFormat
@@ -46,6 +46,12 @@ class Invocation:
             return self._with_forms(events.fold(self._collected(self._events(), blocking=False), self.run.kind))
         [answer] = self._collected(self._answering(), blocking=True)
         return guests.answer(answer) if self.exchange.caller.guest else self._with_forms(answer)
+
+    def document(self) -> Response:
+        """The same as a response. Raises `DuckError`."""
+        response = document(self.answer())
+        response.headers.update(self.restarted)
+        return response
 
     def events(self) -> list[Event]:
         """All events of the run, once it is over: of a blocking run its last ones, of an agent the whole stream.

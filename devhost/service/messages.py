@@ -1,4 +1,4 @@
-"""The messages of a conversation, what is thought of them, and what could be asked next."""
+"""The messages of a conversation, feedback on them, and suggested questions."""
 
 from starlette.responses import JSONResponse, Response
 

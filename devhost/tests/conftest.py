@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
-from devhost import App, Devhost, Failure
-from devhost.tests.support import HERE, SAMPLES, sample
+from devhost import App, Devhost, Failure, demo
+from devhost.tests.support import DEADLINE_S, HERE, PLUGINS, SAMPLES, sample
 
 RACE_S = 1.0  # a race window that is long enough on a busy machine
 MESSAGES: list[Mapping[str, Any]] = []  # between `served` and its plugin
@@ -60,3 +61,17 @@ def patient(served: Devhost, monkeypatch: pytest.MonkeyPatch) -> Devhost:
     """The witness behind a daemon with a long race window."""
     monkeypatch.setattr(served.limits, "race_s", RACE_S)
     return served
+
+
+@pytest.fixture(scope="module")
+def host() -> Iterator[Devhost]:
+    """The demo's apps, which answer at once, behind Dify's Service API."""
+    with Devhost(PLUGINS / "minimal", demo.apps(pace=0), runs="remote", app_keys=demo.app_keys()) as running:  # without a plugin
+        yield running
+
+
+@pytest.fixture
+def client(host: Devhost) -> Iterator[httpx.Client]:
+    """A client of the Service API."""
+    with httpx.Client(base_url=host.api_url, timeout=DEADLINE_S) as client:
+        yield client

@@ -50,12 +50,6 @@ def host() -> Iterator[Devhost]:
         yield running
 
 
-@pytest.fixture
-def client(host: Devhost) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=host.api_url, timeout=DEADLINE_S) as client:
-        yield client
-
-
 @pytest.mark.parametrize(
     ("alias", "path", "body"),
     [

@@ -2,33 +2,20 @@
 
 import json
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 
-from devhost import App, Ask, Call, Devhost, demo
+from devhost import App, Ask, Call, Devhost
 from devhost.apps import Event, Steps
 from devhost.asking import Filled, file_list, paragraph, select
 from devhost.demo.events import Flow
 from devhost.tests.service_api import Paused, add, conforms, error_of, key, names
-from devhost.tests.support import DEADLINE_S, HERE, PLUGINS, eventually, sample
+from devhost.tests.support import DEADLINE_S, HERE, eventually, sample
 
 FORM, EVENTS = "/form/human_input/{form_token}", "/workflow/{workflow_run_id}/events"
 THREE_DAYS_S = 259_200
-
-
-@pytest.fixture(scope="module")
-def host() -> Iterator[Devhost]:
-    with Devhost(PLUGINS / "minimal", demo.apps(pace=0), runs="remote", app_keys=demo.app_keys()) as running:  # without a plugin
-        yield running
-
-
-@pytest.fixture
-def client(host: Devhost) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=host.api_url, timeout=DEADLINE_S) as client:
-        yield client
 
 
 @pytest.fixture

@@ -5,29 +5,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
-import pytest
 
 from devhost import App, Call, Devhost, Pause, demo
 from devhost.apps import Message, Step
 from devhost.tests.service_api import add, conforms, error_of, key
-from devhost.tests.support import DEADLINE_S, HTTP, PLUGINS, eventually
+from devhost.tests.support import DEADLINE_S, HTTP, eventually
 from devhost.users import PLUGINS as PLUGINS_USER
 
 CHATBOT = key("demo-chatbot")
 CONVERSATION = "/conversations/{conversation_id}"
 NOBODY = "3f1d0c7a-5b2e-4a90-8c61-7e4f2b9d1a55"
-
-
-@pytest.fixture(scope="module")
-def host() -> Iterator[Devhost]:
-    with Devhost(PLUGINS / "minimal", demo.apps(pace=0), runs="remote", app_keys=demo.app_keys()) as running:  # without a plugin
-        yield running
-
-
-@pytest.fixture
-def client(host: Devhost) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=host.api_url, timeout=DEADLINE_S) as client:
-        yield client
 
 
 def ask(client: httpx.Client, query: str = "hi", headers: dict[str, str] = CHATBOT, **body: Any) -> dict[str, Any]:

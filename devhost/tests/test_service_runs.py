@@ -27,12 +27,6 @@ def host() -> Iterator[Devhost]:
         yield running
 
 
-@pytest.fixture
-def client(host: Devhost) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=host.api_url, timeout=DEADLINE_S) as client:
-        yield client
-
-
 def status_of(client: httpx.Client, headers: dict[str, str], run_id: str) -> dict[str, Any]:
     status: dict[str, Any] = conforms(client.get(f"/workflows/run/{run_id}", headers=headers), RUN, "get")
     return status

@@ -13,7 +13,7 @@ from devhost import App, Devhost, Failure, Pause, demo
 from devhost.dify import Dify
 from devhost.files import Files
 from devhost.tests.service_api import Added, add, error_of, upload
-from devhost.tests.support import DEADLINE_S, PLUGINS, sample
+from devhost.tests.support import PLUGINS, sample
 from devhost.users import CREATION_S
 from devhost.wire import Reply
 
@@ -22,12 +22,6 @@ from devhost.wire import Reply
 def host() -> Iterator[Devhost]:
     with Devhost(PLUGINS / "minimal", {}, runs="remote") as running:  # without a plugin
         yield running
-
-
-@pytest.fixture
-def client(host: Devhost) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=host.api_url, timeout=DEADLINE_S) as client:
-        yield client
 
 
 @pytest.fixture

@@ -115,6 +115,10 @@ class Gateway(ABC):
         """Dify's `GET /site`: {title, icon, chat_color_theme, …}; empty if it is not known."""
         return {}
 
+    def about(self) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        """What `info` and `site` give, which takes no longer than one of them."""
+        return self.info(), self.site()
+
     def forward(self, passage: Passage) -> Passed:  # noqa: ARG002 - for subclasses
         """Passes a request on to Dify. Raises `DuckError`."""
         raise forwarding.no_own_key()

@@ -86,7 +86,7 @@ def _input(fields: Mapping[str, Any], defaults: Mapping[str, Any]) -> FormInput:
 
 
 def fill(form: HumanForm, given: Mapping[str, Any], action: str) -> dict[str, Any]:
-    """The inputs as Dify takes them, in which files of the request still have to be uploaded. What is not given gets its default.
+    """The inputs as Dify takes them, but with files that still have to be uploaded. A missing input gets its default.
 
     A file may be a link. Raises `DuckError` 400 with all that does not fit the form.
     """

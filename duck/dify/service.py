@@ -7,6 +7,7 @@ Nothing that leaves this module has the key or the address in it, not even the l
 import contextlib
 import logging
 from collections.abc import Callable, Generator, Hashable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import Any
 from urllib.parse import quote
@@ -67,6 +68,12 @@ class ServiceGateway(Gateway):
     def site(self) -> Mapping[str, Any]:
         """See `Gateway`. At most a minute old; empty if the request failed, as for an app whose page is switched off."""
         return self.memory.sites.answer_if_any(self._cache_key(""), lambda: self._fetch("/site")) or {}
+
+    def about(self) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        """See `Gateway`."""
+        with ThreadPoolExecutor(1) as pool:
+            site = pool.submit(self.site)
+            return self.info(), site.result()
 
     def kind(self, app_id: str, *, before: Callable[[], None] = lambda: None) -> Kind | None:
         """See `Gateway`."""

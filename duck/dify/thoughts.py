@@ -54,7 +54,7 @@ class Thoughts:
         return "".join(parts)
 
     def end(self) -> str:
-        """The text that was held back. What comes next is a new text."""
+        """Returns the text that was held back, and begins a new text."""
         text = "" if _THINK.fullmatch(self._held) else self._shown(self._held)
         if self._depth:
             self._leave()

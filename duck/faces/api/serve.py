@@ -73,9 +73,7 @@ def serve(
     call = invocation.prepare(exchange, wanted, dify)
     if format_name != "json":
         return call.stream(STREAMS[format_name](), STREAMS[format_name].headers)
-    response = document(call.answer())
-    response.headers.update(call.restarted)
-    return response
+    return call.document()
 
 
 @answering(errors=write_error)

@@ -40,11 +40,14 @@ class Html(StreamFormat):
 
     def __init__(self, view: View | None = None) -> None:
         self._view = view or View()
-        lasting = f"{self._view.root}runs/{quote(self._view.name, safe='')}/" if self._view.can_be_left else ""
         self._live = live.Live(
-            self._view.language, origin=self._view.origin, shows_steps=self._view.site.shows_steps, lasting=lasting
+            self._view.language, origin=self._view.origin, shows_steps=self._view.shows_steps, lasting=self._lasting()
         )
         self._has_sent_ids = False  # the page's script needs them to stop the run and to continue the conversation
+
+    def _lasting(self) -> str:
+        """The address, but for its end, at which the run can be read later; "" if it cannot."""
+        return f"{self._view.root}runs/{quote(self._view.name, safe='')}/" if self._view.can_be_left else ""
 
     def head(self) -> bytes:
         """The page up to the answer."""
@@ -92,6 +95,9 @@ class Resumed(Html):
     """Streams a run that was begun before. Its next event may take long, and its reader wants to see a page meanwhile."""
 
     keep_alive_s: ClassVar[float] = 3.0
+
+    def _lasting(self) -> str:
+        return ""  # it is read there
 
 
 def form_page(view: View) -> bytes:

@@ -324,7 +324,8 @@ function endWith(part, text, isError = true) {
 /** Makes room for the answer to what is asked now. @param {HTMLFormElement} form @param {HTMLElement} waiting @param {HTMLFormElement | null} human */
 function begin(form, waiting, human) {
   const part = make("div", {className: isChat ? "turn live" : "turn"}, waiting), box = field(form, "query");
-  for (const old of all(`form > [role=alert], ${isChat ? ".opening, .suggestions" : human ? "none" : "article"}`)) old.remove();
+  for (const old of all("form > [role=alert], .opening, .suggestions")) old.remove();
+  if (!isChat && !human) for (const old of all("article")) old.remove();
   for (const old of all(".turn.live")) old.classList.remove("live");
   if (human) {
     /** @type {Element} */ (human.closest("article")).after(part);

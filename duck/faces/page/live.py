@@ -194,8 +194,9 @@ class Live:
         if alert:
             yield self._alert(alert)
         yield from self._rendered()
-        run_ids_ = {name: getattr(self.begun, name) for name in RunId.__slots__}
-        self._waiting = [Waiting(token=each.token, run=str(RunId(**run_ids_)), form=each.form) for each in end.forms]
+        begun = self.begun
+        run = RunId(conversation_id=begun.conversation_id, message_id=begun.message_id, workflow_run_id=begun.workflow_run_id)
+        self._waiting = [Waiting(token=each.token, run=str(run), form=each.form) for each in end.forms]
         summaries = {"stopped": self._words["ended"], "paused": self._words["waits"]}
         yield from self._done(summaries.get(end.state) or self._summary(end))
 

@@ -71,7 +71,7 @@ class View:
     @property
     def can_be_left(self) -> bool:
         """Whether a run goes on without its reader, who can come back to it: a workflow's, of an app with its own key."""
-        return self.kind == "workflow" and self.can_stop and self.root == "../"
+        return self.kind == "workflow" and self.can_stop
 
     @property
     def is_chat(self) -> bool:

@@ -59,9 +59,7 @@ def run(exchange: Exchange, parts: Mapping[str, str], values: Mapping[str, Any],
     call = invocation.prepare(exchange, wanted, dify)
     if is_streaming:
         return call.stream(Stream(), Stream.headers)
-    response = document(call.answer())
-    response.headers.update(call.restarted)
-    return response
+    return call.document()
 
 
 @answering(errors=write_error)

@@ -38,7 +38,7 @@ LANGUAGES = frozenset((
 _ALIASES = {"svg": "xml", "c++": "cpp", "ini": "properties", "kt": "kotlin"}
 _lexers: "dict[str, Lexer]" = {}
 _INFO = re.compile(r"\s*\{?\.?([\w+#.-]{1,20})")
-_CLASSES: Mapping[tuple[str, ...], str] = {  # Pygments' names of what is coloured
+_CLASSES: Mapping[tuple[str, ...], str] = {  # by the names of Pygments' tokens
     ("Comment",): "c",
     ("Comment", "Preproc"): "k",
     ("Keyword",): "k",
