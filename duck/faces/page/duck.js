@@ -13,6 +13,7 @@ const SILENCE_MS = 45_000; // after which a connection is lost: the server says 
 
 /** @type {AbortController | undefined} */
 let running;
+let over = Promise.resolve(); // once the last run is
 let isLeft = false; // whether the page is being left, which breaks the connection
 let follows = true; // whether the page scrolls along with the answer
 let lastY = 0;
@@ -416,7 +417,10 @@ document.addEventListener("submit", (event) => {
   const main = theForm(), human = form.matches(".human") ? form : null;
   if (!main || (form !== main && !human)) return;
   event.preventDefault();
-  if (!running) run(main, event.submitter, human);
+  if (human && !human.dataset.sent) { // the stream in which it came may not be over yet
+    human.dataset.sent = "true";
+    over = over.then(() => run(main, event.submitter, human)).finally(() => delete human.dataset.sent);
+  } else if (!human && !running) over = run(main, event.submitter);
 });
 // A browser cannot tell of a field that is folded away.
 document.addEventListener("invalid", (event) => {

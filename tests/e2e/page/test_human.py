@@ -56,6 +56,22 @@ def test_a_run_goes_on_below_the_form_that_it_has_waited_for(
         assert duck.host.calls[-1].conversation_id == conversation != ""
 
 
+def test_a_form_can_be_answered_as_soon_as_it_is_there(visit: Visit) -> None:
+    page = visit("/chat/human-chatflow", **HOLDER).page
+    page.evaluate("""() => new MutationObserver((_, observer) => {
+        const form = document.querySelector(".human"), button = form?.querySelector(".choices button");
+        if (!button) return;
+        observer.disconnect();
+        form.querySelector("select").selectedIndex = 1;
+        form.requestSubmit(button);
+        form.requestSubmit(button);
+    }).observe(document.querySelector("main"), {subtree: true, childList: true})""")
+    ask(page, "I want my money back")
+    expect(last(page, "[slot=blocks]").first).to_contain_text("Your money is on its way.")
+    expect(page.get_by_role("alert")).to_have_count(0)
+    expect(page.get_by_role("article")).to_have_count(2)
+
+
 def test_a_form_is_answered_once(visit: Visit) -> None:
     first = started(visit, "human-input")
     form = first.locator(".human").evaluate("form => form.outerHTML")
