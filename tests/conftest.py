@@ -34,6 +34,12 @@ def _coverage_sees_all_threads() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
+def _code_takes_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Code that takes long has no colours, and what is long must not depend on the machine."""
+    monkeypatch.setattr("time.thread_time", lambda: 0.0)
+
+
+@pytest.fixture(autouse=True)
 def state() -> State:
     """The state of a process that has just started."""
     state = State()

@@ -1,5 +1,6 @@
 """Markdown as HTML that does no harm and does not take long."""
 
+import itertools
 import re
 import subprocess
 import sys
@@ -347,10 +348,26 @@ def test_no_code_breaks_the_page(language: str, code: str) -> None:
     assert unescape(re.sub("<[^>]*>", "", html)) == f"{code}\n"
 
 
-def test_code_that_takes_long_has_no_colours() -> None:
-    budget = markdown.Budget()
-    for code in ("a\n" * 4_000, "x" * (colours.MAX_CODE + 1)):
-        assert "<span" not in colours.render(code, "csharp", budget)
+@pytest.mark.parametrize(
+    ("code", "seconds", "has_colours"),
+    [
+        ("int a;" * 100, 1e-6, True),
+        ("int a;" * 100, 1e-4, False),  # all of it takes too long
+        ("int a;", 0.002, False),
+        ("int a;" * 200, 0.002, False),  # the process would stand still
+        ("int a;" * 1_667, 0, False),  # longer than `MAX_CODE`
+    ],
+)
+def test_code_that_takes_long_has_no_colours(
+    code: str, seconds: float, has_colours: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`seconds` pass between one token and the next."""
+    clock = itertools.count()
+    monkeypatch.setattr("time.thread_time", lambda: next(clock) * seconds)
+    assert ("<span" in colours.render(code, "c", markdown.Budget())) is has_colours
+
+
+def test_code_for_which_no_steps_are_left_has_no_colours() -> None:
     assert "<span" not in colours.render("int a;" * 100, "c", markdown.Budget(1_000))
 
 
