@@ -120,7 +120,7 @@ document.addEventListener("click", async (event) => {
   if (!(pressed instanceof HTMLElement)) return;
   const isPlain = !event.button && !event.ctrlKey && !event.metaKey && !event.shiftKey;
   if (pressed.matches("a.again") && isPlain) forget(/** @type {HTMLAnchorElement} */ (pressed).href);
-  if (pressed.matches(".go") && running) {
+  if (pressed.matches(".run .go") && running) {
     event.preventDefault(); // it may be "Send" again before the click is over
     if (event.detail < 2) running.abort(); // the second click of a double click is not meant for what has become "Stop" in between
   }
