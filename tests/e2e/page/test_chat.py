@@ -202,6 +202,7 @@ def test_a_question_can_be_asked_again_or_changed(visit: Visit, duck: Duck) -> N
     box.press_sequentially("!")
     box.press("Enter")
     expect(page.get_by_role("article")).to_have_count(3)
+    expect(page.get_by_role("button", name="Send")).to_be_visible()
     expect(box).to_have_value("A draft")
     assert [call.query for call in duck.host.calls[-3:]] == ["First\nline", "First\nline", "First\nline!"]
 
@@ -506,4 +507,5 @@ def test_files_for_the_next_question_stay_when_one_is_asked_again(visit: Visit, 
     expect(page.get_by_role("article")).to_have_count(2)
     expect(page.locator(".question .chip")).to_have_count(0)
     expect(page.locator(".chips .chip")).to_have_count(1)
+    expect(page.get_by_role("button", name="Send")).to_be_visible()
     assert not duck.host.calls[-1].files
