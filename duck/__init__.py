@@ -15,16 +15,19 @@ Imports go downwards only, from each line of this map to those below it; `sdk` i
                       Responses by `input` and `output`
         service_api/  Dify's own paths: `serve` handles the routes, `api_request` parses requests, runs `stream`
         mcp/          MCP: `rpc` is its JSON-RPC, apps are `tools`, `results` are what they answer
+        webhook/      what other systems send: `handshakes` and `payloads`, their `placing` in an app's inputs and `previews` of
+                      that; `feishu` encrypts
         asking        from what a client says to its model to a run
         reply         from a run to one message of a chat
         tokens        signed ids by which clients continue a conversation
-    long_runs     runs whose answers are fetched later, and forms that people fill in while a run waits
+    long_runs     runs whose callers do not wait for the answer, and forms that people fill in while a run waits
     invocation    from a request to a run that has passed all checks; the only module by which faces run apps
     apps          what apps are: their gateways, names, forms and kinds
     exchange      one HTTP request and its answer; the one place where errors become responses
     state         what a process keeps from one request to the next
     routes        the table of routes, read from `group/`
-    callers/      who calls: the owner's `settings`, `access` by keys and origins, `rates`
+    callers/      who calls: the owner's `settings`, `access` by keys and origins, `rates`; `senders` of webhooks by their
+                  `signatures`, and each of their `deliveries` once
     dify/         all that knows Dify
         gateway       what both gateways share: `session` runs apps through the plugin, `service` by their own keys
         forwarding    requests that are passed on to Dify as they are

@@ -23,6 +23,7 @@ LABELS = {
     "service_api_url": "Service API URL",
     "app_keys": "App keys",
     "public_url": "Public URL",
+    "webhook_secrets": "Webhook secrets",
 }
 _MEGABYTE = 1024 * 1024
 

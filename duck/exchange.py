@@ -7,7 +7,7 @@ SDK answers a `ValueError` with 404, and sends the text of any other exception t
 import contextlib
 import functools
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from types import GeneratorType
 from typing import Any, Concatenate
@@ -34,6 +34,8 @@ _HEADERS = {
     "Vary": "Accept, Accept-Language, Authorization, X-API-Key, API-Key, Origin, Sec-Fetch-Site, Sec-Fetch-Dest",
 }
 BEARER = 'Bearer realm="Duck"'  # how to authenticate, if a face does not say it otherwise
+type Identify = Callable[[Request, Settings], Caller]
+
 # The headers that Duck parses, by their names in WSGI's environ.
 _PARSED = [
     "CONTENT_TYPE",
@@ -70,20 +72,20 @@ class Exchange:
         assert self.parsed is not None, "admit() comes first"  # noqa: S101 - a defect, not a fault of the request
         return self.parsed
 
-    def admit(self, values: Mapping[str, Any], name: str | None = None) -> Settings:
+    def admit(self, values: Mapping[str, Any], name: str | None = None, identify: Identify = access.identify) -> Settings:
         """Reads the settings and identifies the caller. For a route with an app, `name` is what the route calls it.
 
-        A face whose body names the app calls `reach` once it has read the body. Raises `DuckError`: 500 for invalid settings,
-        401 for a caller without access, 404 for an app that cannot be reached.
+        `identify` is another way to do so, from `callers`. A face whose body names the app calls `reach` once it has read the
+        body. Raises `DuckError`: 500 for invalid settings, 401 for a caller without access, 404 for an unreachable app.
         """
         settings = self.parsed = settings_.parse(values)
         self.cors = access.cors(self.request, settings, public=name is not None and access.is_public(name, settings))
         try:
-            self.caller = access.identify(self.request, settings)
+            self.caller = identify(self.request, settings)
         except DuckError:
             self.state.wrong_keys.slow_down(self.request.headers.get("Dify-Hook-Id", ""), self.state.clock)
             raise
-        self.entry.by = "guest" if self.caller.guest else "key"
+        self.entry.by = self.caller.by
         if name is not None:
             self.reach(name)
         return settings
@@ -132,6 +134,14 @@ class Exchange:
         if self.caller.guest and not self._counted:
             self.state.rates.take(endpoint_id, self.settings.public_rate, self.state.clock.now())
             self._counted = True
+
+    def once[T](self, delivery: Hashable, accept: Callable[[], T]) -> T:
+        """What `accept` returns for this delivery to the app, which it is called for once. Raises `DuckError`."""
+        key = (self.request.headers.get("Dify-Hook-Id", ""), self.entry.app_id, self.caller.user, delivery)
+        accepted, is_repeat = self.state.deliveries.once(key, accept, self.state.clock)
+        if is_repeat:
+            self.entry.ended = "repeated"
+        return accepted
 
     def link(self, *path: str) -> str:
         """The address of another route: of the endpoint's URL if the owner has set it, else relative to this request's.

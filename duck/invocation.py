@@ -5,6 +5,8 @@
 
 import contextlib
 import functools
+import itertools
+import math
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -70,14 +72,17 @@ class Invocation:
         body = Pump(reader, writer, self.exchange.entry, state.slots, state.clock).body()
         return Response(body, headers={**headers, **NOT_BUFFERED, **self.restarted})
 
-    def begin(self, through: Callable[[Generator[Event]], Generator[Event]]) -> Event:
-        """Begins a run that the caller fetches later, and returns its first event as Dify sent it. Raises `DuckError`.
+    def begin(self, through: Callable[[Generator[Event]], Generator[Event]], patience_s: float = math.inf) -> Event | None:
+        """Begins a run that the caller does not wait for, and returns its first event as Dify sent it. Raises `DuckError`.
 
-        A workflow goes on in Dify by itself. Any other run is read to its end, `through` this generator, in a slot of its own.
+        Returns None if that event has not come within `patience_s` seconds. A workflow goes on in Dify by itself, once it has
+        begun. Any other run is read to its end, `through` this generator, in a slot of its own.
         """
         source, state = through(self.dify.stream(self.run)), self.exchange.state
-        reader = self._reader(source, blocking=False, reads_on=self.run.kind != "workflow")
-        return pump.begin(reader, state.slots, state.clock)
+        if self.run.kind == "workflow":
+            source = _first(source)
+        reader = self._reader(source, blocking=False)
+        return pump.begin(reader, state.slots, state.clock, patience_s)
 
     @property
     def restarted(self) -> Mapping[str, str]:
@@ -119,13 +124,13 @@ class Invocation:
     def _collected(self, source: Generator[Event | None], *, blocking: bool) -> list[Event]:
         return pump.collect(self._reader(source, blocking=blocking), self.exchange.state.slots, self.exchange.state.clock)
 
-    def _reader(self, source: Generator[Event | None], *, blocking: bool, reads_on: bool = True) -> Reader:
+    def _reader(self, source: Generator[Event | None], *, blocking: bool) -> Reader:
         terms = Terms(
             blocking=blocking,
             guest=self.exchange.caller.guest,
             silence_s=limits.BLOCKING_SILENCE_S if blocking else self.dify.silence_s,
             run_s=self.exchange.state.run_s,
-            reads_on=reads_on and self.dify.reads_on and not self.further,
+            reads_on=self.dify.reads_on and not self.further,
         )
         return Reader(source, self.exchange.entry, terms, self.exchange.state.clock)
 
@@ -143,6 +148,12 @@ def prepare(exchange: Exchange, wanted: RunRequest, dify: Gateway) -> Invocation
         run = replace(run, user="", version="")
     exchange.state.memory.conversations.forget(run.conversation_id)
     return Invocation(upload(run, dify.upload), exchange, dify)
+
+
+def rehearse(exchange: Exchange, wanted: RunRequest, dify: Gateway) -> Run:
+    """The run that `prepare` would make of a request. Nothing is uploaded or run. Raises `DuckError` as `prepare` does."""
+    exchange.refuse_other_sites()
+    return _checked(wanted, exchange, apps.gateway_for(exchange, dify, wanted.run.user))
 
 
 def remember(exchange: Exchange, digest: str, conversation_id: str) -> None:
@@ -178,6 +189,12 @@ def forward_events(exchange: Exchange, dify: Gateway, read: Callable[[], Passage
     reader = Reader(gateway.forward_events(passage), exchange.entry, terms, state.clock)
     body = Pump(reader, writer, exchange.entry, state.slots, state.clock).body()
     return Response(body, headers={**writer.headers, **NOT_BUFFERED})
+
+
+def _first(stream: Generator[Event]) -> Generator[Event]:
+    """The first event of a stream, which is closed then."""
+    with contextlib.closing(stream):
+        yield from itertools.islice(stream, 1)
 
 
 def _passing(exchange: Exchange, dify: Gateway, read: Callable[[], Passage]) -> tuple[Gateway, Passage]:

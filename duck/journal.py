@@ -34,7 +34,8 @@ def word(value: object) -> str:
 class Entry:
     """The line of one request, while it is collected. Empty values are left out.
 
-    `route` is the pattern of the route, not the path; `by` is `guest` or `key`; `events` counts Dify's events. `ended` is the
+    `route` is the pattern of the route, not the path; `by` is what let the caller in, `guest` or `key` or what a `sender` of a
+    webhook has; `events` counts Dify's events. `ended` is the
     code of the error that ended the answer, `abandoned` if the client hung up, else `complete`.
     """
 
@@ -45,6 +46,7 @@ class Entry:
     kind: str = ""
     format: str = ""
     by: str = ""
+    sender: str = ""
     status: int = 0
     events: int = 0
     dify: Counting | None = None
@@ -52,6 +54,7 @@ class Entry:
     _size: int = field(default=0, init=False)
     _began: float = field(default_factory=time.monotonic, init=False)
     _first: float | None = field(default=None, init=False)
+    _is_written: bool = field(default=False, init=False)
 
     def follow(self, body: Generator[bytes]) -> Generator[bytes]:
         """Passes the body on and writes the line at its end."""
@@ -71,18 +74,25 @@ class Entry:
         self._count(body)
         self._write()
 
+    def fail_later(self, code: str) -> None:
+        """Writes a line about a run that has failed after its request was answered. Nobody else would hear of it."""
+        if self._is_written:
+            log.warning("%s %s app=%s failed later: %s", word(self.method), self.route, word(self.app_id), word(code))
+
     def _count(self, chunk: bytes) -> None:
         if self._first is None:
             self._first = time.monotonic() - self._began
         self._size += len(chunk)
 
     def _write(self) -> None:
+        self._is_written = True
         words = {
             "request": self.request_id,
             "app": self.app_id,
             "kind": self.kind,
             "format": self.format,
             "by": self.by,
+            "sender": self.sender,
             "first": f"{self._first or 0:.3f}s",
             "total": f"{time.monotonic() - self._began:.3f}s",
             "events": self.events,

@@ -47,6 +47,13 @@ MAX_RETRY_S = 60  # the same for one that has run for ten minutes or more
 MAX_RUN_ID = 110  # characters: three UUIDs
 MAX_OUTCOMES = 100  # of runs whose answers Dify does not keep: some 1 MB
 
+# Webhooks
+MAX_PAYLOAD = 5 * 1024 * 1024  # bytes of a body: it goes into an app in one line to the daemon, and may be logged by Dify
+ACCEPTED_S = 0.8  # until a sender is told that its delivery is accepted: some hang up after a second or three
+DELIVERY_S = 24 * 3600.0  # for which a delivery is remembered: most senders have given up by then
+MAX_DELIVERIES = 10_000  # that are remembered: some 10 MB
+MAX_WAITING = 100  # repeats that wait for the first of their kind, of all deliveries together
+
 # All requests of a process
 MAX_HEADER = 8192  # characters of a header that is parsed, as in nginx; parsing a megabyte takes seconds
 MAX_WRONG_KEYS = 20  # in a minute at one endpoint, before each further one has to wait

@@ -1,16 +1,17 @@
-"""Runs whose answers callers fetch later, and the forms for which runs wait, of apps that have their own keys.
+"""Runs whose callers do not wait for the answer, and the forms for which runs wait.
 
 Dify keeps the runs: Duck remembers only which ones it reads on, since Dify stores the answer of a chat for its reader alone.
 """
 
+import contextlib
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from duck import apps, errors, invocation, limits
-from duck.dify import failures, guests, human_forms, run_ids
+from duck.dify import events, failures, guests, human_forms, run_ids
 from duck.dify.gateway import Gateway
 from duck.dify.human_forms import HumanForm
 from duck.dify.kept import KeptRuns, Standing, Status, no_run
@@ -18,8 +19,10 @@ from duck.dify.run_ids import RunId
 from duck.errors import DuckError
 from duck.exchange import Exchange
 from duck.invocation import Invocation
+from duck.journal import Entry
 from duck.runs.files import File
 from duck.runs.run import Kind, Run, RunRequest
+from duck.streams.format import Event
 from duck.texts import Text
 
 _AGE_PER_RETRY = 10  # a run of ten minutes is asked for every minute
@@ -40,16 +43,38 @@ class Pending:
     forms: Sequence[Mapping[str, Any]] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """A run whose caller wants no answer. `status` is `running`, or how the run has ended. `ids` are Dify's, if known by now."""
+
+    status: str
+    ids: Mapping[str, str]
+
+
 def start(exchange: Exchange, wanted: RunRequest, dify: Gateway) -> Pending:
     """Begins a run, and returns after its first event. Raises `DuckError` as `invocation.prepare` does, and 400 without a key."""
     exchange.refuse_other_sites()
     run = replace(wanted.run, mode="streaming")
     kept = _kept(exchange, dify, run.user, run.kind)
-    if math.isfinite(exchange.state.run_s) and kept.service.info().get("mode") not in {"workflow", "advanced-chat"}:
+    if not _goes_on(exchange, kept.service):
         raise DuckError(400, "async_unavailable", _NOT_AS_FUNCTION)
-    first = invocation.prepare(exchange, replace(wanted, run=run), dify).begin(kept.watched)
-    run_id = run_ids.of(first)
-    return _pending(exchange, run_id, "running", {**run_id.as_dict(), "task_id": str(first.get("task_id") or "")})
+    first = invocation.prepare(exchange, replace(wanted, run=run), dify).begin(kept.watched) or {}
+    return _pending(exchange, run_ids.of(first), "running", _ids(first))
+
+
+def accept(exchange: Exchange, wanted: RunRequest, dify: Gateway) -> Accepted:
+    """Runs an app for a caller who wants no answer. Raises `DuckError` as `invocation.prepare` does, and for a run that fails.
+
+    If the app has its own key, it returns within a second after the checks, and the run goes on; else at the end of the run.
+    """
+    service = apps.gateway_for(exchange, dify, wanted.run.user)
+    if not service.keeps_runs or not _goes_on(exchange, service):
+        answer = invocation.prepare(exchange, replace(wanted, run=replace(wanted.run, mode="blocking")), dify).answer()
+        return Accepted(status=_status(answer), ids=_ids(answer))
+    kept = _kept(exchange, dify, wanted.run.user, wanted.run.kind)
+    call = invocation.prepare(exchange, replace(wanted, run=replace(wanted.run, mode="streaming")), dify)
+    first = call.begin(lambda stream: _noted(kept.watched(stream), exchange.entry), limits.ACCEPTED_S)
+    return Accepted(status="running", ids=_ids(first or {}))
 
 
 def fetch(exchange: Exchange, dify: Gateway, run_id: str, user: str = "") -> Pending | Mapping[str, Any]:
@@ -94,6 +119,28 @@ def _uploaded(kept: KeptRuns, value: Any) -> Any:
     if isinstance(value, list):
         return [_uploaded(kept, each) for each in value]
     return kept.service.upload(value).by_id if isinstance(value, File) else value
+
+
+def _goes_on(exchange: Exchange, service: Gateway) -> bool:
+    """Whether a run goes on after its request: in Dify, or because this process reads it, unless it ends with the request."""
+    return math.isinf(exchange.state.run_s) or service.info().get("mode") in {"workflow", "advanced-chat"}
+
+
+def _noted(stream: Generator[Event], entry: Entry) -> Generator[Event]:
+    with contextlib.closing(stream):
+        try:
+            yield from stream
+        except DuckError as error:
+            entry.fail_later(error.code)
+            raise
+
+
+def _status(answer: Mapping[str, Any]) -> str:
+    return "paused" if answer.get("event") == "workflow_paused" else str(events.data_of(answer).get("status") or "succeeded")
+
+
+def _ids(event: Event) -> Mapping[str, str]:
+    return {**run_ids.of(event).as_dict(), "task_id": str(event.get("task_id") or "")}
 
 
 def _kept(exchange: Exchange, dify: Gateway, user: str, kind: Kind | None = None) -> KeptRuns:

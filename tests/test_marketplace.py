@@ -101,7 +101,7 @@ def test_privacy_is_told() -> None:
 
 def test_the_code_keeps_nothing_as_privacy_says() -> None:
     """No files, cookies or storage, of the browser's or of Dify's; and no HTTP but by the one client that the Service API has."""
-    ways = r"(?<![\w.])(?<!def )open\(|write_text|cookie|localStorage|session\.storage|urlopen|import requests"
+    ways = r"(?<![\w.])(?<!def )open\(|write_text|set_cookie|document\.cookie|localStorage|session\.storage|urlopen|import requests"
     code = {name: text(name) for name in PACKAGED if name.endswith((".py", ".js", ".html"))}
     assert [(name, way) for name in code for way in re.findall(ways, code[name])] == []
     assert {name for name in code if "httpx" in code[name]} == {

@@ -72,6 +72,7 @@ def test_a_key_is_a_secret() -> None:
         "service_api_url": "text-input",
         "public_url": "text-input",
         "app_keys": "secret-input",
+        "webhook_secrets": "secret-input",
     }
 
 

@@ -22,15 +22,17 @@ _NOT_EMBEDDED = {"document", "iframe", "frame", "empty"}  # values of Sec-Fetch-
 class Caller:
     """A caller: the holder of a key, or a `guest`. A key is `explicit` unless a browser adds it by itself, as it does with Basic.
 
-    `user` names the caller's end user in Dify, if Duck can choose it. All holders of one key are one user, and so are all guests.
+    `by` is what let the caller in: `guest`, `key`, or what a sender of webhooks has, as in `senders`. `user` names the caller's
+    end user in Dify, if Duck can choose it. All holders of one key are one user, and so are all guests.
     """
 
     guest: bool
     explicit: bool
     user: str
+    by: str = "key"
 
 
-GUEST = Caller(guest=True, explicit=False, user="public")
+GUEST = Caller(guest=True, explicit=False, user="public", by="guest")
 
 
 def identify(request: Request, settings: Settings) -> Caller:
@@ -58,7 +60,7 @@ def resolve(name: str, settings: Settings, caller: Caller) -> str:
 
     Raises `DuckError` 404. A guest gets 401 instead, and so cannot tell whether the app exists.
     """
-    app_id = _app_id(name, settings)
+    app_id = id_of(name, settings)
     if caller.guest and app_id not in settings.public:
         raise unauthorized(settings)
     if not app_id and name == DEFAULT:
@@ -85,7 +87,12 @@ def visible_apps(settings: Settings, caller: Caller) -> list[tuple[str, str]]:
 
 def is_public(name: str, settings: Settings) -> bool:
     """Whether the app that a route calls `name` needs no key."""
-    return _app_id(name, settings) in settings.public
+    return id_of(name, settings) in settings.public
+
+
+def id_of(name: str, settings: Settings) -> str | None:
+    """The id of the app that a route calls `name`, even if there is no such app; None if it is neither a name nor a UUID."""
+    return settings.names.get(name) or canonical(name)
 
 
 def refuse_other_sites(request: Request, settings: Settings, caller: Caller) -> None:
@@ -185,11 +192,6 @@ _NO_VALID_KEY = Text("Send a valid API key: as Authorization: Bearer, as X-API-K
 def _is_embedded(request: Request) -> bool:
     """Whether a browser requests content to embed in a page: an image, a script, a font, ..."""
     return request.headers.get("Sec-Fetch-Dest", "empty") not in _NOT_EMBEDDED
-
-
-def _app_id(name: str, settings: Settings) -> str | None:
-    """The id of the app that a route calls `name`, even if there is no such app; None if it is neither a name nor a UUID."""
-    return settings.names.get(name) or canonical(name)
 
 
 def _is_valid_key(key: str, settings: Settings) -> bool:

@@ -1,7 +1,7 @@
 """The settings of an endpoint, parsed. Pure."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -37,7 +37,7 @@ class Settings:
     `public_rate` limits the guests' runs per minute. Pages of the `origins` may call; with `any_origin` pages of all others may
     call public apps. `app_keys` has keys of apps for Dify's Service API, by app id. These apps are reached at `service_url`, the
     base of that API, without a slash at its end. `public_url` is the endpoint's URL as callers know it, with a slash at its end,
-    "" if the owner has not set it.
+    "" if the owner has not set it. `webhook_secrets` are those of an app's senders, by the app's id.
     """
 
     keys: tuple[str, ...]
@@ -51,6 +51,7 @@ class Settings:
     service_url: str = ""
     app_keys: Mapping[str, str] = field(default_factory=dict, repr=False)
     public_url: str = ""
+    webhook_secrets: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
 
     def lists_origin(self, origin: str | None) -> bool:
         """Whether `origins` has an origin, as a browser sends it, or a wildcard for a domain above it."""
@@ -99,6 +100,7 @@ def parse(values: Mapping[str, Any]) -> Settings:
         service_url=service_url,
         app_keys=app_keys,
         public_url=_public_url(_text(values, "public_url").strip()),
+        webhook_secrets=_webhook_secrets(_text(values, "webhook_secrets"), names, reachable),
     )
 
 
@@ -206,15 +208,34 @@ def _url(text: str, wrong: DuckError) -> SplitResult:
 
 def _app_keys(text: str, names: Mapping[str, str], reachable: frozenset[str] | None) -> dict[str, str]:
     keys: dict[str, str] = {}
-    for number, word in enumerate(_split(_AROUND_EQUALS.sub("=", text)), start=1):
-        name, _, key = word.rpartition("=")
-        app_id = names.get(name) or canonical(name)
-        if not _APP_KEY.fullmatch(key) or not app_id or (reachable is not None and app_id not in reachable):
+    for number, (app_id, key) in enumerate(_by_app(text, names, reachable), start=1):
+        if not app_id or not _APP_KEY.fullmatch(key):
             raise _invalid("app_keys", Text("entry {number} must be alias=app-… or id=app-…, of one of the apps", number=number))
         if app_id in keys:
             raise _invalid("app_keys", Text("the app in entry {number} has a key already", number=number))
         keys[app_id] = key
     return keys
+
+
+def _webhook_secrets(text: str, names: Mapping[str, str], reachable: frozenset[str] | None) -> dict[str, tuple[str, ...]]:
+    """An app may have several secrets: each of its senders has its own, and changes it."""
+    secrets: dict[str, tuple[str, ...]] = {}
+    for number, (app_id, secret) in enumerate(_by_app(text, names, reachable), start=1):
+        if not app_id or len(secret) < MIN_KEY:
+            message = (
+                "entry {number} must be alias=secret or id=secret, of one of the apps, and a secret of {count} characters or more"
+            )
+            raise _invalid("webhook_secrets", Text(message, number=number, count=MIN_KEY))
+        secrets[app_id] = (*secrets.get(app_id, ()), secret)
+    return secrets
+
+
+def _by_app(text: str, names: Mapping[str, str], reachable: frozenset[str] | None) -> Iterator[tuple[str | None, str]]:
+    """The entries of name=value: the app's id, None if it is none of the apps, and the value."""
+    for word in _split(_AROUND_EQUALS.sub("=", text)):
+        name, _, value = word.partition("=")
+        app_id = names.get(name) or canonical(name)
+        yield (app_id if app_id and (reachable is None or app_id in reachable) else None), value
 
 
 def _apps(text: str) -> tuple[dict[str, str], list[str]]:

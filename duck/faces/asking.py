@@ -4,7 +4,7 @@ A client's prompt is text, earlier turns and files. An app takes a query or inpu
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -141,8 +141,8 @@ def respond(exchange: Exchange, prompt: Prompt, dify: Gateway, face: str, answer
     return by_kind(exchange, dify, attempt)
 
 
-def by_kind(exchange: Exchange, dify: Gateway, answer: Callable[[Kind], Response]) -> Response:
-    """The response that `answer` makes of a run of the app as its kind. Raises `DuckError`.
+def by_kind[T](exchange: Exchange, dify: Gateway, answer: Callable[[Kind], T]) -> T:
+    """What `answer` makes of a run of the app as its kind. Raises `DuckError`.
 
     An app of unknown kind is called as a workflow without a query first: Dify refuses that for a chat before it runs anything.
     """
@@ -191,7 +191,7 @@ def place(
     its inputs. Raises `DuckError` 400.
     """
     inputs = {name: [*value] if isinstance(value, list) else value for name, value in prompt.inputs.items() if value is not None}
-    texts = [variable for variable in form.variables if _takes_text(variable) and variable.name not in inputs] if form else []
+    texts = [variable for variable in form.variables if takes_text(variable) and variable.name not in inputs] if form else []
     system = prompt.system
     if system and (variable := next((each for each in texts if each.name in SYSTEM_NAMES), None)):
         system = ""
@@ -202,7 +202,7 @@ def place(
     run = Run(kind=kind, app_id=app_id, inputs=inputs, mode="streaming" if prompt.streams else "blocking", user=prompt.user)
     if kind == "chat":
         run = replace(run, query=_query(prompt, system, conversation_id), conversation_id=conversation_id or "")
-    elif variable := _variable_for_text([each for each in texts if each.name not in inputs]):
+    elif variable := variable_for_text([each for each in texts if each.name not in inputs]):
         inputs[variable.name] = _joined(system, prompt.text)
     return RunRequest(run=run, files=besides or None)
 
@@ -224,12 +224,13 @@ def _joined(*paragraphs: str) -> str:
     return "\n\n".join(filter(None, paragraphs))
 
 
-def _takes_text(variable: Variable) -> bool:
+def takes_text(variable: Variable) -> bool:
+    """Whether a client's text may go into a variable."""
     return variable.control in _TEXT_CONTROLS and not variable.hidden
 
 
-def _variable_for_text(free: list[Variable]) -> Variable | None:
-    """The variable that takes the client's text: by its name, else the only required one, else the only one."""
+def variable_for_text(free: Sequence[Variable]) -> Variable | None:
+    """Of variables for text the one that takes the client's text: by its name, else the only required one, else the only one."""
     named = [variable for name in TEXT_NAMES for variable in free if variable.name == name]
     required = [variable for variable in free if variable.required]
     return next((found[0] for found in (named[:1], required, free) if len(found) == 1), None)

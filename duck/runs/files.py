@@ -89,14 +89,12 @@ class File:
         except ValueError:
             return None
         mimetype = next((type_ for signature, type_ in _SIGNATURES.items() if content.startswith(signature)), None)
-        return cls._from_content("", mimetype, content) if mimetype else None
+        return cls.from_content("", mimetype, content) if mimetype else None
 
     @classmethod
     def _from_url(cls, text: str) -> "File":
         prefix, comma, data = text.partition(",")
         mimetype, *parameters = [part.strip() for part in prefix[:MAX_DATA_PREFIX].split(";")]
-        if mimetype and not _MIMETYPE.fullmatch(mimetype):
-            mimetype = NO_TYPE  # it becomes a header of the upload
         if not comma or len(prefix) > MAX_DATA_PREFIX:
             raise ValueError(Text("there is no comma before its data"))
         if "base64" in (parameter.lower() for parameter in parameters):
@@ -107,10 +105,13 @@ class File:
         else:
             content = unquote_to_bytes(data)
         names = [unquote(value) for name, _, value in (parameter.partition("=") for parameter in parameters) if "name" in name]
-        return cls._from_content(names[0] if names else "", mimetype.lower() or "text/plain", content)
+        return cls.from_content(names[0] if names else "", mimetype.lower() or "text/plain", content)
 
     @classmethod
-    def _from_content(cls, name: str, mimetype: str, content: bytes) -> "File":
+    def from_content(cls, name: str, mimetype: str, content: bytes) -> "File":
+        """A file whose sender may have told its type alone. Without a name it gets one with the type's extension."""
+        if mimetype and not _MIMETYPE.fullmatch(mimetype):
+            mimetype = NO_TYPE  # it becomes a header of the upload
         extension = mimetypes.guess_extension(mimetype) or ""
         return cls.received(name or f"file{extension}", mimetype, content)
 

@@ -38,13 +38,16 @@ def collect(inbox: Inbox, slots: Slots, clock: Clock = CLOCK) -> list[Event]:
     return events
 
 
-def begin(inbox: Inbox, slots: Slots, clock: Clock = CLOCK) -> Event:
-    """The first event of a run, which is then left to itself: if its terms allow it, it is read to its end.
+def begin(inbox: Inbox, slots: Slots, clock: Clock = CLOCK, patience_s: float = math.inf) -> Event | None:
+    """The first event of a run, None if it has not come within `patience_s` seconds. The run is then left to itself.
 
-    Raises `DuckError` as `collect` does.
+    If its terms allow it, it is read to its end. Raises `DuckError` as `collect` does.
     """
-    with _running(inbox, slots, clock):
-        item = _next_item(inbox, clock)
+    try:
+        with _running(inbox, slots, clock):
+            item = _next_item(inbox, clock, patience_s)
+    except Empty:
+        return None
     try:
         if isinstance(item, End):
             raise item.error or _too_silent(blocking=False)

@@ -1,0 +1,74 @@
+"""Who sends a webhook: systems that cannot be given a key, so that they sign, repeat a secret, or know an address."""
+
+import base64
+import hmac
+import time
+from collections.abc import Callable, Sequence
+
+from werkzeug import Request
+
+from duck.callers import access, signatures
+from duck.callers.access import Caller
+from duck.callers.settings import Settings
+from duck.errors import DuckError, setting
+from duck.texts import Text
+
+CAPABILITY_LENGTH = 32  # characters: 192 bits
+_ABOUT = b"webhook\0"
+
+type Repeated = Callable[[Sequence[str]], str]
+
+
+def identify(
+    request: Request, settings: Settings, *, name: str, capability: str | None, body: bytes, repeated: Repeated
+) -> Caller:
+    """Identifies the sender of a webhook for the app that the route calls `name`. One valid credential is enough.
+
+    These are a `capability` from the address, a signature of the `body`, one of the app's secrets, which `repeated` finds in the
+    request, and a key. Raises `DuckError` 401 if there are some and none is valid.
+    """
+    app_id = access.id_of(name, settings) or ""
+    if capability is not None and _is_capability(capability, settings, app_id):
+        return _sender("url")
+    secrets, fault = settings.webhook_secrets.get(app_id, ()), ""
+    sender = signatures.sender_of(request.headers)
+    if sender and sender.header in request.headers:
+        fault = sender.fault(request.headers, body, secrets, time.time()) or ""
+        if not fault:
+            return _sender("signature")
+        if not secrets:
+            fault = Text("The signature cannot be verified: this app has no secret in the setting {setting}.", setting=_SETTING)
+    if secrets and _is_one_of(repeated(secrets), secrets):
+        return _sender("secret")
+    caller = access.identify(request, settings)
+    if caller.guest and (fault or capability is not None):
+        raise DuckError(401, "unauthorized", fault or _NO_CAPABILITY)
+    return caller
+
+
+def capability(settings: Settings, app_id: str) -> str | None:
+    """The last part of the address that opens the app's webhook and nothing else; None if there is no key to derive it from."""
+    return next((_capability(key, app_id) for key in settings.keys), None)
+
+
+def _sender(by: str) -> Caller:
+    return Caller(guest=False, explicit=True, user="webhook", by=by)
+
+
+def _capability(key: str, app_id: str) -> str:
+    code = hmac.digest(key.encode("utf-8", "surrogatepass"), _ABOUT + app_id.encode(), "sha256")
+    return base64.urlsafe_b64encode(code).decode()[:CAPABILITY_LENGTH]
+
+
+def _is_capability(given: str, settings: Settings, app_id: str) -> bool:
+    return _is_one_of(given, [_capability(key, app_id) for key in settings.keys])
+
+
+def _is_one_of(given: str, valid: Sequence[str]) -> bool:
+    """Whether a text is one of these. The time that this takes does not tell how much of it was right."""
+    found = sum(hmac.compare_digest(*(text.encode("utf-8", "surrogatepass") for text in (given, each))) for each in valid)
+    return found > 0
+
+
+_SETTING = setting("webhook_secrets")
+_NO_CAPABILITY = Text("This address is not valid, or no longer: it changes with the API key. The app's page shows the valid one.")

@@ -1,0 +1,1 @@
+"""Webhooks: what other people's systems send, straight into an app."""

@@ -1,0 +1,64 @@
+"""What Feishu (Lark) has of its own: bodies that are encrypted, and a token that it repeats in each of them. Pure."""
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from duck.runs import parsing
+from duck.runs.parsing import ParseError
+
+HANDSHAKE = "url_verification"  # the type of a request that asks for its `challenge`
+_BLOCK = 16  # bytes
+_TYPES = {HANDSHAKE, "event_callback"}
+
+
+def decrypted(value: Any, secrets: Sequence[str]) -> tuple[Any, str]:
+    """An encrypted JSON body in plain text, and the secret that has decrypted it; as it came, and "", if none of them does."""
+    match value:
+        case {"encrypt": str() as encrypted} if len(value) == 1:
+            for secret in secrets:
+                plain = _decrypted(encrypted, secret)
+                if isinstance(plain, Mapping):
+                    return plain, secret
+    return value, ""
+
+
+def token_of(value: Any) -> str:
+    """The verification token in a JSON body, "" if there is none."""
+    match value:
+        case {"schema": "2.0", "header": {"token": str() as token}}:
+            return token
+        case {"type": type_, "token": str() as token} if type_ in _TYPES:
+            return token
+    return ""
+
+
+def without_token(value: Mapping[str, Any]) -> dict[str, Any]:
+    """A body without the token, which lets its sender in."""
+    header = value.get("header")
+    found = {name: inner for name, inner in value.items() if name != "token"}
+    if isinstance(header, Mapping):
+        found["header"] = {name: inner for name, inner in header.items() if name != "token"}
+    return found
+
+
+def _decrypted(encrypted: str, secret: str) -> Any:
+    """The JSON value in AES-256-CBC with PKCS #7, after the initialization vector; None if there is none."""
+    from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes  # noqa: PLC0415 - few endpoints need it
+
+    try:
+        data = base64.b64decode(encrypted, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    vector, blocks = data[:_BLOCK], data[_BLOCK:]
+    if not blocks or len(blocks) % _BLOCK:
+        return None
+    key = hashlib.sha256(secret.encode()).digest()
+    decryptor = Cipher(algorithms.AES256(key), modes.CBC(vector)).decryptor()
+    padded = decryptor.update(blocks) + decryptor.finalize()
+    try:
+        return parsing.json(padded[: -padded[-1]].decode())
+    except (UnicodeDecodeError, ParseError):
+        return None

@@ -1,0 +1,143 @@
+"""The handlers of webhooks: deliveries, the handshakes before them, and what a payload would fill in."""
+
+import functools
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from werkzeug import Response
+
+from duck import apps, long_runs
+from duck.callers import access, senders, signatures
+from duck.callers.signatures import Sender
+from duck.dify.gateway import Gateway
+from duck.errors import DuckError
+from duck.exchange import Exchange, answering, document
+from duck.faces import asking
+from duck.faces.api.serve import write_error
+from duck.faces.webhook import feishu, handshakes, payloads, placing, previews
+from duck.faces.webhook.payloads import Payload
+from duck.faces.webhook.placing import Delivery
+from duck.long_runs import Accepted
+from duck.runs import bodies
+from duck.runs.fields import Texts
+from duck.runs.run import Kind, RunRequest
+from duck.texts import Text
+
+CAPABILITY = "capability"  # the part of an address that opens the webhook by itself
+
+
+@answering(errors=write_error)
+def deliver(exchange: Exchange, parts: Mapping[str, str], values: Mapping[str, Any], dify: Gateway) -> Response:
+    """Runs the app for what a sender has sent, or answers its handshake. `parts` are those of the path that vary."""
+    request = exchange.request
+    payload = _admit(exchange, parts, values)
+    if request.method in {"GET", "HEAD"}:
+        return _look(exchange)
+    exchange.refuse_other_sites()
+    if riddle := handshakes.of_post(payload.value, request.headers, _zoom_secret(exchange, payload)):
+        return document(riddle)
+    sender = _sender(exchange)
+    id_ = signatures.delivery_id(sender, request.headers, payload.body, payload.value)
+
+    def run(kind: Kind) -> Accepted:
+        return long_runs.accept(exchange, _wanted(exchange, payload, kind, dify), dify)
+
+    def accept() -> Accepted:
+        return asking.by_kind(exchange, dify, run)
+
+    accepted = exchange.once(id_, accept) if id_ else accept()
+    if sender and sender.name == "slack" and payload.mimetype in payloads.FORMS:
+        return Response(content_type="text/plain")  # a command takes no other status, and shows the body to its user
+    return document({"accepted": True, "status": accepted.status, **accepted.ids}, 200 if sender and sender.needs_200 else 202)
+
+
+@answering(errors=write_error)
+def preview(exchange: Exchange, parts: Mapping[str, str], values: Mapping[str, Any], dify: Gateway) -> Response:
+    """Tells a holder of a key what of a payload would reach which input of the app. Nothing runs."""
+    payload = _admit(exchange, parts, values)
+    if exchange.caller.by != "key":
+        raise access.unauthorized(exchange.settings)
+
+    def rehearse(kind: Kind) -> Mapping[str, Any]:
+        return previews.of(exchange, _wanted(exchange, payload, kind, dify), dify)
+
+    return document(asking.by_kind(exchange, dify, rehearse))
+
+
+@answering(errors=write_error)
+def permit(exchange: Exchange, parts: Mapping[str, str], values: Mapping[str, Any]) -> Response:
+    """Answers a sender of CloudEvents who asks whether it may send, and the preflights of browsers."""
+    exchange.allow_origin(values)
+    granted = handshakes.of_options(exchange.request.headers)
+    if granted is None:
+        return Response(status=204)
+    _admit(exchange, parts, values)
+    return Response(headers=granted)
+
+
+def _admit(exchange: Exchange, parts: Mapping[str, str], values: Mapping[str, Any]) -> Payload:
+    """What a sender has sent who may do so, decrypted and without the secret that it repeats. Raises `DuckError`."""
+    request, name = exchange.request, parts["app_id"]
+    read = functools.cache(lambda: payloads.read(request))
+
+    def repeated(secrets: Sequence[str]) -> str:
+        return handshakes.repeated(read().value, dict(bodies.query(request)), secrets)
+
+    identify = functools.partial(
+        senders.identify, name=name, capability=parts.get(CAPABILITY), body=payloads.body_of(request), repeated=repeated
+    )
+    exchange.admit(values, name, identify)
+    if sender := _sender(exchange):
+        exchange.entry.sender = sender.name
+    value, _ = feishu.decrypted(read().value, _secrets(exchange))
+    if exchange.caller.by == "secret" and isinstance(value, Mapping):
+        value = feishu.without_token(value)
+    return read().with_value(value)
+
+
+def _look(exchange: Exchange) -> Response:
+    """The answer to a GET: only handshakes have one."""
+    query = dict(bodies.query(exchange.request))
+    if exchange.request.method == "HEAD":
+        return Response(content_type="text/plain")
+    if (challenge := handshakes.of_get(query)) is None:
+        raise DuckError(405, "method_not_allowed", _POST_ONLY, headers={"Allow": "POST, OPTIONS"})
+    return Response(challenge, content_type="text/plain; charset=utf-8")
+
+
+def _wanted(exchange: Exchange, payload: Payload, kind: Kind, dify: Gateway) -> RunRequest:
+    """The run that a delivery asks for. Raises `DuckError` if the app's form cannot be had: then nothing says what it takes."""
+    request, settings = exchange.request, exchange.settings
+    exchange.entry.kind = kind
+    if (form := apps.form(exchange, dify)) is None:
+        apps.parameters(exchange, dify)
+        raise DuckError(502, "app_unavailable", _NO_FORM)
+    capability = senders.capability(settings, exchange.entry.app_id) or ""
+    secrets = (*settings.keys, *_secrets(exchange), capability)
+    query: dict[str, Texts] = {}
+    for name, value in bodies.query(request):
+        query[name] = Texts((*query.get(name, ()), value))
+    delivery = Delivery(payload=payload, headers=placing.public_headers(request.headers, secrets), query=query)
+    return placing.place(delivery, form, kind, exchange.entry.app_id, guest=exchange.caller.guest)
+
+
+def _secrets(exchange: Exchange) -> Sequence[str]:
+    return exchange.settings.webhook_secrets.get(exchange.entry.app_id, ())
+
+
+def _sender(exchange: Exchange) -> Sender | None:
+    """Whose request it is, None if nothing tells."""
+    found = signatures.sender_of(exchange.request.headers)
+    return found or (signatures.FEISHU if exchange.caller.by == "secret" else None)
+
+
+def _zoom_secret(exchange: Exchange, payload: Payload) -> str:
+    """Of the app's secrets the one by which Zoom has signed, else the first; "" if there is none."""
+    secrets, headers = _secrets(exchange), exchange.request.headers
+    signed = (each for each in secrets if signatures.is_signed(headers, payload.body, each, time.time()))
+    return next(signed, next(iter(secrets), ""))
+
+
+_POST_ONLY = Text("A webhook takes POST.")
+_NO_FORM = Text("Dify tells nothing of this app's inputs that could be understood, so a delivery would reach none of them.")
