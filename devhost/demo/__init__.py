@@ -28,7 +28,7 @@ IDS = {alias: f"d0c0ffee-0000-4000-8000-{number:012}" for number, alias in enume
 KEY = "demo-key"
 LOCKED = "completion"  # the app that needs the key
 # Apps that the demo's plugin calls with their own keys.
-BY_KEY = ("chatbot", "completion", "human-input", "human-chatflow", "ten-minutes")
+BY_KEY = ("chatbot", "completion", "human-input", "human-chatflow", "ten-minutes", "webhook")
 
 
 def settings(apps: Iterable[str] | None = None) -> dict[str, Any]:
@@ -71,6 +71,7 @@ def hints(url: str) -> list[str]:
         f"  curl -N -F text='Rain is coming.' -F doc=@README.md '{url}/workflow/workflow?format=text'",
         f"  curl -N -F query='What is this?' -F files=@README.md {url}/chat/chatbot",
         f"  {call} -d topic=rain {url}/completion/{LOCKED}",
+        f"  {post} '{{\"action\": \"opened\"}}' -H 'X-API-Key: {KEY}' {url}/webhook/webhook/preview",
         f"  {call} '{url}/duck/workflow?text=Rain+is+coming.'",
         f"  {call} {url}/",
         "",

@@ -1,4 +1,4 @@
-"""Workflows: one with every type of input, and one whose output is a file."""
+"""Workflows: one with every type of input, one whose output is a file, and one that tells what a webhook has brought."""
 
 from collections.abc import Iterator
 from itertools import chain
@@ -26,9 +26,16 @@ def apps() -> dict[str, App]:
         variable("json_object", "meta", "Meta", json_schema=SCHEMA),
     )
     topic = form(variable("text-input", "topic", "Topic", default="ducks"))
+    delivery = form(
+        variable("json_object", "payload", "Payload"),
+        variable("paragraph", "headers", "Headers", max_length=10_000),
+        variable("text-input", "action", "Action", max_length=256),
+        variable("paragraph", "text", "Text", max_length=5000),
+    )
     return {
         "workflow": App(mode="workflow", script=_workflow, form=everything),
         "report": App(mode="workflow", script=_report, form=topic),
+        "webhook": App(mode="workflow", script=_webhook, form=delivery),
     }
 
 
@@ -60,6 +67,16 @@ def _report(call: Call) -> Iterator[Step]:
     yield from flow.node("tool", "Write it down", rendering, inputs={"topic": topic}, **made)
     yield from flow.node(END, "End", inputs=outputs, outputs=outputs, files=[file])
     yield flow.finished(outputs, steps=3, files=[file])
+
+
+def _webhook(call: Call) -> Iterator[Step]:
+    found = {name: value for name, value in call.inputs.items() if value not in (None, "")}
+    outputs = {"arrived": "\n".join(f"{name}: {_shown(value)}" for name, value in found.items()) or "Nothing has arrived."}
+    flow = Flow(call)
+    yield from flow.start()
+    yield from flow.outputs((("template", "output"), outputs["arrived"]))
+    yield from flow.node(END, "End", inputs=outputs, outputs=outputs)
+    yield flow.finished(outputs, steps=2)
 
 
 def _shown(value: Any) -> str:

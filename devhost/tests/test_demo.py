@@ -257,6 +257,14 @@ def test_the_report_is_a_file() -> None:
     assert stored.content.startswith(b"# On geese")
 
 
+def test_the_app_for_webhooks_tells_what_has_arrived() -> None:
+    stream = events("webhook", inputs={"payload": {"action": "opened"}, "headers": '{"x-one":"1"}', "action": "opened"})
+    lines = 'payload: {"action":"opened"}\nheaders: {"x-one":"1"}\naction: opened'
+    assert stream[-1]["data"]["outputs"] == {"arrived": lines}
+    assert text_of([event for event in stream if event["event"] == "text_chunk"]) == lines
+    assert events("webhook")[-1]["data"]["outputs"] == {"arrived": "Nothing has arrived."}
+
+
 def test_the_form_of_a_paused_workflow_is_that_of_the_sample() -> None:
     [mine], [theirs] = (
         [event["data"]["reasons"][0] for event in stream if event["event"] == "workflow_paused"]

@@ -16,6 +16,7 @@ NEEDLES = {
     "chatflow": [events.SYSTEM_PROMPT, "the spare key hangs behind", events.USER, "gpt-4o-mini", "langgenius"],
     "workflow": [events.SYSTEM_PROMPT, events.USER, events.END_USER, "gpt-4o-mini", "total_price"],
     "report": [events.USER, "sys.workflow_id", '"json":[{"data":[]}]'],
+    "webhook": [events.USER, "sys.workflow_id"],
     "chatbot": ["total_price"],
     "completion": ["total_price"],
     "human-input": ["form_token", "Please review", events.USER],
@@ -32,6 +33,7 @@ NEEDLES = {
 KINDS = {
     "workflow": "workflow",
     "report": "workflow",
+    "webhook": "workflow",
     "human-input": "workflow",
     "ten-minutes": "workflow",
     "fails-late": "workflow",
