@@ -6,20 +6,23 @@ Imports go downwards only, from each line of this map to those below it; `sdk` i
         api/          Duck's own: `serve` handles the routes, `run_request` parses requests, `negotiation` picks one of the
                       `formats`, of which `text` is one; `pending` tells of runs that are not over
         page/         what browsers get: `answers` to requests, `fields` of its forms, a `view` of the app, the `live` answer as
-                      `fragments` and in `markdown`, the `index` of apps with a `curl` for each, all in the same `frame` and in
-                      the `words` of four languages; apps have `marks` and a `theme` of their own, runs
+                      `fragments` and in `markdown`, the `index` of apps with a `curl` for each, a webhook's page (`hook`), all in
+                      the same `frame` and in the `words` of four languages; apps have `marks` and a `theme` of their own, runs
                       that wait have forms for a `human`
             markdown/     the `dialect` that models write: what a line contains (`inline`), `formulas`, `notes` to fold; its
                           `renderer`, `colours` of code, safe `addresses`, the `budget` for all this, and `growing` texts
-        openai/       OpenAI's: `serve` handles the routes. Chat Completions are read by `messages` and written by `chunks`,
-                      Responses by `input` and `output`
         service_api/  Dify's own paths: `serve` handles the routes, `api_request` parses requests, runs `stream`
+        anthropic/    Anthropic's: `serve` handles the routes, requests are read by `messages`, answers are written by `events`
+        openai/       OpenAI's: `serve` handles the routes. Chat Completions are read by `messages` and written by `chunks`,
+                      Responses by `input` and `output`; apps as `models` are Anthropic's, too
         mcp/          MCP: `rpc` is its JSON-RPC, apps are `tools`, `results` are what they answer
+        agui/         AG-UI's: `serve` handles the route, `run_input` parses requests, runs `stream` as its events
         webhook/      what other systems send: `handshakes` and `payloads`, their `placing` in an app's inputs and `previews` of
-                      that; `feishu` encrypts
+                      that, also for `samples`; `feishu` encrypts
         asking        from what a client says to its model to a run
         reply         from a run to one message of a chat
         tokens        signed ids by which clients continue a conversation
+        jsonrpc       what the protocols that are made of JSON-RPC have in common
     long_runs     runs whose callers do not wait for the answer, and forms that people fill in while a run waits
     invocation    from a request to a run that has passed all checks; the only module by which faces run apps
     apps          what apps are: their gateways, names, forms and kinds

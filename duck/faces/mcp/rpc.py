@@ -9,28 +9,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from duck.errors import DuckError
+from duck.faces import jsonrpc
+from duck.faces.jsonrpc import INVALID_PARAMS, INVALID_REQUEST, MAX_IDENTIFIER, Identifier, RpcError
 
 MODERN = "2026-07-28"
 LEGACY = ("2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05")
 _WITH_LINKS = LEGACY[:2]  # before them results had no links to resources, and requests no header with the version
-MAX_IDENTIFIER = 256  # characters: an id is repeated in each message
-PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS = -32700, -32600, -32601, -32602
 HEADER_MISMATCH, UNSUPPORTED_VERSION = -32020, -32022
 
 _META = "io.modelcontextprotocol/"
 _VERSION, _CAPABILITIES = f"{_META}protocolVersion", f"{_META}clientCapabilities"
-
-type Identifier = str | int | float  # of a request, or a token by which a client hears of its progress
-
-
-class RpcError(DuckError):
-    """An error of the protocol: `number` is JSON-RPC's code, `data` is more about it."""
-
-    def __init__(self, status: int, number: int, message: str, data: Any = None) -> None:
-        super().__init__(status, "invalid_request", message)
-        self.number = number
-        self.data = data
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,18 +45,7 @@ class Call:
     @property
     def progress_token(self) -> Identifier | None:
         """The token by which the client wants to hear of progress, None if it does not."""
-        return _identifier(self.meta.get("progressToken"))
-
-
-def id_of(body: Any) -> Identifier | None:
-    """The id of a request, even if the rest of it is invalid."""
-    return _identifier(body.get("id")) if isinstance(body, dict) else None
-
-
-def _identifier(value: Any) -> Identifier | None:
-    if isinstance(value, str):
-        return value if len(value) <= MAX_IDENTIFIER else None
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+        return jsonrpc.identifier(self.meta.get("progressToken"))
 
 
 def read(body: Any, version: str | None) -> Call:
@@ -78,7 +55,7 @@ def read(body: Any, version: str | None) -> Call:
     method, params = body.get("method"), body.get("params", {})
     if body.get("jsonrpc") != "2.0" or not isinstance(method, str):
         raise RpcError(400, INVALID_REQUEST, 'The body must be a JSON-RPC request: {"jsonrpc": "2.0", "id": …, "method": …}.')
-    if "id" in body and id_of(body) is None:
+    if "id" in body and jsonrpc.id_of(body) is None:
         raise RpcError(400, INVALID_REQUEST, f"The id must be a text of at most {MAX_IDENTIFIER} characters, or a number.")
     if not isinstance(params, dict):
         raise RpcError(400, INVALID_PARAMS, "params must be an object.")
@@ -86,7 +63,7 @@ def read(body: Any, version: str | None) -> Call:
     has_modern_meta = isinstance(meta, dict) and not meta.keys().isdisjoint({_VERSION, _CAPABILITIES})
     is_modern = has_modern_meta or method == "server/discover" or version == MODERN
     knows_links = is_modern or version in _WITH_LINKS
-    return Call(method=method, params=params, id=id_of(body), is_modern=is_modern, knows_links=knows_links)
+    return Call(method=method, params=params, id=jsonrpc.id_of(body), is_modern=is_modern, knows_links=knows_links)
 
 
 def check_version(call: Call, version: str | None) -> None:
@@ -137,13 +114,7 @@ def result(call: Call, content: Mapping[str, Any], server: Mapping[str, str], *,
         found = {"resultType": "complete", **found, "_meta": {f"{_META}serverInfo": server}}
         if lasts:
             found |= {"ttlMs": 60_000, "cacheScope": "private"}
-    return {"jsonrpc": "2.0", "id": call.id, "result": found}
-
-
-def failure(id_: Identifier | None, number: int, message: str, data: Any = None) -> dict[str, Any]:
-    """The document of an error."""
-    error = {"code": number, "message": message} if data is None else {"code": number, "message": message, "data": data}
-    return {"jsonrpc": "2.0", "id": id_, "error": error}
+    return jsonrpc.result(call.id, found)
 
 
 def progress(token: Identifier, count: int, message: str) -> dict[str, Any]:

@@ -13,9 +13,10 @@ from duck.callers.settings import DEFAULT
 from duck.dify.gateway import Gateway
 from duck.errors import DuckError
 from duck.exchange import Exchange, answering, document
-from duck.faces import asking
+from duck.faces import asking, jsonrpc
+from duck.faces.jsonrpc import Identifier, RpcError
 from duck.faces.mcp import results, rpc, tools
-from duck.faces.mcp.rpc import Call, Identifier, RpcError
+from duck.faces.mcp.rpc import Call
 from duck.faces.mcp.tools import Named, Tool
 from duck.faces.reply import Reply
 from duck.faces.tokens import Signer
@@ -51,8 +52,9 @@ def write_error(exchange: Exchange, error: DuckError) -> Response:
         return document(rpc.result(context.call, results.failed(_message(error)), SERVER))
     number, data = (error.number, error.data) if isinstance(error, RpcError) else (error.status, None)
     if number == 400:
-        number = rpc.PARSE_ERROR if exchange.context else rpc.INVALID_REQUEST  # of the body, or of headers that are too long
-    return document(rpc.failure(context.id, number, error.message, data), error.status)
+        # A fault of the body, or of headers that are too long.
+        number = jsonrpc.PARSE_ERROR if exchange.context else jsonrpc.INVALID_REQUEST
+    return document(jsonrpc.failure(context.id, number, error.message, data), error.status)
 
 
 def _message(error: DuckError) -> str:
@@ -69,7 +71,7 @@ def serve(exchange: Exchange, name: str | None, values: Mapping[str, Any], dify:
     exchange.refuse_other_origins()
     headers = exchange.request.headers
     body, version = bodies.read_json_value(exchange.request), headers.get("MCP-Protocol-Version")
-    exchange.context.id = rpc.id_of(body)
+    exchange.context.id = jsonrpc.id_of(body)
     call = rpc.read(body, version)
     if refused:
         raise refused
@@ -91,7 +93,7 @@ def serve(exchange: Exchange, name: str | None, values: Mapping[str, Any], dify:
             return _result(call, {"tools": [tool.definition() for tool in _tools(exchange, named, dify)]}, lasts=True)
         case "tools/call":
             return _call(exchange, call, named, dify)
-    raise RpcError(404 if call.is_modern else 200, rpc.METHOD_NOT_FOUND, "This method is not supported.")
+    raise RpcError(404 if call.is_modern else 200, jsonrpc.METHOD_NOT_FOUND, "This method is not supported.")
 
 
 @answering(errors=write_error)
@@ -151,12 +153,12 @@ def _call(exchange: Exchange, call: Call, named: list[Named], dify: Gateway) -> 
     wrong = 400 if call.is_modern else 200
     found = next((each for each in named if each.name == call.params.get("name")), None)
     if found is None:
-        raise RpcError(wrong, rpc.INVALID_PARAMS, "Unknown tool. tools/list has those that there are.")
+        raise RpcError(wrong, jsonrpc.INVALID_PARAMS, "Unknown tool. tools/list has those that there are.")
     arguments = call.params.get("arguments", {})
     if not isinstance(arguments, dict):
-        raise RpcError(wrong, rpc.INVALID_PARAMS, "arguments must be an object.")
+        raise RpcError(wrong, jsonrpc.INVALID_PARAMS, "arguments must be an object.")
     if len(arguments) > bodies.MAX_FIELDS:
-        raise RpcError(wrong, rpc.INVALID_PARAMS, f"More than {bodies.MAX_FIELDS} arguments.")
+        raise RpcError(wrong, jsonrpc.INVALID_PARAMS, f"More than {bodies.MAX_FIELDS} arguments.")
     exchange.context.call = call
     exchange.reach(found.app_id)
     tool = _tool(exchange, found, dify, anew=False)
