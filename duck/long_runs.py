@@ -45,7 +45,10 @@ class Pending:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
-    """A run whose caller wants no answer. `status` is `running`, or how the run has ended. `ids` are Dify's, if known by now."""
+    """A run whose caller wants no answer. `status` is `running`, or how the run has ended. `ids` are Dify's, if known by now.
+
+    A running one that can be fetched has a `run_id` among them.
+    """
 
     status: str
     ids: Mapping[str, str]
@@ -74,7 +77,8 @@ def accept(exchange: Exchange, wanted: RunRequest, dify: Gateway) -> Accepted:
     kept = _kept(exchange, dify, wanted.run.user, wanted.run.kind)
     call = invocation.prepare(exchange, replace(wanted, run=replace(wanted.run, mode="streaming")), dify)
     first = call.begin(lambda stream: _noted(kept.watched(stream), exchange.entry), limits.ACCEPTED_S)
-    return Accepted(status="running", ids=_ids(first or {}))
+    ids = {"run_id": str(run_ids.of(first)), **_ids(first)} if first else {}
+    return Accepted(status="running", ids=ids)
 
 
 def fetch(exchange: Exchange, dify: Gateway, run_id: str, user: str = "") -> Pending | Mapping[str, Any]:

@@ -50,6 +50,19 @@ def test_only_so_many_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     assert deliveries.once("a", lambda: 2, time) == (2, False)
 
 
+def test_one_that_is_forgotten_while_it_is_accepted_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_DELIVERIES", 1)
+    deliveries, time = Deliveries(), Time()
+
+    def accept() -> object:
+        deliveries.once("b", lambda: 1, time)
+        raise DuckError(502, "bad", "No.")
+
+    with pytest.raises(DuckError):
+        deliveries.once("a", accept, time)
+    assert deliveries.once("b", lambda: 2, time) == (1, True)
+
+
 class Accepting:
     """A delivery that is being accepted until the test lets it go, and those that repeat it meanwhile."""
 

@@ -391,6 +391,33 @@ def test_a_key_that_is_none_or_of_no_app_is_told_by_its_place(text: str, fault: 
     assert NEEDLE not in caught.value.message
 
 
+def test_an_app_may_have_several_secrets_of_its_senders() -> None:
+    apps = {"apps": f"one={A}, {B}", "default_app": {"app_id": B}}
+    parsed = settings.parse(
+        {**apps, "webhook_secrets": f"one=whsec_YWJj=, one = a-second-one ,default=pass=word\n{B}=a-{NEEDLE}"}
+    )
+    assert parsed.webhook_secrets == {A: ("whsec_YWJj=", "a-second-one"), B: ("pass=word", f"a-{NEEDLE}")}
+    assert NEEDLE not in repr(parsed)
+    assert settings.parse({"webhook_secrets": None}).webhook_secrets == {}
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        f"a-{NEEDLE}",
+        f"two=a-{NEEDLE}",
+        f"0b9a8c7d-0000-4222-8333-444455556666=a-{NEEDLE}",
+        "one=short12",
+        "one=",
+        f"one=a-{NEEDLE} one=another",
+    ],
+)
+def test_a_secret_that_is_none_or_of_no_app_is_told_by_its_place(entry: str) -> None:
+    with pytest.raises(DuckError, match=r"\(webhook_secrets\): entry 2 must be alias=secret or id=secret") as caught:
+        settings.parse({"apps": f"one={A}", "webhook_secrets": f"one=a-right-secret, {entry}"})
+    assert (caught.value.code, NEEDLE in caught.value.message) == ("invalid_settings", False)
+
+
 def test_keys_without_an_address_are_of_no_use() -> None:
     with pytest.raises(DuckError, match=r"\(service_api_url\): needed for what is in App keys \(app_keys\)"):
         settings.parse({"app_keys": f"{A}=app-1"})

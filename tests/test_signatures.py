@@ -17,8 +17,8 @@ from werkzeug.datastructures import Headers
 from duck.callers import signatures
 from duck.callers.signatures import SENDERS, WINDOW_S
 
-SECRET = "a-secret-of-the-sender"  # noqa: S105
-STANDARD_SECRET = "whsec_" + base64.b64encode(b"twenty-four bytes of key").decode()  # noqa: S105
+SECRET = "a-secret-of-the-sender"
+STANDARD_SECRET = "whsec_" + base64.b64encode(b"twenty-four bytes of key").decode()
 NOW = 1_784_000_000
 BODY = '{"id": "evt_1", "text": "Grüße"}'.encode()
 
@@ -94,12 +94,10 @@ def test_each_other_bit_of_it_is_wrong(name: str) -> None:
     headers = SIGNED[name]()
     header = next(each for each in headers if each.lower() in signatures.SECRET_HEADERS)
     value = headers[header]
-    assert all(
-        fault({**headers, header: value[:at] + chr(ord(value[at]) ^ 1) + value[at + 1 :]})
-        for at in range(len(value))
-        if name not in {"standard", "svix", "stripe"} or value[at:].count(" ") == 0 and value[at:].count(",v1=") == 0
-        if not (name == "stripe" and at > value.index(",v0="))
-    )
+    begin = max(value.rfind(" "), value.rfind(",v1=")) + 1  # of several signatures the right one is the last of its version
+    places = range(begin, value.find(",v0=", begin) if name == "stripe" else len(value))
+    assert len(places) > 20
+    assert all(fault({**headers, header: value[:at] + chr(ord(value[at]) ^ 1) + value[at + 1 :]}) for at in places)
 
 
 def test_another_secret_is_wrong(name: str) -> None:
@@ -112,7 +110,9 @@ def test_a_body_that_was_encoded_anew_is_another_body(name: str) -> None:
     assert bool(fault(SIGNED[name](), BODY.replace(b": ", b":"))) is (name not in SIGN_NOTHING)
 
 
-@pytest.mark.parametrize(("seconds", "fits"), [(WINDOW_S, True), (-WINDOW_S, True), (WINDOW_S + 1, False), (-WINDOW_S - 1, False)])
+@pytest.mark.parametrize(
+    ("seconds", "fits"), [(WINDOW_S, True), (-WINDOW_S, True), (WINDOW_S + 1, False), (-WINDOW_S - 1, False)]
+)
 def test_a_signature_with_a_time_is_valid_for_some_minutes(name: str, seconds: int, fits: bool) -> None:
     assert (fault(SIGNED[name](), now=NOW + seconds) == "") is (fits or name not in TIMED)
 
@@ -166,7 +166,8 @@ def id_of(headers: Mapping[str, str], value: Any = None, body: bytes = BODY) -> 
 
 
 @pytest.mark.parametrize(
-    "header", ["webhook-id", "svix-id", "X-GitHub-Delivery", "X-Shopify-Webhook-Id", "X-Gitlab-Event-UUID", "Idempotency-Key", "ce-id"]
+    "header",
+    ["webhook-id", "svix-id", "X-GitHub-Delivery", "X-Shopify-Webhook-Id", "X-Gitlab-Event-UUID", "Idempotency-Key", "ce-id"],
 )
 def test_a_header_has_the_id(header: str) -> None:
     assert id_of({header: "1"}) == id_of({header.lower(): "1"}, body=b"another") != id_of({header: "2"})

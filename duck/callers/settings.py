@@ -23,6 +23,7 @@ _PORTS = {"http": 80, "https": 443}
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 _HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]")
 _SEPARATORS = re.compile(r"[\s,]+")
+_COMMAS = re.compile(r"[,\n]")
 _AROUND_EQUALS = re.compile(r"\s*=\s*")
 _AUTH_SCHEMES = {"bearer", "basic"}
 
@@ -208,7 +209,8 @@ def _url(text: str, wrong: DuckError) -> SplitResult:
 
 def _app_keys(text: str, names: Mapping[str, str], reachable: frozenset[str] | None) -> dict[str, str]:
     keys: dict[str, str] = {}
-    for number, (app_id, key) in enumerate(_by_app(text, names, reachable), start=1):
+    entries = _split(_AROUND_EQUALS.sub("=", text))
+    for number, (app_id, key) in enumerate(_by_app(entries, names, reachable), start=1):
         if not app_id or not _APP_KEY.fullmatch(key):
             raise _invalid("app_keys", Text("entry {number} must be alias=app-… or id=app-…, of one of the apps", number=number))
         if app_id in keys:
@@ -220,20 +222,24 @@ def _app_keys(text: str, names: Mapping[str, str], reachable: frozenset[str] | N
 def _webhook_secrets(text: str, names: Mapping[str, str], reachable: frozenset[str] | None) -> dict[str, tuple[str, ...]]:
     """An app may have several secrets: each of its senders has its own, and changes it."""
     secrets: dict[str, tuple[str, ...]] = {}
-    for number, (app_id, secret) in enumerate(_by_app(text, names, reachable), start=1):
-        if not app_id or len(secret) < MIN_KEY:
+    entries = filter(None, map(str.strip, _COMMAS.split(text)))  # a secret in base64 may end in "="
+    for number, (app_id, secret) in enumerate(_by_app(entries, names, reachable), start=1):
+        if not app_id or len(secret) < MIN_KEY or len(secret.split()) > 1:
             message = (
-                "entry {number} must be alias=secret or id=secret, of one of the apps, and a secret of {count} characters or more"
+                "entry {number} must be alias=secret or id=secret, of one of the apps, and a secret of {count} characters or "
+                "more; commas separate them"
             )
             raise _invalid("webhook_secrets", Text(message, number=number, count=MIN_KEY))
         secrets[app_id] = (*secrets.get(app_id, ()), secret)
     return secrets
 
 
-def _by_app(text: str, names: Mapping[str, str], reachable: frozenset[str] | None) -> Iterator[tuple[str | None, str]]:
-    """The entries of name=value: the app's id, None if it is none of the apps, and the value."""
-    for word in _split(_AROUND_EQUALS.sub("=", text)):
-        name, _, value = word.partition("=")
+def _by_app(
+    entries: Iterable[str], names: Mapping[str, str], reachable: frozenset[str] | None
+) -> Iterator[tuple[str | None, str]]:
+    """Of entries like name=value the app's id, None if it is none of the apps, and the value."""
+    for entry in entries:
+        name, _, value = (part.strip() for part in entry.partition("="))
         app_id = names.get(name) or canonical(name)
         yield (app_id if app_id and (reachable is None or app_id in reachable) else None), value
 

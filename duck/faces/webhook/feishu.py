@@ -30,7 +30,7 @@ def token_of(value: Any) -> str:
     match value:
         case {"schema": "2.0", "header": {"token": str() as token}}:
             return token
-        case {"type": type_, "token": str() as token} if type_ in _TYPES:
+        case {"type": str() as type_, "token": str() as token} if type_ in _TYPES:
             return token
     return ""
 

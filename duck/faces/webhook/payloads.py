@@ -76,8 +76,10 @@ def _of_json(payload: Payload, request: Request) -> Payload:
 
 def _of_form(payload: Payload, request: Request) -> Payload:
     try:
-        fields: Mapping[str, Any] = bodies.read(request, frozenset())["inputs"]
+        fields = bodies.read(request, frozenset()).get("inputs")
     except DuckError:
+        return payload
+    if not isinstance(fields, Mapping):
         return payload
     match fields.get(_WRAPPED):
         case Texts((str() as wrapped,)) if isinstance(value := _parsed(wrapped), Mapping):
