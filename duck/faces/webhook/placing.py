@@ -1,5 +1,6 @@
 """What of a delivery reaches which input of the app. Pure."""
 
+import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,13 +22,18 @@ _PLATFORM = {"dify-hook-id", "dify-hook-url"}  # the latter has a capability in 
 _NATIVE = {"number": (int, float), "checkbox": (bool,), "json_object": (dict, list), "file": (dict,), "file-list": (dict, list)}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Delivery:
     """A body and what came with it. The `headers` have no secrets in them, and names in lower case."""
 
     payload: Payload
     headers: Mapping[str, str]
     query: Mapping[str, Any]
+
+    @functools.cached_property
+    def fields(self) -> Mapping[str, Any]:
+        """The named parts of the query string and of the body, which count more."""
+        return {**self.query, **self.payload.fields}
 
 
 def public_headers(headers: Iterable[tuple[str, str]], secrets: Iterable[str]) -> dict[str, str]:
@@ -62,7 +68,7 @@ def _given(variable: Variable, delivery: Delivery) -> Any:
         return _whole(variable, delivery.payload)
     if variable.name in {HEADERS, QUERY}:
         return _converted(variable, delivery.headers if variable.name == HEADERS else payloads.plain(delivery.query))
-    return _converted(variable, {**delivery.query, **delivery.payload.fields}.get(variable.name))
+    return _converted(variable, delivery.fields.get(variable.name))
 
 
 def _whole(variable: Variable, payload: Payload) -> Any:
@@ -89,8 +95,7 @@ def _converted(variable: Variable, value: Any) -> Any:
 
 def _question(delivery: Delivery) -> str:
     """What a chat is asked: what the sender calls so, else the whole body."""
-    fields = payloads.plain({**delivery.query, **delivery.payload.fields})
-    named = (fields.get(name) for name in asking.TEXT_NAMES)
+    named = payloads.plain({name: delivery.fields[name] for name in asking.TEXT_NAMES if name in delivery.fields}).values()
     texts = (text for text in named if isinstance(text, str) and text.strip())
     return next(texts, delivery.payload.text or "").strip()
 
