@@ -1,0 +1,194 @@
+"""Riddles that senders ask, and what Feishu has of its own."""
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.padding import PKCS7
+
+from duck.faces.webhook import serve
+from tests.support import body_of, json_of
+from tests.test_journal import Log
+from tests.webhook_calls import (
+    SECRET,
+    SETTINGS,
+    VERIFY,
+    github,
+    hook,
+    inputs,
+    opens,
+    refusal,
+    send,
+)
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> Log:
+    caplog.set_level("INFO", logger="duck")
+    return Log(caplog)
+
+
+# Feishu
+
+FEISHU = {"schema": "2.0", "header": {"event_id": "e1", "token": VERIFY}, "event": {"text": "hi"}}
+
+
+def encrypted(value: Any, secret: str = SECRET) -> dict[str, str]:
+    padder = PKCS7(128).padder()
+    padded = padder.update(json.dumps(value).encode()) + padder.finalize()
+    encryptor = Cipher(algorithms.AES256(hashlib.sha256(secret.encode()).digest()), modes.CBC(b"v" * 16)).encryptor()
+    return {"encrypt": base64.b64encode(b"v" * 16 + encryptor.update(padded) + encryptor.finalize()).decode()}
+
+
+def by_feishu(body: bytes, secret: str = SECRET) -> dict[str, str]:
+    now = str(int(time.time()))
+    signature = hashlib.sha256(f"{now}n{secret}".encode() + body).hexdigest()
+    return {"X-Lark-Request-Timestamp": now, "X-Lark-Request-Nonce": "n", "X-Lark-Signature": signature}
+
+
+@pytest.mark.parametrize("value", [FEISHU, {"uuid": "u", "type": "event_callback", "token": VERIFY, "event": {"text": "hi"}}])
+def test_feishus_token_lets_it_in_and_reaches_nobody(value: Any, log: Log) -> None:
+    app = hook(event="json_object", header="paragraph", payload="paragraph", body="json_object", token="text-input")
+    response = send(app, value, key=None)
+    assert (response.status_code, json_of(response)["accepted"]) == (200, True)
+    [call] = app.calls
+    assert call["inputs"]["event"] == {"text": "hi"}
+    assert VERIFY not in json.dumps(call)
+    assert "by=secret sender=feishu" in log.line()
+    assert send(app, value, key=None).status_code == 200
+    assert len(app.calls) == 1
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {**FEISHU, "header": {"token": "a-wrong-token"}},
+        {**FEISHU, "header": {}},
+        {**FEISHU, "header": VERIFY},
+        {**FEISHU, "schema": "3.0"},
+        {"token": VERIFY},
+        {"type": ["event_callback"], "token": VERIFY},
+        {"type": "event_callback", "token": [VERIFY]},
+        [VERIFY],
+        VERIFY,
+    ],
+)
+def test_no_other_token_does(value: Any) -> None:
+    assert refusal(send(body=json.dumps(value), key=None, content_type="application/json"))[0] == 401
+
+
+def test_feishu_may_encrypt() -> None:
+    body = json.dumps(encrypted(FEISHU)).encode()
+    app = hook(event="json_object", payload="paragraph")
+    response = send(app, body, key=None, headers=by_feishu(body))
+    assert response.status_code == 200, body_of(response)
+    [call] = app.calls
+    assert call["inputs"]["event"] == {"text": "hi"}
+    assert json.loads(call["inputs"]["payload"])["event"] == {"text": "hi"}
+    again = json.dumps(encrypted(FEISHU)).encode()
+    assert send(app, again, key=None, headers=by_feishu(again)).status_code == 200
+    assert len(app.calls) == 1
+
+
+def test_what_is_encrypted_is_not_believed_without_a_signature() -> None:
+    assert refusal(send(body=encrypted(FEISHU), key=None))[0] == 401
+    app = hook(payload="json_object")
+    for broken in ("", "%", base64.b64encode(b"v" * 16).decode(), base64.b64encode(b"v" * 33).decode(), "AAAA" * 16):
+        assert refusal(send(app, {"encrypt": broken}, key=None))[0] == 401
+        assert inputs(app, {"encrypt": broken}) == {"payload": {"encrypt": broken}}, "a key lets in what nobody can read"
+        app.calls.clear()
+
+
+# Handshakes
+
+
+@pytest.mark.parametrize("value", [{"type": "url_verification", "challenge": "c-1", "token": VERIFY}])
+def test_a_url_is_verified(value: Any) -> None:
+    app = hook()
+    for options in (
+        {"body": value, "key": None},
+        {"body": encrypted(value), "key": None},
+        {"body": {**value, "token": "x"}},
+        {"body": {**value, "token": "x"}, "key": None, "capability": opens()},
+    ):
+        response = send(app, **options)
+        assert (response.status_code, json_of(response)) == (200, {"challenge": "c-1"})
+    assert refusal(send(app, {**value, "token": "x"}, key=None))[0] == 401
+    assert refusal(send(app, encrypted(value, "a-wrong-secret"), key=None))[0] == 401
+    assert (app.calls, app.fetched) == ([], [])
+
+
+def test_zoom_gets_its_token_back_signed() -> None:
+    body = json.dumps({"event": "endpoint.url_validation", "payload": {"plainToken": "p-1"}}).encode()
+    now = str(int(time.time()))
+
+    def code(secret: str, text: str) -> str:
+        return hmac.new(secret.encode(), text.encode(), hashlib.sha256).hexdigest()
+
+    headers = {"x-zm-request-timestamp": now, "x-zm-signature": "v0=" + code(SECRET, f"v0:{now}:{body.decode()}")}
+    assert json_of(send(body=body, key=None, headers=headers)) == {"plainToken": "p-1", "encryptedToken": code(SECRET, "p-1")}
+    by_address = json_of(send(body=body, key=None, capability=opens()))
+    assert by_address["encryptedToken"] == code("an-older-secret", "p-1"), "the first secret, if nothing tells which"
+    without = refusal(send(body=body, settings={**SETTINGS, "webhook_secrets": ""}))
+    assert without == (400, "Zoom's validation needs its secret token in the setting Webhook secrets (webhook_secrets).")
+
+
+def test_githubs_ping_runs_nothing() -> None:
+    app = hook()
+    response = send(app, b"{}", key=None, headers={**github(b"{}"), "X-GitHub-Event": "ping"})
+    assert (response.status_code, json_of(response)) == (200, {"accepted": True, "status": "ping"})
+    assert app.calls == []
+
+
+HUB = "hub.mode=subscribe&hub.challenge=c-1"
+
+
+def test_a_hub_is_answered_with_its_challenge(log: Log) -> None:
+    for options in (
+        {"query": f"{HUB}&hub.verify_token={VERIFY}", "key": None},
+        {"query": HUB},
+        {"query": HUB, "key": None, "capability": opens()},
+    ):
+        response = send(method="GET", **options)
+        assert (response.status_code, body_of(response)) == (200, b"c-1")
+        assert response.headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert "by=secret" in log.lines()[0]
+    assert "by=url" in log.lines()[2]
+    for wrong in (f"{HUB}&hub.verify_token=a-wrong-token", f"hub.verify_token={VERIFY}", HUB):
+        assert refusal(send(method="GET", query=wrong, key=None))[0] == 401
+
+
+def test_another_get_is_refused() -> None:
+    response = send(method="GET")
+    assert refusal(response) == (405, "A webhook takes POST.")
+    assert response.headers["Allow"] == "POST, OPTIONS"
+    head = send(method="HEAD")
+    assert (head.status_code, body_of(head)) == (200, b"")
+
+
+def test_a_sender_of_cloud_events_is_told_that_it_may_send() -> None:
+    headers = {"WebHook-Request-Origin": "events.example"}
+    ways: list[dict[str, Any]] = [{}, {"key": None, "capability": opens()}]
+    for options in ways:
+        response = send(handler=serve.permit, method="OPTIONS", headers=headers, **options)
+        assert response.status_code == 200
+        assert response.headers["WebHook-Allowed-Origin"] == "events.example"
+        assert response.headers["WebHook-Allowed-Rate"] == "*"
+        assert response.headers["Allow"] == "POST"
+    refused_ = send(handler=serve.permit, method="OPTIONS", headers=headers, key=None)
+    assert refusal(refused_)[0] == 401
+    assert "WebHook-Allowed-Origin" not in refused_.headers
+
+
+def test_a_browsers_preflight_is_answered_as_everywhere() -> None:
+    settings = {**SETTINGS, "allowed_origins": "https://shop.example"}
+    response = send(
+        handler=serve.permit, method="OPTIONS", key=None, headers={"Origin": "https://shop.example"}, settings=settings
+    )
+    assert response.status_code == 204
+    assert response.headers["Access-Control-Allow-Origin"] == "https://shop.example"
