@@ -1,0 +1,1 @@
+"""AG-UI, the Agent-User Interaction Protocol: an app as the agent behind a user interface."""
