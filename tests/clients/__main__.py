@@ -35,6 +35,7 @@ ALL = {
     "litellm": Client([PYTHON, "-m", "tests.clients.litellm"]),
     "openai for JavaScript": Client([NODE, CLIENTS / "node/openai.mjs"]),
     "AI SDK": Client([NODE, CLIENTS / "node/ai.mjs"], failing=3),
+    "AG-UI's client for JavaScript": Client([NODE, CLIENTS / "node/agui.mjs"]),
     "MCP's client for JavaScript, 2026": Client([NODE, CLIENTS / "node/mcp-client.mjs", "auto"]),
     "MCP's client for JavaScript, 2025": Client([NODE, CLIENTS / "node/mcp-client.mjs", "legacy"]),
     "MCP's older SDK for JavaScript": Client([NODE, CLIENTS / "node/mcp-sdk.mjs"]),
