@@ -5,11 +5,14 @@ from collections.abc import Mapping
 from dify_plugin import Endpoint
 from werkzeug import Request, Response
 
-from duck.faces.openai import serve
+from duck.faces.anthropic import serve as anthropic
+from duck.faces.openai import serve as openai
 
 
 class OpenaiUnknown(Endpoint):
     """Says that there is no such route, or which methods it has."""
 
     def _invoke(self, r: Request, values: Mapping, settings: Mapping) -> Response:
-        return serve.unknown(r, settings)
+        if anthropic.is_asked(r):
+            return anthropic.unknown(r, settings)
+        return openai.unknown(r, settings)

@@ -561,7 +561,7 @@ def test_a_response_that_fails_says_so(host: Devhost, client: OpenAI) -> None:
 # Routes
 
 NOT_FOUND = [
-    *(("POST", f"/v1/{path}") for path in ("embeddings", "completions", "audio/speech", "conversations", "messages")),
+    *(("POST", f"/v1/{path}") for path in ("embeddings", "completions", "audio/speech", "conversations")),
     *(("POST", f"/v1/{path}") for path in ("messages/count_tokens", "messages/batches", "v1/chat/completions", "models/")),
     *(("POST", f"/v1/{path}") for path in ("responses/resp_x/cancel", "chat/completions/", "responses/")),
     *(("GET", f"/v1/{path}") for path in ("responses/resp_x", "files", "v1/models", "models/", "")),

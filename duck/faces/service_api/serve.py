@@ -12,7 +12,7 @@ from duck.dify.forwarding import Passage, Passed
 from duck.dify.gateway import Gateway
 from duck.errors import DuckError
 from duck.exchange import Exchange, answering, document
-from duck.faces.openai import serve as openai
+from duck.faces.anthropic import serve as anthropic
 from duck.faces.service_api import api_request
 from duck.faces.service_api.stream import Stream
 from duck.runs.run import Kind
@@ -108,8 +108,8 @@ def kept(exchange: Exchange, parts: Mapping[str, str], values: Mapping[str, Any]
 
 def messages(request: Request, parts: Mapping[str, str], values: Mapping[str, Any], dify: Gateway) -> Response:
     """The same for the paths that Anthropic's API has, too: its clients send a header of their own."""
-    if "app_id" not in parts and "Anthropic-Version" in request.headers:
-        return openai.unknown(request, values)
+    if "app_id" not in parts and anthropic.is_asked(request):
+        return anthropic.unknown(request, values)
     return kept(request, parts, values, dify)
 
 

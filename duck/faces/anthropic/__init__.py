@@ -1,0 +1,1 @@
+"""Anthropic's Messages API, with apps in place of models."""
