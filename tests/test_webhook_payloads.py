@@ -218,6 +218,7 @@ def test_parts_of_a_multipart_body_are_fields_and_files() -> None:
     ("content_type", "name", "type_"),
     [
         ("image/png", "file.png", "image/png"),
+        ("application/xml", "file.xml", "application/xml"),
         ("application/octet-stream", "file.bin", "application/octet-stream"),
         ("a b/c", "file.bin", "application/octet-stream"),
     ],

@@ -112,7 +112,9 @@ class File:
         """A file whose sender may have told its type alone. Without a name it gets one with the type's extension."""
         if mimetype and not _MIMETYPE.fullmatch(mimetype):
             mimetype = NO_TYPE  # it becomes a header of the upload
-        extension = mimetypes.guess_extension(mimetype) or ""
+        usual = mimetypes.guess_all_extensions(mimetype)
+        known = (extension for extension in usual if extension.removeprefix(".") in _KIND_OF_EXTENSION)
+        extension = next(known, next(iter(usual), ""))  # Python's first for XML is ".xsl", which Dify does not know
         return cls.received(name or f"file{extension}", mimetype, content)
 
     @property
