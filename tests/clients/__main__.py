@@ -34,6 +34,7 @@ ALL = {
     "langchain-openai": Client([PYTHON, "-m", "tests.clients.langchain"]),
     "litellm": Client([PYTHON, "-m", "tests.clients.litellm"]),
     "openai for JavaScript": Client([NODE, CLIENTS / "node/openai.mjs"]),
+    "Anthropic's client for JavaScript": Client([NODE, CLIENTS / "node/anthropic.mjs"]),
     "AI SDK": Client([NODE, CLIENTS / "node/ai.mjs"], failing=3),
     "AG-UI's client for JavaScript": Client([NODE, CLIENTS / "node/agui.mjs"]),
     "MCP's client for JavaScript, 2026": Client([NODE, CLIENTS / "node/mcp-client.mjs", "auto"]),
