@@ -117,7 +117,7 @@ def at_once(send: Any, cases: Any) -> list[httpx.Response]:
         return [*pool.map(lambda case: send(*case), cases)]
 
 
-@pytest.fixture(params=SENDERS.values(), ids=SENDERS.keys())
+@pytest.fixture(params=[*SENDERS.values()], ids=[*SENDERS])
 def sender(request: pytest.FixtureRequest) -> Sender:
     found: Sender = request.param
     return found
@@ -563,9 +563,10 @@ def test_a_chat_is_asked_what_was_sent(host: Devhost) -> None:
     assert told(deliver(host, "chat", b"", AUTHORIZED)) == (400, "invalid_param")
 
 
+CORPORA: tuple[Mapping[str, Any], ...] = (UNDERSTOOD, REFUSED, CASES, HARMLESS)
 CORPUS = {
     f"{name} ({number})": options[0]
-    for number, corpus in enumerate((UNDERSTOOD, REFUSED, CASES, HARMLESS))
+    for number, corpus in enumerate(CORPORA)
     for name, options in corpus.items()
     if name != "a flood of headers"  # which takes Dify's SDK seconds on any route
 }
