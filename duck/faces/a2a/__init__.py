@@ -1,0 +1,1 @@
+"""A2A, the protocol between agents: apps as agents."""
