@@ -1,5 +1,6 @@
-// The AI SDK, with its providers for OpenAI's API and for what is compatible with it.
+// The AI SDK, with its providers for OpenAI's API, for what is compatible with it, and for Anthropic's API.
 
+import { createAnthropic } from "@ai-sdk/anthropic"
 import { createOpenAI } from "@ai-sdk/openai"
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible"
 import { generateText, streamText } from "ai"
@@ -10,8 +11,10 @@ const providers = {
   compatible: createOpenAICompatible({ name: "duck", baseURL: URL, apiKey: KEY, includeUsage: true }),
   chat: openai.chat,
   responses: openai.responses,
+  anthropic: createAnthropic({ baseURL: URL, apiKey: KEY }),
 }
 
+globalThis.AI_SDK_LOG_WARNINGS = false // it warns of models that it does not know
 // It does not read X-Should-Retry, and would start a run that fails three times.
 const ONCE = { maxRetries: 0 }
 
