@@ -1,4 +1,4 @@
-"""What docs/clients.md has of configurations and commands for hosts of MCP, with the programs that they name."""
+"""What docs/clients.md has of programs for Node, and of configurations and commands for hosts of MCP, with what they name."""
 
 import asyncio
 import json
@@ -22,17 +22,27 @@ CALL = ["--method", "tools/call", "--tool-name", "chatbot", "--tool-arg", f"quer
 
 def main() -> None:
     """Runs the blocks that can run here."""
-    found = [block for block in blocks("docs/clients.md") if block.words == ("mcp",)]
+    found = [block for block in blocks("docs/clients.md") if block.words in {("mcp",), ("agui",)}]
     run({f"{block}": check for block in found if (check := _check(block, block.text.replace(ADDRESS, os.environ["DUCK_URL"])))})
 
 
 def _check(block: Block, text: str) -> Callable[[], None] | None:
+    if block.language == "js":
+        return lambda: _says(block, text)
     if block.language == "sh":
         return (lambda: _prints(["bash", "-euo", "pipefail", "-c", text])) if text.startswith("npx ") else None
     [server] = (json.loads(text).get("mcpServers") or {"": {}}).values()
     if "command" in server:
         return lambda: asyncio.run(_starts(server["command"], server["args"], server["env"]))
     return (lambda: _configures(text)) if "type" in server else None
+
+
+def _says(block: Block, program: str) -> None:
+    """Runs a program for Node in the folder with its packages. It prints what the document says."""
+    command = ["node", "--input-type=module", "-"]
+    done = subprocess.run(command, input=program, cwd=NODE, capture_output=True, text=True, timeout=120, check=False)
+    if done.returncode or not block.matches(done.stdout):
+        raise AssertionError(done.stderr or done.stdout)
 
 
 def _prints(command: list[str]) -> None:
