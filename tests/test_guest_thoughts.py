@@ -13,7 +13,7 @@ from duck.errors import DuckError
 from duck.faces.api.formats import MIMETYPES
 from duck.state import State
 from duck.streams.format import Event
-from tests import mcp_calls, openai_calls
+from tests import anthropic_calls, mcp_calls, openai_calls
 from tests.support import APP, KEY, SETTINGS, Dify, blocking_sample, body_of, call, http_error, json_of, sample
 from tests.test_thoughts import CASES, DETAILS
 
@@ -232,9 +232,9 @@ def test_key_holders_get_everything_as_it_came(name: str) -> None:
 
 @pytest.mark.parametrize("stream", [True, False])
 @each_run
-def test_clients_of_openai_get_no_thoughts_as_guests(run: str, stream: bool) -> None:
+def test_clients_of_openai_and_anthropic_get_no_thoughts_as_guests(run: str, stream: bool) -> None:
     kind, script = RUNS[run]
-    for ask in (openai_calls.chat, openai_calls.respond):
+    for ask in (openai_calls.chat, openai_calls.respond, anthropic_calls.ask):
         guest, holder = (body_of(ask(openai_calls.App(kind, **script), key=key, stream=stream)).decode() for key in (None, KEY))
         assert "SEC" in holder
         assert "SEC" not in guest
