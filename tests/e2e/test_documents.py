@@ -97,8 +97,7 @@ def said_to_a_host(url: str, headers: dict[str, str]) -> str:
 def test_a_recipe_does_what_it_says(demonstration: Devhost, page: Page, block: Block) -> None:
     here = f"127.0.0.1:{demonstration.port}"
     text = block.text.replace(ADDRESS, here)
-    settings = demo.settings() | dict(block.settings) if block.settings else {}
-    with patch.dict(demonstration.settings, settings, clear=bool(settings)):
+    with patch.dict(demonstration.settings, block.settings, clear=bool(block.settings)):
         match block.language, block.words:
             case "sh", ():
                 said = run(["bash", "-euo", "pipefail"], START.replace(ADDRESS, here) + text)
