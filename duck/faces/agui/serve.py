@@ -27,11 +27,7 @@ _ID = re.compile(rf"({MESSAGE}.{{{tokens.LENGTH}}})(?:_[0-9]{{1,9}})?")  # of a 
 
 def write_error(_: Exchange, error: DuckError) -> Response:
     """An error before the first event. A fault of an input is about the field in which AG-UI has the inputs."""
-    faults = [
-        replace(fault, field=re.sub(r"\Ainputs\b", run_input.INPUTS, fault.field))
-        for fault in error.faults
-        if error.code == "invalid_param"
-    ]
+    faults = [replace(fault, field=re.sub(r"\Ainputs\b", run_input.INPUTS, fault.field)) for fault in error.faults]
     message = errors.invalid_fields(faults).message if faults else error.message
     return document({**error.as_dict(), "message": message}, error.status)
 
