@@ -110,6 +110,10 @@ FIELDS: list[tuple[dict[str, Any], str]] = [
     ({"messages": [{"role": "system", "content": [USE]}, user("Hi")]}, "messages[0].content[0].type"),
     ({"messages": [user("Hi"), assistant([USE]), user([RESULT])]}, "messages[2].content[0]"),
     ({"messages": [user("Hi"), assistant([USE]), user([TEXT, RESULT])]}, "messages[2].content[1]"),
+    (
+        {"messages": [user("Hi"), assistant([USE]), user([RESULT, TEXT]), {"role": "system", "content": "Be short."}]},
+        "messages[2].content[0]",
+    ),
     ({"messages": [user("Hi"), assistant([USE])]}, "messages[1].content[0]"),
     ({"messages": [user("Hi"), assistant([USE]), user([RESULT]), user("Go on")]}, ""),
     ({"messages": [user([USE]), user("Hi")]}, "messages[0].content[0].type"),

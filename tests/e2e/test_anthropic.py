@@ -89,6 +89,11 @@ def test_a_run_is_a_message(client: Anthropic) -> None:
     assert (message.usage.input_tokens, message.usage.output_tokens) == (0, 2)
 
 
+def test_the_clients_beta_is_the_same(client: Anthropic) -> None:
+    message: Any = client.beta.messages.create(**asked(), betas=["context-1m-2025-08-07"])
+    assert message.content[0].text == "1. Hi"
+
+
 def test_a_stream_is_the_events_of_one_message(client: Anthropic) -> None:
     first, *events = ask(client, stream=True)
     assert (first.type, first.message.content, first.message.stop_reason) == ("message_start", [], None)

@@ -33,7 +33,8 @@ def read(body: Mapping[str, Any]) -> Creation:
     """Reads a request's body. Raises `DuckError` 400 that names the field."""
     _refuse_unsupported(body)
     given = fields.sequence(body, "messages")
-    last = len(given) - 1
+    of_system = [isinstance(item, dict) and item.get("role") == "system" for item in given]
+    last = max((index for index, is_systems in enumerate(of_system) if not is_systems), default=0)
     messages = [
         message
         for index, item in enumerate(given)
