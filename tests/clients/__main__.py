@@ -45,6 +45,8 @@ ALL = {
     "dify-client-python": Client([PYTHON, "-m", "tests.clients.dify"]),
     "dify-api-client": Client([PYTHON, "-m", "tests.clients.dify"], path=CLIENTS / "dify-api-client"),
     "dify-client for JavaScript": Client([NODE, CLIENTS / "node/dify.mjs"]),
+    "A2A's SDK for JavaScript, 1.0": Client([NODE, CLIENTS / "node/a2a.mjs", "1.0"], failing=2),
+    "A2A's SDK for JavaScript, 0.3": Client([NODE, CLIENTS / "node/a2a.mjs", "0.3"], failing=2),
     "docs/clients.md": Client([sys.executable, "-m", "tests.clients.documents"], failing=0),
 }
 SETTINGS = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "CRITICAL", "LANGSMITH_TRACING": "false"}
