@@ -9,14 +9,16 @@ from urllib.parse import quote
 from werkzeug import Request, Response
 
 from duck import apps, invocation, long_runs
+from duck.callers import access, senders, signatures
 from duck.dify.gateway import Gateway
 from duck.errors import DuckError
 from duck.exchange import Exchange
 from duck.faces import page
-from duck.faces.page import frame, marks
+from duck.faces.page import frame, hook, marks
 from duck.faces.page.fields import PageFields
+from duck.faces.page.hook import Preview
 from duck.faces.page.human import Waiting
-from duck.faces.page.index import APP, FORMAT, landing_page
+from duck.faces.page.index import ANY_URL, APP, FORMAT, landing_page
 from duck.faces.page.view import Turn, View, repeated
 from duck.faces.page.words import ENGLISH, WORDS
 from duck.runs import bodies
@@ -33,7 +35,26 @@ def form(exchange: Exchange, name: str, wanted: RunRequest, dify: Gateway) -> Re
     gateway = apps.gateway_for(exchange, dify)
     exchange.context = view = _view(exchange, name, wanted, gateway)
     apps.fetch_form(exchange, wanted.run.kind, gateway)
-    return _page(exchange, page.form_page(replace(view, form=exchange.form)))
+    webhook = view.url + hook.path(name, capability) if (capability := _capability(exchange, name)) else ""
+    return _page(exchange, page.form_page(replace(view, form=exchange.form, webhook=webhook)))
+
+
+def webhook(exchange: Exchange, name: str, dify: Gateway, sample: str = "", preview: Preview | None = None) -> Response:
+    """The page of the webhook of the app that the route calls `name`. `preview` is what the `sample` would fill in."""
+    kind: Kind = apps.kind_of(exchange, dify) or "chat"
+    wanted = RunRequest(run=Run(kind=kind, app_id=exchange.entry.app_id, inputs={}))
+    view = _view(exchange, name, wanted, apps.gateway_for(exchange, dify))
+    view = replace(view, description="", root="../" * exchange.request.path.strip("/").count("/"))
+    exchange.context = view
+    body = hook.hook_page(
+        view,
+        capability=_capability(exchange, name),
+        senders=[sender.name for sender in signatures.SENDERS],
+        secrets=len(exchange.settings.webhook_secrets.get(exchange.entry.app_id, ())),
+        sample=sample,
+        preview=preview,
+    )
+    return _page(exchange, body)
 
 
 def run(exchange: Exchange, name: str, wanted: RunRequest, fields: PageFields, dify: Gateway) -> Response:
@@ -92,6 +113,8 @@ def index(exchange: Exchange, document: Mapping[str, Any], chosen: str | None, s
         chosen=chosen,
         format_name=format_name,
         origin=_origin(exchange),
+        url_is_set=bool(exchange.settings.public_url),
+        capability=_capability(exchange, chosen) if chosen else "",
     )
     return _page(exchange, page)
 
@@ -166,8 +189,16 @@ def _view(exchange: Exchange, name: str, wanted: RunRequest, dify: Gateway, turn
         turns=turns,
         guest=exchange.caller.guest,
         origin=_origin(exchange),
+        url=exchange.public_url or ANY_URL,
+        url_is_set=bool(exchange.settings.public_url),
         part=_wants_part(request),
     )
+
+
+def _capability(exchange: Exchange, name: str) -> str:
+    """The last part of the address that opens the webhook of the app that the caller calls `name`; "" for a guest."""
+    app_id = access.id_of(name, exchange.settings)
+    return "" if exchange.caller.guest or not app_id else senders.capability(exchange.settings, app_id) or ""
 
 
 def _wants_part(request: Request) -> bool:

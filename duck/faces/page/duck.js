@@ -502,7 +502,8 @@ function setUp(form) {
 
 // Behind some proxies the server does not know its public port.
 for (const code of all("code[data-url]")) {
-  code.textContent = (code.textContent ?? "").replaceAll(code.dataset.url ?? "", location.href.split(/[?#]/)[0]);
+  const root = new URL(code.dataset.root ?? "", location.href.split(/[?#]/)[0]);
+  code.textContent = (code.textContent ?? "").replaceAll(code.dataset.url ?? "", root.href);
 }
 for (const answer of all(".answer")) { // whose shadow tree the browser's parser has made, without a template that could be stored
   if (answer.shadowRoot) answer.prepend(make("template", {innerHTML: answer.shadowRoot.innerHTML}));

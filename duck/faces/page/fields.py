@@ -10,6 +10,7 @@ SUGGESTION = "duck.say"  # the suggested question whose button was pressed
 CHECKBOXES = "duck.off"  # the names of all checkboxes: a browser sends nothing for those that are not checked
 TURNS = "duck.turns"  # the conversation so far, as the page shows it
 FORM, RUN, ACTION = "duck.form", "duck.run", "duck.action"  # the form of a run that waits, the run, and the button
+SAMPLE = "duck.sample"  # of a delivery, in the form of a webhook's page, which has no other field
 NAMES = frozenset({SUGGESTION, CHECKBOXES, TURNS, FORM, RUN, ACTION})
 
 

@@ -24,7 +24,7 @@ _HERE = Path(__file__).parent
 _SPARE = re.compile(r"^(\s+|//.*\n|/\*.*\*/\n)", re.MULTILINE)  # indentation and whole lines of comment
 _CSS, _JS = (
     "".join(_SPARE.sub("", (_HERE / name).read_text("utf-8")) for name in names)
-    for names in (["styles/base.css", "styles/text.css", "styles/chat.css", "styles/index.css"], ["duck.js"])
+    for names in (["styles/base.css", "styles/text.css", "styles/chat.css", "styles/index.css", "styles/hook.css"], ["duck.js"])
 )
 _TEMPLATES = Environment(
     loader=FileSystemLoader(_HERE / "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined

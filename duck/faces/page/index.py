@@ -8,7 +8,7 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from duck.dify.site import Site
-from duck.faces.page import curl, frame, marks
+from duck.faces.page import curl, frame, hook, marks
 from duck.faces.page.marks import Mark
 from duck.faces.page.view import View
 from duck.faces.page.words import WORDS
@@ -40,11 +40,12 @@ class Card:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """Something to copy into a client. `hint`, if there is one, says what else the client needs."""
+    """Something to copy into a client. `hint`, if there is one, says what else is to know of it, and `page` has more to say."""
 
     label: str
     text: str
     hint: str = ""
+    page: str = ""
 
 
 def landing_page(
@@ -55,13 +56,17 @@ def landing_page(
     chosen: str | None = None,
     format_name: str = "",
     origin: str | None = None,
+    url_is_set: bool = False,
+    capability: str = "",
 ) -> bytes:
     """The list of apps. `index` is the JSON document that programs get; its apps may have a `site` and a `form` besides.
 
     The page tells how to call the app with the name `chosen`, in this format. A guest can sign in at the address `sign_in`, which
-    is "" for holders of a key: they get the addresses for clients, too. Pictures have to be on `origin`.
+    is "" for holders of a key: they get the addresses for clients, too, and with a `capability` that of the webhook which it
+    opens. Pictures have to be on `origin`. With `url_is_set` the owner has set the endpoint's URL.
     """
-    view, words, url = View(language=language), WORDS[language], index["url"] or ANY_URL
+    words, url = WORDS[language], index["url"] or ANY_URL
+    view = View(language=language, root="", url=url, url_is_set=url_is_set)
     cards = [_card(app, origin) for app in index["apps"]]
     card = next((each for each in cards if each.name == chosen), None)
     format_name = format_name if format_name in index["formats"] else index["formats"][0]
@@ -75,8 +80,7 @@ def landing_page(
         format_name=format_name,
         chosen=card,
         command=card and curl.command(url, card.kind, quote(card.name, safe=""), format_name, card.form, with_key=not sign_in),
-        addresses=_addresses(url, card, words) if card and not sign_in else [],
-        url=url,
+        addresses=_addresses(url, card, words, capability) if card and not sign_in else [],
         fields={"app": APP, "format": FORMAT},
         example={"name": EXAMPLE, "id": EXAMPLE_ID},
     )
@@ -98,15 +102,22 @@ def _card(app: Mapping[str, Any], origin: str | None) -> Card:
     )
 
 
-def _addresses(url: str, card: Card, words: Mapping[str, str]) -> Sequence[Address]:
+def _addresses(url: str, card: Card, words: Mapping[str, str], capability: str) -> Sequence[Address]:
     name = quote(card.name, safe="")
     embed = f'<script src="{url}embed.js" data-app="{card.name}" defer></script>'
     embed_hint = Markup(words["embed_hint"])  # noqa: S704 - from Duck's own file
+    webhook = Address(
+        label=words["webhook"],
+        text=url + hook.path(card.name, capability),
+        hint=words["webhook_hint"],
+        page=hook.path(card.name),
+    )
     return [
         Address(label=words["page"], text=url + card.path),
         Address(label=words["openai"], text=f"{url}v1", hint=words["model"].format(name=card.name)),
         Address(label=words["dify"], text=f"{url}dify/{name}/v1"),
         Address(label=words["mcp"], text=f"{url}mcp/{name}"),
         Address(label=words["mcp_all"], text=f"{url}mcp"),
+        *([webhook] if capability else []),
         *([Address(label=words["embed"], text=embed, hint=embed_hint)] if card.kind == "chat" else []),
     ]

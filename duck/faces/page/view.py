@@ -43,7 +43,9 @@ class View:
     page's form has sent it: they are only shown. Pictures on `origin` are shown; others would tell their host who reads the
     page. With `takes_files` files can be sent besides the inputs, with `can_stop` runs can be stopped. A `part` is for the
     page's script: it has only what the page lacks. `waiting` is a form of a run that has been filled in with faults. `root`
-    leads to the endpoint's first path. `site` is how the app's owner wants it to look.
+    leads to the endpoint's first path, whose whole address is `url`, in texts to copy: the page's script corrects it, unless
+    `url_is_set` by the owner. `webhook` is the address of the app's webhook, which only holders of a key may see, "" for none.
+    `site` is how the app's owner wants it to look.
     """
 
     language: str = ENGLISH
@@ -58,6 +60,9 @@ class View:
     can_stop: bool = False
     action: str = "?"
     root: str = "../"
+    url: str = ""
+    url_is_set: bool = False
+    webhook: str = ""
     form: Form | None = None
     query: str = ""
     inputs: Mapping[str, Any] = field(default_factory=dict)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from werkzeug import Response
+from werkzeug import Request, Response
 
 from duck import apps, long_runs
 from duck.callers import access, senders, signatures
@@ -14,13 +14,16 @@ from duck.dify.gateway import Gateway
 from duck.errors import DuckError
 from duck.exchange import Exchange, answering, document
 from duck.faces import asking
+from duck.faces.api import negotiation
 from duck.faces.api.serve import write_error
-from duck.faces.webhook import feishu, handshakes, payloads, placing, previews
+from duck.faces.page import answers
+from duck.faces.webhook import feishu, handshakes, payloads, placing, previews, samples
 from duck.faces.webhook.payloads import Payload
 from duck.faces.webhook.placing import Delivery
 from duck.long_runs import Accepted
 from duck.runs import bodies
 from duck.runs.fields import Texts
+from duck.runs.forms import Form
 from duck.runs.run import Kind, RunRequest
 from duck.texts import Text
 
@@ -33,7 +36,7 @@ def deliver(exchange: Exchange, parts: Mapping[str, str], values: Mapping[str, A
     request = exchange.request
     payload = _admit(exchange, parts, values)
     if request.method in {"GET", "HEAD"}:
-        return _look(exchange)
+        return _look(exchange, parts, dify)
     exchange.refuse_other_sites()
     if riddle := handshakes.of_post(payload.value, request.headers, _zoom_secret(exchange, payload)):
         return document(riddle)
@@ -41,7 +44,7 @@ def deliver(exchange: Exchange, parts: Mapping[str, str], values: Mapping[str, A
     id_ = signatures.delivery_id(sender, request.headers, payload.body, payload.value)
 
     def run(kind: Kind) -> Accepted:
-        return long_runs.accept(exchange, _wanted(exchange, payload, kind, dify), dify)
+        return long_runs.accept(exchange, _wanted(exchange, request, payload, kind, dify), dify)
 
     def accept() -> Accepted:
         return asking.by_kind(exchange, dify, run)
@@ -54,15 +57,24 @@ def deliver(exchange: Exchange, parts: Mapping[str, str], values: Mapping[str, A
 
 @answering(errors=write_error)
 def preview(exchange: Exchange, parts: Mapping[str, str], values: Mapping[str, Any], dify: Gateway) -> Response:
-    """Tells a holder of a key what of a payload would reach which input of the app. Nothing runs."""
-    payload = _admit(exchange, parts, values)
-    if exchange.caller.by != "key":
+    """Tells a holder of a key what of a payload would reach which input of the app. Nothing runs.
+
+    The webhook's page has the payload in a field of its form, and gets the answer as a page.
+    """
+    request, name = exchange.request, parts["app_id"]
+    exchange.admit(values, name)
+    if exchange.caller.guest:
         raise access.unauthorized(exchange.settings)
-
-    def rehearse(kind: Kind) -> Mapping[str, Any]:
-        return previews.of(exchange, _wanted(exchange, payload, kind, dify), dify)
-
-    return document(asking.by_kind(exchange, dify, rehearse))
+    exchange.refuse_other_sites()  # before the body is read
+    sample = samples.given(request) if negotiation.takes_page(request) else None
+    delivered = request if sample is None else samples.as_request(sample)
+    payload = _opened(exchange, payloads.read(delivered))
+    kind = apps.kind_of(exchange, dify)
+    found = previews.of(exchange, _wanted(exchange, delivered, payload, kind or "chat", dify), dify, kind)
+    if sample is None:
+        return document(found)
+    preview = previews.for_page(found, exchange.form or Form(variables=()), delivered)
+    return answers.webhook(exchange, name, dify, sample, preview)
 
 
 @answering(errors=write_error)
@@ -90,26 +102,38 @@ def _admit(exchange: Exchange, parts: Mapping[str, str], values: Mapping[str, An
     exchange.admit(values, name, identify)
     if sender := _sender(exchange):
         exchange.entry.sender = sender.name
-    value, _ = feishu.decrypted(read().value, _secrets(exchange))
-    if exchange.caller.by == "secret" and isinstance(value, Mapping):
+    return _opened(exchange, read())
+
+
+def _opened(exchange: Exchange, payload: Payload) -> Payload:
+    """The payload decrypted, and without the secret that its sender repeats in it."""
+    secrets, by = _secrets(exchange), exchange.caller.by
+    value, _ = feishu.decrypted(payload.value, secrets)
+    if isinstance(value, Mapping) and (by == "secret" or (by == "key" and feishu.token_of(value) in secrets)):
         value = feishu.without_token(value)
-    return read().with_value(value)
+    return payload.with_value(value)
 
 
-def _look(exchange: Exchange) -> Response:
-    """The answer to a GET: only handshakes have one."""
+def _look(exchange: Exchange, parts: Mapping[str, str], dify: Gateway) -> Response:
+    """The answer to a GET: of a handshake, or the webhook's page, for browsers of people with a key."""
     query = dict(bodies.query(exchange.request))
     if exchange.request.method == "HEAD":
         return Response(content_type="text/plain")
     if (challenge := handshakes.of_get(query)) is None:
+        if negotiation.takes_page(exchange.request) and exchange.caller.by == "key":
+            return answers.webhook(exchange, parts["app_id"], dify)
+        if negotiation.takes_page(exchange.request) and exchange.caller.guest:
+            raise access.unauthorized(exchange.settings)
         raise DuckError(405, "method_not_allowed", _POST_ONLY, headers={"Allow": "POST, OPTIONS"})
     return Response(challenge, content_type="text/plain; charset=utf-8")
 
 
-def _wanted(exchange: Exchange, payload: Payload, kind: Kind, dify: Gateway) -> RunRequest:
-    """The run that a delivery asks for. Raises `DuckError` if the app's form cannot be had: then nothing says what it takes."""
-    request, settings = exchange.request, exchange.settings
-    exchange.entry.kind = kind
+def _wanted(exchange: Exchange, request: Request, payload: Payload, kind: Kind, dify: Gateway) -> RunRequest:
+    """The run that the delivery in a request asks for.
+
+    Raises `DuckError` if the app's form cannot be fetched: then nothing says what the app takes.
+    """
+    settings, exchange.entry.kind = exchange.settings, kind
     if (form := apps.form(exchange, dify)) is None:
         apps.parameters(exchange, dify)
         raise DuckError(502, "app_unavailable", _NO_FORM)
