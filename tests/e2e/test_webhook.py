@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
@@ -26,7 +27,9 @@ from tests.support import KEY, make_request, sample
 from tests.test_bad_input import CASES, HARMLESS
 from tests.test_bodies import REFUSED, UNDERSTOOD
 
-PLAIN, FIELDS, FILES, OTHER, GATED, SLOW, OPEN, CHAT = (f"00000000-0000-4000-8000-0000000000e{number}" for number in range(8))
+PLAIN, FIELDS, FILES, OTHER, GATED, SLOW, OPEN, CHAT, BROKEN, MUTE = (
+    f"00000000-0000-4000-8000-0000000000e{number}" for number in range(10)
+)
 WORKFLOW = sample("workflow")
 WHOLE = form(
     variable("paragraph", "payload", "Payload", max_length=6_000_000),
@@ -64,6 +67,8 @@ def host() -> Iterator[Devhost]:
         FILES: App(mode="workflow", script=WORKFLOW, form=FILE),
         GATED: App(mode="workflow", script=gated, form=WHOLE),
         SLOW: demo.apps()[demo.IDS["ten-minutes"]],
+        BROKEN: replace(demo.apps(pace=0)[demo.IDS["fails-late"]], form=form()),
+        MUTE: replace(demo.apps(pace=0)[demo.IDS["fails-midway"]], form=form()),
         CHAT: App(mode="chat", script=sample("chat"), form=form()),
     }
     names = {
@@ -75,6 +80,8 @@ def host() -> Iterator[Devhost]:
         "slow": SLOW,
         "open": OPEN,
         "chat": CHAT,
+        "broken": BROKEN,
+        "mute": MUTE,
     }
     known = [*(sender.secret for sender in SENDERS.values()), TOKEN]
     settings = {
@@ -218,6 +225,30 @@ def test_a_secret_may_be_changed_without_a_break(host: Devhost) -> None:
         assert deliver(host, "plain", *signed(sender)).status_code == 401
 
 
+def feishu_event(version: int, token: str) -> dict[str, Any]:
+    if version == 1:
+        return {"type": "event_callback", "uuid": secrets.token_hex(8), "token": token, "event": {"type": "message"}}
+    return {"schema": "2.0", "header": {"event_id": secrets.token_hex(8), "token": token}, "event": {"message": {}}}
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_bot_of_feishu_without_encryption_repeats_a_token_which_the_app_does_not_get(
+    host: Devhost, version: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    before, body = len(runs(host, PLAIN)), as_json(feishu_event(version, TOKEN))
+    with caplog.at_level(logging.DEBUG, logger="devhost"):
+        first, again = (deliver(host, "plain", body, {}) for _ in range(2))
+    assert (first.status_code, first.content) == (200, again.content)
+    [call] = runs(host, PLAIN)[before:]
+    assert "message" in call.inputs["payload"]
+    assert TOKEN not in json.dumps(call.inputs)
+    assert " by=secret sender=feishu " in caplog.text
+    assert TOKEN not in caplog.text
+    for path, token in (("plain", WRONG), ("plain", ""), ("other", TOKEN)):
+        assert told(deliver(host, path, as_json(feishu_event(version, token)), {})) == (401, "unauthorized")
+    assert len(runs(host, PLAIN)) == before + 1
+
+
 # When it is answered
 
 
@@ -279,6 +310,35 @@ def test_a_delivery_without_an_id_of_a_key_holder_runs_each_time(host: Devhost) 
     for _ in range(2):
         assert deliver(host, "plain", b'{"a": 1}', {**AUTHORIZED, "Idempotency-Key": "the-same"}).status_code == 202
     assert len(runs(host, PLAIN)) == before + 3
+
+
+def test_a_workflow_that_has_failed_was_accepted(host: Devhost) -> None:
+    """As it is for an app with its own key, whose run fails later: sending it again would fail again."""
+    body, headers = signed(SENDERS["stripe"])
+    first, again = (deliver(host, "broken", body, headers) for _ in range(2))
+    assert (first.status_code, first.json()["status"], first.content) == (202, "failed", again.content)
+    assert len(runs(host, BROKEN)) == 1
+
+
+def test_a_chat_that_cannot_answer_can_be_asked_again(host: Devhost) -> None:
+    body, headers = signed(SENDERS["stripe"])
+    answers = [deliver(host, "mute", body, headers) for _ in range(2)]
+    assert {told(answer) for answer in answers} == {(429, "rate_limit_error")}
+    assert len(runs(host, MUTE)) == 2
+
+
+def test_a_body_of_more_than_5_mebibytes_is_refused(host: Devhost) -> None:
+    before = len(host.calls)
+    for size in (5 * 1024 * 1024 + 1, 9_000_000):
+        assert told(deliver(host, "slow", b"x" * size, AUTHORIZED)) == (413, "file_too_large")
+    assert len(host.calls) == before
+
+
+def test_a_sender_may_look_whether_the_address_is_there(host: Devhost) -> None:
+    before, address = len(host.calls), f"{host.url}/webhook/plain"
+    assert httpx.head(f"{address}/{capability(PLAIN)}").status_code == 200
+    assert httpx.head(address).status_code == httpx.head(f"{address}/{capability(OTHER)}").status_code == 401
+    assert len(host.calls) == before
 
 
 def test_a_delivery_that_was_refused_can_be_sent_again(host: Devhost) -> None:
