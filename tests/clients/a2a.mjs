@@ -43,11 +43,11 @@ const message = (values, contextId = "") => ({
 
 const text = (task) => task.artifacts.flatMap((artifact) => artifact.parts.map((each) => each.content.value)).join("")
 const payloads = async (stream) => (await all(stream)).map((event) => event.payload)
+/** The text of the artifact, whose updates continue it or take its place. */
 const streamed = (updates) =>
   updates
     .filter((update) => update.$case === "artifactUpdate")
-    .flatMap((update) => update.value.artifact.parts.map((each) => each.content.value))
-    .join("")
+    .reduce((before, { value: { append, artifact } }) => (append ? before : "") + artifact.parts[0].content.value, "")
 
 await run({
   "finds an agent": async () => {

@@ -69,7 +69,8 @@ def _artifact(text: str) -> dict[str, Any]:
 class Updates(StreamFormat):
     """Writes a task as it goes on. `envelope` makes the document of the protocol of each update.
 
-    Text that Dify replaces is replaced for the client, too.
+    The text comes piece by piece, and at the end once more as a whole, in place of the pieces. So a client has the text that
+    counts even if Dify has replaced some. Clients of agent frameworks keep nothing else.
     """
 
     headers: ClassVar[Mapping[str, str]] = {"Content-Type": "text/event-stream"}
@@ -81,7 +82,6 @@ class Updates(StreamFormat):
         self._reply = Reply()
         self._begun: Begun | None = None  # the ids with which the task has begun
         self._has_text = False
-        self._replaced: str | None = None  # the text that the client has, once Dify has replaced some
 
     def keep_alive(self) -> bytes:
         """A comment, which all clients skip."""
@@ -89,21 +89,16 @@ class Updates(StreamFormat):
 
     def event(self, event: Event) -> bytes:
         """The updates that an event adds, often none."""
-        was_filtered = self._reply.is_filtered
-        pieces = self._reply.add(event)
-        if self._reply.is_filtered and not was_filtered:
-            self._replaced = ""
-        return b"".join(map(self._piece, pieces))
+        return b"".join(map(self._piece, self._reply.add(event)))
 
     def tail(self) -> bytes:
         """The last updates; nothing after a failure, which has ended the task."""
         if self._reply.failed:
             return b""
         begun, updates = self._begin()
-        rest = "".join(piece.delta for piece in self._reply.finish() if isinstance(piece, Text))
-        if self._has_text or rest:
-            # Some clients show nothing but the first piece of an artifact and its end.
-            updates.append(self._task.artifact(begun, rest, append=self._has_text, last=True))
+        self._reply.finish()
+        if self._has_text or self._reply.text:
+            updates.append(self._task.artifact(begun, self._reply.text, append=False, last=True))
         return self._frames([*updates, self._task.update(self._reply)])
 
     def _piece(self, piece: Piece) -> bytes:
@@ -111,20 +106,12 @@ class Updates(StreamFormat):
             case Begun():
                 return self._frames(self._begin()[1])
             case Text():
-                return self._text(piece.delta)
+                begun, updates = self._begin()
+                append, self._has_text = self._has_text, True
+                return self._frames([*updates, self._task.artifact(begun, piece.delta, append=append)])
             case Failed():
                 return self._frames([*self._begin()[1], self._task.update(self._reply)])
         return b""
-
-    def _text(self, delta: str) -> bytes:
-        begun, updates = self._begin()
-        text, append = delta, self._has_text
-        if self._replaced is not None:
-            whole = self._reply.text
-            append = append and self._replaced + delta == whole
-            text, self._replaced = delta if append else whole, whole
-        self._has_text = True
-        return self._frames([*updates, self._task.artifact(begun, text, append=append)])
 
     def _begin(self) -> tuple[Begun, list[dict[str, Any]]]:
         """The ids of the task, and the update with which it begins, if it has not yet."""
