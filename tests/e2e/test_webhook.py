@@ -21,7 +21,7 @@ import pytest
 from devhost import App, Call, Devhost, demo
 from devhost.apps import Step
 from devhost.demo.forms import UPLOADS, form, variable
-from tests.e2e.conftest import AUTHORIZED, DEADLINE_S, LIMITS, ROOT
+from tests.e2e.conftest import AUTHORIZED, DEADLINE_S, LIMITS, ROOT, Duck
 from tests.e2e.senders import FEISHU_KEY, SENDERS, Headers, Sender, encrypted
 from tests.support import KEY, make_request, sample
 from tests.test_bad_input import CASES, HARMLESS
@@ -498,6 +498,23 @@ def test_cloud_events_ask_by_options(host: Devhost) -> None:
     ]
     assert [answer.status_code for answer in answers] == [202] * 3
     assert len(host.calls) == before + 2, "an id is one sender's own"
+
+
+# Ways
+
+
+@pytest.mark.parametrize("name", ["github", "feishu", "standard"])
+def test_senders_are_let_in_however_duck_runs(duck: Duck, name: str) -> None:
+    sender, app_id = SENDERS[name], duck.add(App(mode="workflow", script=WORKFLOW, form=WHOLE))
+    body, headers = signed(sender)
+    with patch.dict(duck.host.settings, webhook_secrets=f"{app_id}={sender.secret}"):
+        for address in (app_id, f"{app_id}/{capability(app_id)}"):
+            assert deliver(duck.host, address, body, headers).status_code == (200 if sender.needs_200 else 202)
+        assert deliver(duck.host, app_id, b"{}", headers).status_code == 401
+    calls = runs(duck.host, app_id)
+    assert len(calls) in ({1, 2} if duck.way == "serverless" else {1}), "a second process knows nothing of the first"
+    if name != "feishu":
+        assert calls[0].inputs["payload"] == body.decode()
 
 
 # What is sent
