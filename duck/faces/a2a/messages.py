@@ -9,41 +9,14 @@ from typing import Any
 
 from duck import errors
 from duck.faces import jsonrpc
+from duck.faces.a2a import failures
 from duck.faces.asking import Attachment
-from duck.faces.jsonrpc import RpcError
 from duck.runs import bodies, files
 from duck.runs.files import File
 
-# The codes of A2A's errors, and of JSON-RPC's those that have a name in A2A.
-TASK_NOT_FOUND, NO_PUSH, NO_EXTENDED_CARD, VERSION_NOT_SUPPORTED = -32001, -32003, -32007, -32009
-REASONS = {
-    TASK_NOT_FOUND: "TASK_NOT_FOUND",
-    NO_PUSH: "PUSH_NOTIFICATION_NOT_SUPPORTED",
-    NO_EXTENDED_CARD: "EXTENDED_AGENT_CARD_NOT_CONFIGURED",
-    VERSION_NOT_SUPPORTED: "VERSION_NOT_SUPPORTED",
-    jsonrpc.INVALID_PARAMS: "INVALID_PARAMS",
-    jsonrpc.INVALID_REQUEST: "INVALID_REQUEST",
-    jsonrpc.METHOD_NOT_FOUND: "METHOD_NOT_FOUND",
-    jsonrpc.INTERNAL_ERROR: "INTERNAL_ERROR",
-}
 MAX_PARTS = 1000  # of one message
 _CONTENTS = ("text", "data", "url", "raw")
 _STANDARD = str.maketrans("-_", "+/")  # base64 of URLs as the standard one
-
-
-def error(number: int, message: str) -> RpcError:
-    """An error of the protocol, which HTTP does not see."""
-    return RpcError(200, number, message)
-
-
-def no_task() -> RpcError:
-    """The error for whatever asks for a task."""
-    return error(TASK_NOT_FOUND, "No such task: tasks are not kept once they have been answered.")
-
-
-def no_push() -> RpcError:
-    """The error for whatever asks for notifications."""
-    return error(NO_PUSH, "This agent sends no push notifications.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,16 +32,16 @@ class Message:
 def read_call(body: Any) -> tuple[str, Mapping[str, Any]]:
     """Method and parameters of a request. Raises `RpcError`."""
     if not isinstance(body, dict):
-        raise error(jsonrpc.INVALID_REQUEST, "The body must be one JSON-RPC request. Batches are not supported.")
+        raise failures.error(jsonrpc.INVALID_REQUEST, "The body must be one JSON-RPC request. Batches are not supported.")
     method, params = body.get("method"), body.get("params")
     if body.get("jsonrpc") != "2.0" or not isinstance(method, str):
         wanted = 'The body must be a JSON-RPC request: {"jsonrpc": "2.0", "id": …, "method": …, "params": …}.'
-        raise error(jsonrpc.INVALID_REQUEST, wanted)
+        raise failures.error(jsonrpc.INVALID_REQUEST, wanted)
     if body.get("id") is not None and jsonrpc.id_of(body) is None:
         most = jsonrpc.MAX_IDENTIFIER
-        raise error(jsonrpc.INVALID_REQUEST, f"The id must be a text of at most {most} characters, or a number.")
+        raise failures.error(jsonrpc.INVALID_REQUEST, f"The id must be a text of at most {most} characters, or a number.")
     if params is not None and not isinstance(params, dict):
-        raise error(jsonrpc.INVALID_PARAMS, "params must be an object.")
+        raise failures.error(jsonrpc.INVALID_PARAMS, "params must be an object.")
     return method, params or {}
 
 
@@ -85,10 +58,10 @@ def read(params: Mapping[str, Any]) -> Message:
     if len(parts) > MAX_PARTS:
         raise errors.invalid_field("message.parts", f"more than {MAX_PARTS} parts")
     if _text(message, "taskId"):
-        raise no_task()
+        raise failures.no_task()
     configuration = params.get("configuration")
     if configuration is not None and _object(configuration, "configuration").get("taskPushNotificationConfig"):
-        raise no_push()
+        raise failures.no_push()
     texts, inputs, attachments = _read_parts(parts)
     if not (texts or inputs or attachments):
         raise errors.invalid_field("message.parts", "must have a text, data or a file")

@@ -18,7 +18,7 @@ from duck.dify.parts import Begun
 from duck.errors import DuckError
 from duck.exchange import Exchange, answering, document
 from duck.faces import asking, jsonrpc
-from duck.faces.a2a import legacy, messages, tasks
+from duck.faces.a2a import failures, legacy, messages, tasks
 from duck.faces.a2a.card import Agent
 from duck.faces.a2a.messages import Message
 from duck.faces.a2a.tasks import Task, Updates
@@ -28,10 +28,8 @@ from duck.faces.reply import Reply
 from duck.invocation import NOT_BUFFERED
 from duck.offload import offload
 from duck.runs import bodies
-from duck.texts import Fault
 
 _FACE = "ctx"  # of tokens
-_ERROR_INFO, _BAD_REQUEST = (f"type.googleapis.com/google.rpc.{name}" for name in ("ErrorInfo", "BadRequest"))
 _CURRENT = re.compile(r"1\.0(\.\d{1,9})?")
 _OLD = re.compile(r"(0\.3(\.\d{1,9})?)?")  # a request without a version is one of 0.3
 _METHODS = {"ListTasks", *legacy.METHODS.values()}
@@ -91,29 +89,12 @@ def write_error(exchange: Exchange, error: DuckError) -> Response:
         number = jsonrpc.INVALID_PARAMS if context.is_read else jsonrpc.PARSE_ERROR
     elif error.status == 400:  # headers that are too long
         number = jsonrpc.INVALID_REQUEST
-    faults = [_fault(fault) for fault in error.faults]
-    message = errors.invalid_fields(faults).message if faults else error.message
-    return document(jsonrpc.failure(context.id, number, message, _details(number, faults) or None))
+    return document(failures.document(context.id, number, error))
 
 
 def write_status(_: Exchange, error: DuckError) -> Response:
     """An error of a card."""
     return document(error.as_dict(), error.status)
-
-
-def _fault(fault: Fault) -> Fault:
-    """A fault as clients know the field: an app's inputs are in data parts, a conversation is a context."""
-    name = {"conversation_id": "message.contextId", "query": "message.parts"}.get(fault.field, fault.field)
-    return Fault(re.sub(r"^inputs\b", "data", name), fault.text)
-
-
-def _details(number: int, faults: list[Fault]) -> list[dict[str, Any]]:
-    """What clients read of an error besides its message."""
-    if number not in messages.REASONS:
-        return []
-    info = {"@type": _ERROR_INFO, "reason": messages.REASONS[number], "domain": "a2a-protocol.org", "metadata": {}}
-    violations = [{"field": fault.field, "description": fault.text} for fault in faults if fault.field]
-    return [info, {"@type": _BAD_REQUEST, "fieldViolations": violations}] if violations else [info]
 
 
 @answering(errors=write_status)
@@ -156,12 +137,12 @@ def serve(exchange: Exchange, name: str, values: Mapping[str, Any], dify: Gatewa
         case "ListTasks":
             return document(jsonrpc.result(context.id, tasks.NONE))
         case "GetTask" | "CancelTask" | "SubscribeToTask":
-            raise messages.no_task()
+            raise failures.no_task()
         case "GetExtendedAgentCard":
-            raise messages.error(messages.NO_EXTENDED_CARD, "This agent has one card for everybody.")
+            raise failures.error(failures.NO_EXTENDED_CARD, "This agent has one card for everybody.")
         case _ if method in _METHODS:
-            raise messages.no_push()
-    raise messages.error(jsonrpc.METHOD_NOT_FOUND, "This method is not supported.")
+            raise failures.no_push()
+    raise failures.error(jsonrpc.METHOD_NOT_FOUND, "This method is not supported.")
 
 
 def _is_legacy(method: str, version: str) -> bool:
@@ -171,24 +152,24 @@ def _is_legacy(method: str, version: str) -> bool:
         return False
     if not _OLD.fullmatch(version) or method in _METHODS:
         message = "The header A2A-Version must be 1.0, or 0.3 with the methods of that version."
-        raise messages.error(messages.VERSION_NOT_SUPPORTED, message)
+        raise failures.error(failures.VERSION_NOT_SUPPORTED, message)
     return True
 
 
 def _send(exchange: Exchange, message: Message, dify: Gateway, *, streams: bool, is_legacy: bool) -> Response:
-    signer = asking.signer(exchange, dify, _FACE)
-    conversation_id = None if message.context_id is None else signer.verify(message.context_id)
-    if message.context_id is not None and conversation_id is None:
+    signer, given, id_ = asking.signer(exchange, dify, _FACE), message.context_id, exchange.context.id
+    conversation_id = None if given is None else signer.verify(given)
+    if given is not None and conversation_id is None:
         raise errors.invalid_field("message.contextId", "no such context. Leave it out to start one")
     spare_id = str(uuid.uuid4())
 
     def context_id(begun: Begun) -> str:
-        if message.context_id is not None and begun.conversation_id in {"", conversation_id}:
-            return message.context_id
+        if given is not None and begun.conversation_id in {"", conversation_id}:
+            return given
         return signer.sign(begun.conversation_id, "" if begun.conversation_id else spare_id)
 
     def envelope(result: Mapping[str, Any]) -> Mapping[str, Any]:
-        return jsonrpc.result(exchange.context.id, legacy.result(result) if is_legacy else result)
+        return jsonrpc.result(id_, legacy.result(result) if is_legacy else result)
 
     task = Task(spare_id=spare_id, context_id=context_id, now=_now)
     answer = exchange.context.answer = Answer(task=task, envelope=envelope, streams=streams)
