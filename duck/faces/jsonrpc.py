@@ -1,7 +1,4 @@
-"""JSON-RPC 2.0, as far as the protocols that are made of it use it alike. Pure.
-
-https://www.jsonrpc.org/specification
-"""
+"""JSON-RPC 2.0, as far as the protocols that are made of it use it alike. Pure."""
 
 from typing import Any
 

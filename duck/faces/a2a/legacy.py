@@ -1,7 +1,4 @@
-"""A2A 0.3 in terms of 1.0: the same operations under other names, with other words for their parts. Pure.
-
-https://a2a-protocol.org/v0.3.0/specification
-"""
+"""A2A 0.3 in terms of 1.0: the same operations under other names, with other words for their parts. Pure."""
 
 from collections.abc import Mapping
 from typing import Any

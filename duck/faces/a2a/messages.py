@@ -1,7 +1,4 @@
-"""Reads the messages of A2A's clients. All raise `DuckError` 400 that names the field. Pure.
-
-https://a2a-protocol.org/v1.0.0/specification
-"""
+"""Reads the messages of A2A's clients. All raise `DuckError` 400 that names the field. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

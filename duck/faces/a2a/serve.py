@@ -151,8 +151,7 @@ def _is_legacy(method: str, version: str) -> bool:
     if _CURRENT.fullmatch(version):
         return False
     if not _OLD.fullmatch(version) or method in _METHODS:
-        message = "The header A2A-Version must be 1.0, or 0.3 with the methods of that version."
-        raise failures.error(failures.VERSION_NOT_SUPPORTED, message)
+        raise failures.error(failures.VERSION_NOT_SUPPORTED, "A2A-Version must be 1.0, or 0.3 with the methods of that version.")
     return True
 
 
