@@ -17,8 +17,8 @@ Imports go downwards only, from each line of this map to those below it; `sdk` i
                       Responses by `input` and `output`; apps as `models` are Anthropic's, too
         mcp/          MCP: `rpc` is its JSON-RPC, apps are `tools`, `results` are what they answer
         agui/         AG-UI's: `serve` handles the route, `run_input` parses requests, runs `stream` as its events
-        a2a/          A2A: `serve` handles the routes, `messages` are what clients say, `tasks` what they get, a `card` is how they
-                      find an app, `failures` are told; `legacy` is version 0.3
+        a2a/          A2A: `serve` handles the routes, `messages` are what clients say, `tasks` what they get, a `card` is how
+                      they find an app, `failures` are told; `legacy` is version 0.3
         webhook/      what other systems send: `handshakes` and `payloads`, their `placing` in an app's inputs and `previews` of
                       that, also for `samples`; `feishu` encrypts
         asking        from what a client says to its model to a run

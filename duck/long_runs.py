@@ -66,9 +66,10 @@ def start(exchange: Exchange, wanted: RunRequest, dify: Gateway) -> Pending:
 
 
 def accept(exchange: Exchange, wanted: RunRequest, dify: Gateway) -> Accepted:
-    """Runs an app for a caller who wants no answer. Raises `DuckError` as `invocation.prepare` does, and for a run that fails.
+    """Runs an app for a caller who wants no answer.
 
     If the app has its own key, it returns within a second after the checks, and the run goes on; else at the end of the run.
+    A workflow that has failed by then was accepted. Raises `DuckError` as `invocation.prepare` does, and for other failed runs.
     """
     service = apps.gateway_for(exchange, dify, wanted.run.user)
     if not service.keeps_runs or not _goes_on(exchange, service):

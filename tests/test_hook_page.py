@@ -39,7 +39,7 @@ NO_INPUTS: Mapping[str, Any] = {"user_input_form": []}
 
 
 def capability(app_id: str = APP) -> str:
-    return senders.capability(settings_.parse(SETTINGS), app_id) or ""
+    return senders.capabilities(settings_.parse(SETTINGS), app_id)[0]
 
 
 def text(element: Any) -> str:

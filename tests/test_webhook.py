@@ -238,6 +238,19 @@ def test_a_delivery_by_another_way_or_to_another_app_is_another() -> None:
     assert len(app.calls) == 5
 
 
+def test_an_id_alone_gets_nothing_that_was_answered_to_others() -> None:
+    app = hook(a="text-input")
+    headers = {"Idempotency-Key": "1"}
+    answers = [
+        json_of(send(app, {"a": text}, key=None, settings=PUBLIC, headers=headers)) for text in ("mine", "another's", "mine")
+    ]
+    assert answers == [{"accepted": True, "status": "succeeded"}] * 3, "guests are not told the ids of a run"
+    assert [call["inputs"] for call in app.calls] == [{"a": "mine"}, {"a": "another's"}]
+    for body in ({"a": "b"}, {"a": "c"}, b"\xff", b"\xfe"):
+        send(app, body, headers=headers)
+    assert len(app.calls) == 6
+
+
 def test_without_an_id_each_is_another() -> None:
     app = hook(a="text-input")
     assert [send(app, {"id": "1"}).status_code for _ in range(2)] == [202, 202]

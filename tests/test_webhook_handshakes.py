@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.padding import PKCS7
 
 from duck.faces.webhook import serve
-from tests.support import body_of, json_of
+from tests.support import KEY, body_of, json_of
 from tests.test_journal import Log
 from tests.webhook_calls import (
     SECRET,
@@ -82,6 +82,18 @@ def test_no_other_token_does(value: Any) -> None:
     assert refusal(send(body=json.dumps(value), key=None, content_type="application/json"))[0] == 401
 
 
+def test_its_token_reaches_nobody_whatever_else_lets_it_in() -> None:
+    app = hook(payload="paragraph")
+    for number, way in enumerate(("signature", "url", "key")):
+        body = json.dumps({**FEISHU, "header": {"event_id": f"e{number}", "token": VERIFY}}).encode()
+        headers = by_feishu(body) if way == "signature" else {}
+        response = send(
+            app, body, key=KEY if way == "key" else None, capability=opens() if way == "url" else None, headers=headers
+        )
+        assert response.status_code in {200, 202}
+    assert [VERIFY in json.dumps(call) for call in app.calls] == [False] * 3
+
+
 def test_feishu_may_encrypt() -> None:
     body = json.dumps(encrypted(FEISHU)).encode()
     app = hook(event="json_object", payload="paragraph")
@@ -121,6 +133,14 @@ def test_a_url_is_verified(value: Any) -> None:
     assert refusal(send(app, {**value, "token": "x"}, key=None))[0] == 401
     assert refusal(send(app, encrypted(value, "a-wrong-secret"), key=None))[0] == 401
     assert (app.calls, app.fetched) == ([], [])
+
+
+def test_without_a_challenge_it_is_not_verified_and_runs_nothing() -> None:
+    app = hook()
+    without = {"type": "url_verification", "token": VERIFY}
+    for body in (without, encrypted(without), {**without, "challenge": 1}):
+        assert refusal(send(app, body, key=None)) == (400, "challenge: must be a text")
+    assert app.calls == []
 
 
 def test_zoom_gets_its_token_back_signed() -> None:

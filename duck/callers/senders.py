@@ -48,9 +48,9 @@ def identify(
     return caller
 
 
-def capability(settings: Settings, app_id: str) -> str | None:
-    """The last part of the address that opens the app's webhook and nothing else; None if there is no key to derive it from."""
-    return next((_capability(key, app_id) for key in settings.keys), None)
+def capabilities(settings: Settings, app_id: str) -> list[str]:
+    """The last parts of addresses that open the app's webhook and nothing else, one for each key."""
+    return [_capability(key, app_id) for key in settings.keys]
 
 
 def _sender(by: str) -> Caller:
@@ -63,7 +63,7 @@ def _capability(key: str, app_id: str) -> str:
 
 
 def _is_capability(given: str, settings: Settings, app_id: str) -> bool:
-    return _is_one_of(given, [_capability(key, app_id) for key in settings.keys])
+    return _is_one_of(given, capabilities(settings, app_id))
 
 
 def _is_one_of(given: str, valid: Sequence[str]) -> bool:

@@ -227,7 +227,7 @@ def _webhook_secrets(text: str, names: Mapping[str, str], reachable: frozenset[s
         if not app_id or len(secret) < MIN_KEY or len(secret.split()) > 1:
             message = (
                 "entry {number} must be alias=secret or id=secret, of one of the apps, and a secret of {count} characters or "
-                "more; commas separate them"
+                "more, without blanks; commas separate them"
             )
             raise _invalid("webhook_secrets", Text(message, number=number, count=MIN_KEY))
         secrets[app_id] = (*secrets.get(app_id, ()), secret)

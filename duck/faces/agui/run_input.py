@@ -16,6 +16,7 @@ INPUTS = "forwardedProps.inputs"  # where a request has the app's inputs
 # Roles of messages that the app gets nothing of: it has its own tools, and has reasoned by itself.
 _SKIPPED = ("tool", "reasoning", "activity")
 _ROLES: Final = {**ROLES, **{role: role for role in _SKIPPED}}  # the latter for the sentence that names all of them
+_NO_HANDLE = "Duck stores no files that a handle could name"
 _KINDS: Mapping[str, files.FileKind] = {"image": "image", "audio": "audio", "video": "video", "document": "document"}
 
 
@@ -99,8 +100,7 @@ def _part(part: fields.Fields, place: str) -> str | Attachment:
 def _media(part: fields.Fields, place: str, kind: files.FileKind) -> Attachment:
     source = fields.item(part.get("source"), f"{place}.source")
     if source.get("type") not in {"url", "data"}:
-        message = "must be url or data: Duck stores no files that a handle could name"
-        raise errors.invalid_field(f"{place}.source.type", message)
+        raise errors.invalid_field(f"{place}.source.type", f"must be url or data: {_NO_HANDLE}")
     if source["type"] == "url":
         return fields.attachment(source.get("value"), place, "source.value", kind=kind)
     metadata = part.get("metadata")

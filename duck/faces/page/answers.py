@@ -198,7 +198,7 @@ def _view(exchange: Exchange, name: str, wanted: RunRequest, dify: Gateway, turn
 def _capability(exchange: Exchange, name: str) -> str:
     """The last part of the address that opens the webhook of the app that the caller calls `name`; "" for a guest."""
     app_id = access.id_of(name, exchange.settings)
-    return "" if exchange.caller.guest or not app_id else senders.capability(exchange.settings, app_id) or ""
+    return "" if exchange.caller.guest or not app_id else next(iter(senders.capabilities(exchange.settings, app_id)), "")
 
 
 def _wants_part(request: Request) -> bool:

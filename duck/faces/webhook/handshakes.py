@@ -1,7 +1,7 @@
 """Riddles that senders ask before they send, and their answers. Nothing runs for them. Pure."""
 
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from duck import errors
@@ -13,21 +13,24 @@ from duck.texts import Text
 MAX_CHALLENGE = 1000  # characters
 
 
-def of_post(value: Any, headers: Headers, zoom_secret: str) -> Mapping[str, Any] | None:
+def of_post(value: Any, headers: Headers, zoom_secret: Callable[[], str]) -> Mapping[str, Any] | None:
     """The document that answers a POST, by its JSON `value`; None if it is no handshake.
 
-    Raises `DuckError` 400 for one that needs the secret of Zoom if that is "".
+    `zoom_secret` gives the secret of Zoom, "" for none. Raises `DuckError` 400 for a handshake that needs it, and for one without
+    a challenge.
     """
     if headers.get("x-github-event", "") == "ping":
         return {"accepted": True, "status": "ping"}
     match value:
         case {"type": feishu.HANDSHAKE, "challenge": str() as challenge}:  # Slack's is the same
             return {"challenge": challenge[:MAX_CHALLENGE]}
+        case {"type": feishu.HANDSHAKE}:
+            raise errors.invalid_field("challenge", Text("must be a text"))
         case {"event": "endpoint.url_validation", "payload": {"plainToken": str() as token}}:
-            if not zoom_secret:
+            if not (secret := zoom_secret()):
                 raise DuckError(400, "invalid_param", _ZOOM)
             token = token[:MAX_CHALLENGE]
-            return {"plainToken": token, "encryptedToken": hmac.digest(zoom_secret.encode(), token.encode(), "sha256").hex()}
+            return {"plainToken": token, "encryptedToken": hmac.digest(secret.encode(), token.encode(), "sha256").hex()}
     return None
 
 

@@ -40,6 +40,11 @@ class Payload:
         return replace(self, text=json.encode(value).decode(), value=value, fields=value if isinstance(value, Mapping) else {})
 
     @property
+    def content(self) -> bytes:
+        """What was sent, in plain text."""
+        return self.body if self.text is None else self.text.encode()
+
+    @property
     def file(self) -> File:
         """The body as a file."""
         return File.from_content("", self.mimetype, self.body)

@@ -1,8 +1,9 @@
 """The handlers of webhooks: deliveries, the handshakes before them, and what a payload would fill in."""
 
 import functools
+import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from werkzeug import Request, Response
@@ -21,6 +22,7 @@ from duck.faces.webhook import feishu, handshakes, payloads, placing, previews, 
 from duck.faces.webhook.payloads import Payload
 from duck.faces.webhook.placing import Delivery
 from duck.long_runs import Accepted
+from duck.offload import offload
 from duck.runs import bodies
 from duck.runs.fields import Texts
 from duck.runs.forms import Form
@@ -38,10 +40,12 @@ def deliver(exchange: Exchange, parts: Mapping[str, str], values: Mapping[str, A
     if request.method in {"GET", "HEAD"}:
         return _look(exchange, parts, dify)
     exchange.refuse_other_sites()
-    if riddle := handshakes.of_post(payload.value, request.headers, _zoom_secret(exchange, payload)):
+    if riddle := handshakes.of_post(payload.value, request.headers, lambda: _zoom_secret(exchange, payload)):
         return document(riddle)
-    sender = _sender(exchange)
-    id_ = signatures.delivery_id(sender, request.headers, payload.body, payload.value)
+    sender, by = _sender(exchange), exchange.caller.by
+    id_ = _large(payload, lambda: signatures.delivery_id(sender, request.headers, payload.body, payload.value))
+    if id_ and by not in {"signature", "secret"}:  # who knows an id, and nothing more, gets nothing that was answered to others
+        id_ += _large(payload, lambda: hashlib.sha256(payload.content).hexdigest())
 
     def run(kind: Kind) -> Accepted:
         return long_runs.accept(exchange, _wanted(exchange, request, payload, kind, dify), dify)
@@ -52,7 +56,8 @@ def deliver(exchange: Exchange, parts: Mapping[str, str], values: Mapping[str, A
     accepted = exchange.once(id_, accept) if id_ else accept()
     if sender and sender.name == "slack" and payload.mimetype in payloads.FORMS:
         return Response(content_type="text/plain")  # a command takes no other status, and shows the body to its user
-    return document({"accepted": True, "status": accepted.status, **accepted.ids}, 200 if sender and sender.needs_200 else 202)
+    ids = {} if exchange.caller.guest else accepted.ids
+    return document({"accepted": True, "status": accepted.status, **ids}, 200 if sender and sender.needs_200 else 202)
 
 
 @answering(errors=write_error)
@@ -107,11 +112,18 @@ def _admit(exchange: Exchange, parts: Mapping[str, str], values: Mapping[str, An
 
 def _opened(exchange: Exchange, payload: Payload) -> Payload:
     """The payload decrypted, and without the secret that its sender repeats in it."""
-    secrets, by = _secrets(exchange), exchange.caller.by
-    value, _ = feishu.decrypted(payload.value, secrets)
-    if isinstance(value, Mapping) and (by == "secret" or (by == "key" and feishu.token_of(value) in secrets)):
-        value = feishu.without_token(value)
-    return payload.with_value(value)
+    secrets = _secrets(exchange)
+
+    def opened() -> Payload:
+        value, _ = feishu.decrypted(payload.value, secrets)
+        return payload.with_value(feishu.without_token(value) if feishu.token_of(value) in secrets else value)
+
+    return _large(payload, opened)
+
+
+def _large[T](payload: Payload, work: Callable[[], T]) -> T:
+    """What `work` returns, which takes long for a large payload."""
+    return offload(len(payload.body), work, small=bodies.SMALL)
 
 
 def _look(exchange: Exchange, parts: Mapping[str, str], dify: Gateway) -> Response:
@@ -137,8 +149,7 @@ def _wanted(exchange: Exchange, request: Request, payload: Payload, kind: Kind, 
     if (form := apps.form(exchange, dify)) is None:
         apps.parameters(exchange, dify)
         raise DuckError(502, "app_unavailable", _NO_FORM)
-    capability = senders.capability(settings, exchange.entry.app_id) or ""
-    secrets = (*settings.keys, *_secrets(exchange), capability)
+    secrets = (*settings.keys, *_secrets(exchange), *senders.capabilities(settings, exchange.entry.app_id))
     query: dict[str, Texts] = {}
     for name, value in bodies.query(request):
         query[name] = Texts((*query.get(name, ()), value))
@@ -160,7 +171,7 @@ def _zoom_secret(exchange: Exchange, payload: Payload) -> str:
     """Of the app's secrets the one by which Zoom has signed, else the first; "" if there is none."""
     secrets, headers = _secrets(exchange), exchange.request.headers
     signed = (each for each in secrets if signatures.is_signed(headers, payload.body, each, time.time()))
-    return next(signed, next(iter(secrets), ""))
+    return _large(payload, lambda: next(signed, next(iter(secrets), "")))
 
 
 _POST_ONLY = Text("A webhook takes POST.")
