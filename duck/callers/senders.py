@@ -30,8 +30,6 @@ def identify(
     request, and a key. Raises `DuckError` 401 if there are some and none is valid.
     """
     app_id = access.id_of(name, settings) or ""
-    if capability is not None and _is_capability(capability, settings, app_id):
-        return _sender("url")
     secrets, fault = settings.webhook_secrets.get(app_id, ()), ""
     sender = signatures.sender_of(request.headers)
     if sender and sender.header in request.headers:
@@ -40,6 +38,8 @@ def identify(
             return _sender("signature")
         if not secrets:
             fault = Text("The signature cannot be verified: this app has no secret in the setting {setting}.", setting=_SETTING)
+    if capability is not None and _is_capability(capability, settings, app_id):
+        return _sender("url")
     if secrets and _is_one_of(repeated(secrets), secrets):
         return _sender("secret")
     caller = access.identify(request, settings)
