@@ -14,14 +14,14 @@ Imports go downwards only, from each line of this map to those below it; `sdk` i
         service_api/  Dify's own paths: `serve` handles the routes, `api_request` parses requests, runs `stream`
         anthropic/    Anthropic's: `serve` handles the routes, requests are read by `messages`, answers are written by `events`
         openai/       OpenAI's: `serve` handles the routes. Chat Completions are read by `messages` and written by `chunks`,
-                      Responses by `input` and `output`; apps as `models` are Anthropic's, too
+                      Responses by `input` and `output`
         mcp/          MCP: `rpc` is its JSON-RPC, apps are `tools`, `results` are what they answer
         agui/         AG-UI's: `serve` handles the route, `run_input` parses requests, runs `stream` as its events
         a2a/          A2A: `serve` handles the routes, `messages` are what clients say, `tasks` what they get, a `card` is how
                       they find an app, `failures` are told; `legacy` is version 0.3
         webhook/      what other systems send: `handshakes` and `payloads`, their `placing` in an app's inputs and `previews` of
                       that, also for `samples`; `feishu` encrypts
-        asking        from what a client says to its model to a run
+        asking        from what a client says to its model to a run; its `messages` and other `fields`, apps as its `models`
         reply         from a run to one message of a chat
         tokens        signed ids by which clients continue a conversation
         jsonrpc       what the protocols that are made of JSON-RPC have in common

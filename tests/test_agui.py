@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from duck import routes
 from duck import state as states
 from duck.faces.api import serve as api
-from duck.faces.openai.messages import MAX_MESSAGES
+from duck.faces.messages import MAX_MESSAGES
 from duck.faces.tokens import Signer
 from duck.state import State
 from tests.agui_calls import RUN, answer, ask, numbered, post, refusal

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from duck import state as states
 from duck.faces.anthropic import serve
-from duck.faces.openai.messages import MAX_MESSAGES
+from duck.faces.messages import MAX_MESSAGES
 from duck.state import State
 from tests.anthropic_calls import PATH, ask, fault, place
 from tests.fuzzing import JSON

@@ -104,6 +104,12 @@ def test_an_app_with_a_name_of_its_own_is_not_listed_as_the_default_as_well() ->
 # From a program
 
 
+def all_clients(name: str) -> list[str]:
+    """The addresses of an app for clients of each protocol."""
+    paths = ("v1", "", f"dify/{name}/v1", f"mcp/{name}", "mcp", f"agui/{name}", f"a2a/{name}")
+    return [f"{URL}{path}" if path else URL.rstrip("/") for path in paths]
+
+
 def test_a_key_holder_gets_a_command_and_all_addresses_of_an_app() -> None:
     page = shown({**INDEX, "apps": [DESK, REPORT]}, chosen="desk", format_name="sse")
     command, *addresses = codes(page)
@@ -112,16 +118,16 @@ def test_a_key_holder_gets_a_command_and_all_addresses_of_an_app() -> None:
         *("-H", "Content-Type: application/json", "-d", '{"query":"Hello"}'),
     ]
     embed = f'<script src="{URL}embed.js" data-app="desk" defer></script>'
-    assert addresses == [f"{URL}chat/desk", f"{URL}v1", f"{URL}dify/desk/v1", f"{URL}mcp/desk", f"{URL}mcp", embed]
+    assert addresses == [f"{URL}chat/desk", *all_clients("desk"), embed]
     assert {code.get("data-url") for code in page.findall(".//pre/code")} == {URL}, "the page's script knows it better"
     hints = [text(hint) for hint in page.findall(".//section/p/small")]
-    assert hints == ["Model: desk", "For a public app, on a website that is listed under “Allowed origins” (allowed_origins)."]
+    assert hints == ["Model: desk", "Model: desk", "For a public app, on a website that is listed under “Allowed origins” (allowed_origins)."]
 
 
 def test_a_workflow_is_no_chat_on_a_website() -> None:
     command, *addresses = codes(shown({**INDEX, "apps": [REPORT]}, chosen="report"))
     assert words_of(command)[:2] == ["curl", f"{URL}workflow/report?format=json"]
-    assert addresses == [f"{URL}workflow/report", f"{URL}v1", f"{URL}dify/report/v1", f"{URL}mcp/report", f"{URL}mcp"]
+    assert addresses == [f"{URL}workflow/report", *all_clients("report")]
 
 
 def test_app_and_format_are_chosen_by_a_form_that_needs_no_script() -> None:

@@ -70,6 +70,22 @@ def test_a_face_has_no_way_past_the_safeguards() -> None:
     assert [(path, name) for path, name in names if name.startswith(forbidden)] == []
 
 
+# Faces that answer browsers with pages, and one that fails as Duck's own API does.
+NEIGHBOURS = {("api", "page"), ("webhook", "page"), ("webhook", "api")}
+
+
+def test_no_face_knows_another() -> None:
+    faces = {path.name for path in (DUCK / "faces").iterdir() if (path / "__init__.py").exists()}
+    known = {
+        (face, other)
+        for face in faces
+        for path in (DUCK / "faces" / face).rglob("*.py")
+        for other in re.findall(r"from duck\.faces(?:\.(\w+)(?:\.\w+)*)? import (.+)", path.read_text("utf-8"))
+        for other in ({other[0]} if other[0] else {*re.findall(r"\w+", other[1])})
+    }
+    assert {(face, other) for face, other in known if other in faces and other != face} == NEIGHBOURS
+
+
 def test_no_module_is_too_long_to_be_read_at_once() -> None:
     lengths = {str(path.relative_to(DUCK)): len(path.read_text("utf-8").splitlines()) for path in DUCK.rglob("*.py")}
     assert {name: length for name, length in lengths.items() if length > 300} == {}

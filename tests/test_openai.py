@@ -13,6 +13,7 @@ from werkzeug.test import EnvironBuilder
 from duck import errors
 from duck.dify.session import SessionGateway
 from duck.errors import DuckError
+from duck.faces.models import no_retry
 from duck.faces.openai import failures, serve
 from duck.state import State
 from duck.streams.slots import Slots
@@ -278,7 +279,7 @@ def test_a_failure_before_the_first_chunk(
 )
 def test_what_each_error_of_duck_is_called(error: DuckError, kind: str, code: str, param: str | None, headers: Any) -> None:
     assert failures.of(error) == {"error": {"message": error.message, "type": kind, "param": param, "code": code}}
-    assert failures.headers(error) == headers
+    assert no_retry(error) == headers
 
 
 BODY = {"model": "talk", "messages": [user("Hi")], "input": "Hi"}

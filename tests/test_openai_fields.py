@@ -7,8 +7,8 @@ import pytest
 from hypothesis import strategies as st
 
 from duck import state as states
+from duck.faces.messages import MAX_MESSAGES
 from duck.faces.openai import serve
-from duck.faces.openai.messages import MAX_MESSAGES
 from duck.state import State
 from tests.fuzzing import JSON
 from tests.openai_calls import CITY, App, Talk, assistant, call, chat, fault, respond, user

@@ -7,9 +7,9 @@ from operator import attrgetter
 from typing import Any, Final
 
 from duck import errors
+from duck.faces import fields
 from duck.faces.asking import Attachment, Prompt
-from duck.faces.openai import fields
-from duck.faces.openai.messages import ROLES, Message, joined, read_message, read_messages
+from duck.faces.messages import ROLES, Message, joined, read_message, read_messages
 from duck.runs import files
 
 INPUTS = "forwardedProps.inputs"  # where a request has the app's inputs

@@ -7,9 +7,9 @@ from itertools import groupby
 from typing import Any
 
 from duck import errors
+from duck.faces import fields
 from duck.faces.asking import Attachment, Prompt
-from duck.faces.openai import fields
-from duck.faces.openai.messages import Message, joined, read_messages
+from duck.faces.messages import Message, joined, read_messages
 from duck.runs import files
 from duck.runs.files import File
 

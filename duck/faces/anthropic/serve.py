@@ -12,12 +12,11 @@ from duck.dify.gateway import Gateway
 from duck.errors import DuckError
 from duck.exchange import Exchange, answering, document
 from duck.faces import asking
+from duck.faces import models as models_
 from duck.faces.anthropic import events, failures
 from duck.faces.anthropic import messages as messages_
 from duck.faces.anthropic.events import Events, Message
 from duck.faces.asking import Request
-from duck.faces.openai import models as models_
-from duck.faces.openai.failures import headers
 from duck.texts import Text
 
 REQUEST_ID = "Request-Id"
@@ -34,7 +33,7 @@ def is_asked(request: HttpRequest) -> bool:
 def write_error(exchange: Exchange, error: DuckError) -> Response:
     """An error before the first event."""
     response = document(failures.of(error, exchange.entry.request_id), error.status)
-    response.headers.update(headers(error))
+    response.headers.update(models_.no_retry(error))
     return response
 
 

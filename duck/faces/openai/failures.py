@@ -28,8 +28,3 @@ def of(error: DuckError) -> dict[str, Any]:
     found = document(error.code, error.message, status=error.status, param=param)
     # Clients of Dify's API come to these paths, too, and read the fields of its errors.
     return {**found, **error.as_dict()} if error.code in {"not_found", "method_not_allowed"} else found
-
-
-def headers(error: DuckError) -> dict[str, str]:
-    """OpenAI's clients send a request again after any error of the server, and would run and pay for the app three times."""
-    return {"X-Should-Retry": "false"} if error.status >= 500 and error.status != 503 else {}

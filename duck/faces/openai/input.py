@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from duck import errors
+from duck.faces import fields
 from duck.faces.asking import Attachment, Prompt
-from duck.faces.openai import fields
-from duck.faces.openai.messages import ROLES, Message, joined, read_message, read_messages
+from duck.faces.messages import ROLES, Message, joined, read_message, read_messages
 from duck.streams import json
 
 MAX_ECHOED = 16_384  # bytes of metadata, and characters of instructions: a stream repeats them three times

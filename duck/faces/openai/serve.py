@@ -12,10 +12,10 @@ from duck.dify.gateway import Gateway
 from duck.errors import DuckError
 from duck.exchange import Exchange, answering, document
 from duck.faces import asking
+from duck.faces import models as models_
 from duck.faces.asking import Prompt, Request
 from duck.faces.openai import chunks, failures, messages, output
 from duck.faces.openai import input as input_
-from duck.faces.openai import models as models_
 from duck.faces.openai.chunks import Chunks, Model
 from duck.faces.openai.input import Creation
 from duck.texts import Fault
@@ -28,7 +28,7 @@ _CHAT, _RESPONSE = "chat", output.RESPONSE
 def write_error(_: Exchange, error: DuckError) -> Response:
     """An error before the first chunk."""
     response = document(failures.of(error), error.status)
-    response.headers.update(failures.headers(error))
+    response.headers.update(models_.no_retry(error))
     return response
 
 

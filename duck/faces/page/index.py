@@ -115,9 +115,12 @@ def _addresses(url: str, card: Card, words: Mapping[str, str], capability: str) 
     return [
         Address(label=words["page"], text=url + card.path),
         Address(label=words["openai"], text=f"{url}v1", hint=words["model"].format(name=card.name)),
+        Address(label=words["anthropic"], text=url.rstrip("/"), hint=words["model"].format(name=card.name)),
         Address(label=words["dify"], text=f"{url}dify/{name}/v1"),
         Address(label=words["mcp"], text=f"{url}mcp/{name}"),
         Address(label=words["mcp_all"], text=f"{url}mcp"),
+        Address(label=words["agui"], text=f"{url}agui/{name}"),
+        Address(label=words["a2a"], text=f"{url}a2a/{name}"),
         *([webhook] if capability else []),
         *([Address(label=words["embed"], text=embed, hint=embed_hint)] if card.kind == "chat" else []),
     ]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from werkzeug import Request, Response
+from werkzeug import Response
 
 from duck import apps, invocation
 from duck.callers.settings import DEFAULT
@@ -12,7 +12,6 @@ from duck.dify.forwarding import Passage, Passed
 from duck.dify.gateway import Gateway
 from duck.errors import DuckError
 from duck.exchange import Exchange, answering, document
-from duck.faces.anthropic import serve as anthropic
 from duck.faces.service_api import api_request
 from duck.faces.service_api.stream import Stream
 from duck.runs.run import Kind
@@ -104,13 +103,6 @@ def kept(exchange: Exchange, parts: Mapping[str, str], values: Mapping[str, Any]
     if pattern == _EVENTS:
         return invocation.forward_events(exchange, dify, read, Stream())
     return _passed(invocation.forward(exchange, dify, read))
-
-
-def messages(request: Request, parts: Mapping[str, str], values: Mapping[str, Any], dify: Gateway) -> Response:
-    """The same for the paths that Anthropic's API has, too: its clients send a header of their own."""
-    if "app_id" not in parts and anthropic.is_asked(request):
-        return anthropic.unknown(request, values)
-    return kept(request, parts, values, dify)
 
 
 @answering(errors=write_error)

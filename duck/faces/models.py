@@ -1,4 +1,4 @@
-"""Apps as models, for clients of OpenAI's and of Anthropic's API: their requests name the app in the field `model`."""
+"""Apps as models, for faces whose requests name the app in the field `model`."""
 
 import contextlib
 from collections.abc import Callable, Mapping
@@ -12,9 +12,8 @@ from duck.dify.gateway import Gateway
 from duck.dify.parts import Begun
 from duck.errors import DuckError
 from duck.exchange import Exchange
-from duck.faces import asking
+from duck.faces import asking, fields
 from duck.faces.asking import Request
-from duck.faces.openai import fields
 from duck.offload import offload
 from duck.runs import bodies
 
@@ -85,6 +84,11 @@ def base_url(exchange: Exchange, values: Mapping[str, Any]) -> str:
 def is_difys_own(route: str) -> bool:
     """Whether a route below /v1 is one of Dify's own: with another method it is none of OpenAI's or Anthropic's."""
     return f"/dify/<app_id>{route}" in routes.METHODS
+
+
+def no_retry(error: DuckError) -> dict[str, str]:
+    """A header for clients that send a request again after any error of the server, and would run and pay for the app thrice."""
+    return {"X-Should-Retry": "false"} if error.status >= 500 and error.status != 503 else {}
 
 
 def _models(exchange: Exchange, dify: Gateway, visible: list[tuple[str, str]]) -> list[Listed]:

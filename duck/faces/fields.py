@@ -1,4 +1,4 @@
-"""Reads the fields of OpenAI's and Anthropic's requests. All raise `DuckError` 400 that names the field. Pure."""
+"""Reads fields of requests whose protocol is not Dify's. All functions raise `DuckError` 400 that names the field. Pure."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
