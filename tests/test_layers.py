@@ -70,8 +70,8 @@ def test_a_face_has_no_way_past_the_safeguards() -> None:
     assert [(path, name) for path, name in names if name.startswith(forbidden)] == []
 
 
-# Faces that answer browsers with pages, and one that fails as Duck's own API does.
-NEIGHBOURS = {("api", "page"), ("webhook", "page"), ("webhook", "api")}
+# Some answer browsers with pages; some take a run, or tell an error, as Duck's own API does.
+NEIGHBOURS = {("api", "page"), ("webhook", "page"), ("webhook", "api"), ("service_api", "api")}
 
 
 def test_no_face_knows_another() -> None:
