@@ -121,7 +121,11 @@ def test_a_key_holder_gets_a_command_and_all_addresses_of_an_app() -> None:
     assert addresses == [f"{URL}chat/desk", *all_clients("desk"), embed]
     assert {code.get("data-url") for code in page.findall(".//pre/code")} == {URL}, "the page's script knows it better"
     hints = [text(hint) for hint in page.findall(".//section/p/small")]
-    assert hints == ["Model: desk", "Model: desk", "For a public app, on a website that is listed under “Allowed origins” (allowed_origins)."]
+    assert hints == [
+        "Model: desk",
+        "Model: desk",
+        "For a public app, on a website that is listed under “Allowed origins” (allowed_origins).",
+    ]
 
 
 def test_a_workflow_is_no_chat_on_a_website() -> None:
