@@ -43,23 +43,27 @@ class Task:
         return {"task": {"id": task_id, "contextId": context_id, "status": self._status(reply), **artifacts}}
 
     def update(self, reply: Reply) -> dict[str, Any]:
-        """How the task has ended."""
+        """How the task has ended, with the whole text that counts."""
         task_id, context_id = self.ids(reply.begun)
-        return {"statusUpdate": {"taskId": task_id, "contextId": context_id, "status": self._status(reply)}}
+        status = self._status(reply)
+        if reply.text and not reply.failed:
+            status["message"] = self._message(reply, reply.text)
+        return {"statusUpdate": {"taskId": task_id, "contextId": context_id, "status": status}}
 
-    def artifact(self, begun: Begun, text: str, *, append: bool, last: bool = False) -> dict[str, Any]:
-        """Text that continues the answer, or is put in its place."""
+    def artifact(self, begun: Begun, text: str, *, append: bool) -> dict[str, Any]:
+        """Text that begins the answer or is appended to it."""
         task_id, context_id = self.ids(begun)
-        update = {"taskId": task_id, "contextId": context_id, "artifact": _artifact(text), "append": append}
-        return {"artifactUpdate": {**update, "lastChunk": True} if last else update}
+        return {"artifactUpdate": {"taskId": task_id, "contextId": context_id, "artifact": _artifact(text), "append": append}}
 
     def _status(self, reply: Reply) -> dict[str, Any]:
         if not reply.failed:
             return {"state": _COMPLETED, "timestamp": self.now()}
+        return {"state": _FAILED, "message": self._message(reply, reply.failed.message), "timestamp": self.now()}
+
+    def _message(self, reply: Reply, text: str) -> dict[str, Any]:
         task_id, context_id = self.ids(reply.begun)
-        parts = [{"text": reply.failed.message}]
-        ids = {"messageId": f"{task_id}-failed", "contextId": context_id, "taskId": task_id}
-        return {"state": _FAILED, "message": {**ids, "role": "ROLE_AGENT", "parts": parts}, "timestamp": self.now()}
+        ids = {"messageId": f"{task_id}-end", "contextId": context_id, "taskId": task_id}
+        return {**ids, "role": "ROLE_AGENT", "parts": [{"text": text}]}
 
 
 def _artifact(text: str) -> dict[str, Any]:
@@ -69,8 +73,8 @@ def _artifact(text: str) -> dict[str, Any]:
 class Updates(StreamFormat):
     """Writes a task as it goes on. `envelope` makes the document of the protocol of each update.
 
-    The text comes piece by piece, and at the end once more as a whole, in place of the pieces. So a client has the text that
-    counts even if Dify has replaced some. Clients of agent frameworks keep nothing else.
+    The text comes piece by piece. The last status has it once more as a whole: Google's ADK takes nothing else for the answer,
+    and if Dify has replaced some of the text, nothing else tells it.
     """
 
     headers: ClassVar[Mapping[str, str]] = {"Content-Type": "text/event-stream"}
@@ -95,11 +99,9 @@ class Updates(StreamFormat):
         """The last updates; nothing after a failure, which has ended the task."""
         if self._reply.failed:
             return b""
-        begun, updates = self._begin()
-        self._reply.finish()
-        if self._has_text or self._reply.text:
-            updates.append(self._task.artifact(begun, self._reply.text, append=False, last=True))
-        return self._frames([*updates, self._task.update(self._reply)])
+        _, updates = self._begin()
+        pieces = b"".join(map(self._piece, self._reply.finish()))
+        return self._frames(updates) + pieces + self._frames([self._task.update(self._reply)])
 
     def _piece(self, piece: Piece) -> bytes:
         match piece:
