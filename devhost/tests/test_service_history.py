@@ -220,9 +220,11 @@ def test_what_is_stopped_is_stored_as_far_as_it_came(host: Devhost, client: http
     headers = add(host, gate(threading.Event(), threading.Event()))
     body = {"query": "hi", "inputs": {}, "user": "ann", "response_mode": "streaming"}
     with client.stream("POST", "/chat-messages", headers=headers, json=body) as response:
-        event = next(line for line in response.iter_lines() if line.startswith("data: "))
+        lines = response.iter_lines()
+        event = next(line for line in lines if line.startswith("data: "))
         task = event.partition('"task_id":"')[2].partition('"')[0]
         client.post(f"/chat-messages/{task}/stop", headers=headers, json={"user": "ann"})
+        assert [*lines], "the run has ended"
         [message] = listed(client, "/messages", headers, conversation_id=NOBODY)
     assert message["answer"] == "One "
 
