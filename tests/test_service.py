@@ -515,7 +515,7 @@ def test_the_index_tells_what_apps_are_called_and_of_which_kind_they_are() -> No
         serve.index(make_request("GET", headers={"Accept": BROWSER}), {**SETTINGS, "apps": f"desk={APP}"}, Dify().gateway())
     )
     assert page.findtext(".//li//h2") == INFO["name"]
-    assert [link.get("href") for link in page.iter("a")] == ["chat/desk"]
+    assert [link.get("href") for link in page.iter("a")] == ["chat/desk", "webhook/desk"]
 
 
 def test_an_index_stands_without_what_dify_does_not_tell(api: Api) -> None:

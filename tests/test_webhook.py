@@ -17,7 +17,7 @@ from tests.api import Api, refused, sse
 from tests.openai_calls import App
 from tests.support import APP, KEY, basic, blocking_sample, body_of, http_error, json_of, sample
 from tests.test_journal import Log
-from tests.test_long_runs import RUN, Slow
+from tests.test_long_runs import RUN, Slow, wait_for_runs
 from tests.webhook_calls import (
     BY_KEY,
     OTHER,
@@ -195,9 +195,7 @@ def test_it_does_not_wait_for_a_slow_first_event(
     assert json_of(send(body=b"hi", settings=BY_KEY)) == {"accepted": True, "status": "running"}
     assert len(state.slots) == 1
     go_on.set()
-    deadline = time.monotonic() + 60
-    while len(state.slots) and time.monotonic() < deadline:
-        time.sleep(0.005)
+    wait_for_runs(state)
     assert over.is_set()
     [line] = [record.getMessage() for record in caplog.records if "failed later" in record.getMessage()]
     assert line == f"POST /webhook/<app_id> app={APP} failed later: provider_not_initialize"
