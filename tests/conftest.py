@@ -15,6 +15,7 @@ import pytest
 from duck import state as states
 from duck.state import State
 from tests.api import Api
+from tests.support import NoSleepClock
 
 hypothesis.settings.register_profile("test", deadline=None, derandomize=True)
 hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=20_000)
@@ -42,7 +43,7 @@ def _code_takes_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def state() -> State:
     """The state of a process that has just started."""
-    state = State()
+    state = State(clock=NoSleepClock())
     states.use(state)
     return state
 
