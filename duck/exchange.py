@@ -135,10 +135,13 @@ class Exchange:
             self.state.rates.take(endpoint_id, self.settings.public_rate, self.state.clock.now())
             self._counted = True
 
-    def once[T](self, delivery: Hashable, accept: Callable[[], T]) -> T:
-        """What `accept` returns for this delivery to the app, which it is called for once. Raises `DuckError`."""
+    def once[T](self, delivery: Hashable, accept: Callable[[], T], pending: T) -> T:
+        """What `accept` returns for this delivery to the app, which it is called for once. Raises `DuckError`.
+
+        A repeat gets `pending` if the first one takes long.
+        """
         key = (self.request.headers.get("Dify-Hook-Id", ""), self.entry.app_id, self.caller.user, delivery)
-        accepted, is_repeat = self.state.deliveries.once(key, accept, self.state.clock)
+        accepted, is_repeat = self.state.deliveries.once(key, accept, pending, self.state.clock)
         if is_repeat:
             self.entry.ended = "repeated"
         return accepted

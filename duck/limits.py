@@ -53,6 +53,7 @@ ACCEPTED_S = 0.8  # until a sender is told that its delivery is accepted: some h
 DELIVERY_S = 24 * 3600.0  # for which a delivery is remembered: most senders have given up by then
 MAX_DELIVERIES = 10_000  # that are remembered: some 10 MB
 MAX_WAITING = 100  # repeats that wait for the first of their kind, of all deliveries together
+REPEAT_S = 20.0  # for which one waits: the first may have hung up, and then nobody learns that its run is over
 
 # All requests of a process
 MAX_HEADER = 8192  # characters of a header that is parsed, as in nginx; parsing a megabyte takes seconds

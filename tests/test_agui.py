@@ -80,6 +80,7 @@ FIELDS: list[tuple[dict[str, Any], str | None]] = [
     ({"messages": []}, "messages"),
     ({"messages": "Hi"}, "messages"),
     ({"messages": [user("Hi")] * (MAX_MESSAGES + 1)}, "messages"),
+    ({"messages": [{"id": "a", "role": "assistant", "content": "A"}] * MAX_MESSAGES + [user("Hi")]}, "messages"),
 ]
 
 

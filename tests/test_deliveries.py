@@ -10,6 +10,8 @@ from duck.callers.deliveries import Deliveries
 from duck.errors import DuckError
 from tests.support import Time
 
+PENDING: object = "pending"
+
 
 def fails(code: str) -> Callable[[], object]:
     def accept() -> object:
@@ -20,34 +22,34 @@ def fails(code: str) -> Callable[[], object]:
 
 def test_a_repeat_gets_what_the_first_one_got() -> None:
     deliveries, time = Deliveries(), Time()
-    assert deliveries.once("a", lambda: 1, time) == (1, False)
-    assert deliveries.once("a", lambda: 2, time) == (1, True)
-    assert deliveries.once("b", lambda: 3, time) == (3, False)
+    assert deliveries.once("a", lambda: 1, PENDING, time) == (1, False)
+    assert deliveries.once("a", lambda: 2, PENDING, time) == (1, True)
+    assert deliveries.once("b", lambda: 3, PENDING, time) == (3, False)
 
 
 def test_a_delivery_is_remembered_for_a_day() -> None:
     deliveries, time = Deliveries(), Time()
-    deliveries.once("a", lambda: 1, time)
+    deliveries.once("a", lambda: 1, PENDING, time)
     time.time += limits.DELIVERY_S
-    assert deliveries.once("a", lambda: 2, time) == (1, True)
+    assert deliveries.once("a", lambda: 2, PENDING, time) == (1, True)
     time.time += 1
-    assert deliveries.once("a", lambda: 3, time) == (3, False)
+    assert deliveries.once("a", lambda: 3, PENDING, time) == (3, False)
 
 
 def test_one_that_failed_can_be_sent_again() -> None:
     deliveries, time = Deliveries(), Time()
     with pytest.raises(DuckError):
-        deliveries.once("a", fails("first"), time)
-    assert deliveries.once("a", lambda: 2, time) == (2, False)
+        deliveries.once("a", fails("first"), PENDING, time)
+    assert deliveries.once("a", lambda: 2, PENDING, time) == (2, False)
 
 
 def test_only_so_many_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "MAX_DELIVERIES", 2)
     deliveries, time = Deliveries(), Time()
     for key in "abc":
-        deliveries.once(key, lambda: 1, time)
-    assert deliveries.once("b", lambda: 2, time) == (1, True)
-    assert deliveries.once("a", lambda: 2, time) == (2, False)
+        deliveries.once(key, lambda: 1, PENDING, time)
+    assert deliveries.once("b", lambda: 2, PENDING, time) == (1, True)
+    assert deliveries.once("a", lambda: 2, PENDING, time) == (2, False)
 
 
 def test_one_that_is_forgotten_while_it_is_accepted_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,12 +57,12 @@ def test_one_that_is_forgotten_while_it_is_accepted_is_forgotten(monkeypatch: py
     deliveries, time = Deliveries(), Time()
 
     def accept() -> object:
-        deliveries.once("b", lambda: 1, time)
+        deliveries.once("b", lambda: 1, PENDING, time)
         raise DuckError(502, "bad", "No.")
 
     with pytest.raises(DuckError):
-        deliveries.once("a", accept, time)
-    assert deliveries.once("b", lambda: 2, time) == (1, True)
+        deliveries.once("a", accept, PENDING, time)
+    assert deliveries.once("b", lambda: 2, PENDING, time) == (1, True)
 
 
 class Accepting:
@@ -82,7 +84,7 @@ class Accepting:
     def send(self) -> None:
         def run() -> None:
             try:
-                self.answers.append(self.deliveries.once("a", self.accept, Time())[0])
+                self.answers.append(self.deliveries.once("a", self.accept, PENDING, Time())[0])
             except DuckError as error:
                 self.answers.append(error.code)
             except BaseException as error:  # noqa: BLE001 - so is a request that is killed
@@ -119,14 +121,24 @@ def test_if_the_first_request_is_killed_the_others_may_try_again() -> None:
     assert sorted(map(str, answers)) == sorted(map(str, [SystemExit, *["overloaded"] * 4]))
 
 
-def test_only_so_many_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "MAX_WAITING", 0)
+def test_a_repeat_waits_for_some_seconds_and_only_so_many_do(monkeypatch: pytest.MonkeyPatch) -> None:
     accepting = Accepting(Deliveries(), lambda: 1)
     accepting.send()
     accepting.began.wait()
-    with pytest.raises(DuckError) as raised:
-        accepting.deliveries.once("a", lambda: 1, Time())
-    assert (raised.value.status, raised.value.headers) == (503, {"Retry-After": "5"})
+    for name, value in (("REPEAT_S", 0.01), ("MAX_WAITING", 0)):
+        monkeypatch.setattr(limits, name, value)
+        assert accepting.deliveries.once("a", lambda: 2, PENDING, Time()) == (PENDING, True)
     accepting.gate.set()
     accepting.threads[0].join()
-    assert accepting.answers == [1]
+    assert (accepting.answers, accepting.times) == ([1], 1)
+
+
+def test_one_whose_run_nobody_has_seen_the_end_of_does_not_run_again() -> None:
+    deliveries, time = Deliveries(), Time()
+
+    def times_out() -> object:
+        raise DuckError(504, "timeout", "It may have run.")
+
+    for accept in (times_out, lambda: 2):
+        with pytest.raises(DuckError, match="may have run"):
+            deliveries.once("a", accept, PENDING, time)

@@ -152,10 +152,25 @@ def test_zoom_gets_its_token_back_signed() -> None:
 
     headers = {"x-zm-request-timestamp": now, "x-zm-signature": "v0=" + code(SECRET, f"v0:{now}:{body.decode()}")}
     assert json_of(send(body=body, key=None, headers=headers)) == {"plainToken": "p-1", "encryptedToken": code(SECRET, "p-1")}
-    by_address = json_of(send(body=body, key=None, capability=opens()))
-    assert by_address["encryptedToken"] == code("an-older-secret", "p-1"), "the first secret, if nothing tells which"
-    without = refusal(send(body=body, settings={**SETTINGS, "webhook_secrets": ""}))
-    assert without == (400, "Zoom's validation needs its secret token in the setting Webhook secrets (webhook_secrets).")
+    unsigned = (400, "Zoom's validation must be signed by its secret token in the setting Webhook secrets (webhook_secrets).")
+    ways: list[dict[str, Any]] = [
+        {"capability": opens()},
+        {"key": KEY},
+        {"settings": {**SETTINGS, "public_apps": "hook"}},
+        {"headers": github(body)},
+        {"capability": opens(), "headers": {**headers, "x-zm-signature": "v0=wrong"}},
+    ]
+    for options in ways:
+        assert refusal(send(body=body, **{"key": None, **options})) == unsigned, "nobody else gets anything signed"
+
+
+@pytest.mark.parametrize("token", ['{"action":"opened"}', "v0:1:x", "1784000000.x", "", "a" * 201])
+def test_nothing_is_signed_for_zoom_that_would_be_of_use_elsewhere(token: str) -> None:
+    body = json.dumps({"event": "endpoint.url_validation", "payload": {"plainToken": token}}).encode()
+    now = str(int(time.time()))
+    code = hmac.new(SECRET.encode(), f"v0:{now}:".encode() + body, hashlib.sha256).hexdigest()
+    headers = {"x-zm-request-timestamp": now, "x-zm-signature": f"v0={code}"}
+    assert refusal(send(body=body, key=None, headers=headers))[0] == 400
 
 
 def test_githubs_ping_runs_nothing() -> None:

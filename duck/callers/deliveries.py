@@ -21,18 +21,21 @@ class _Delivery:
 
 
 class Deliveries:
-    """The deliveries of a day, in the order in which they came. One that failed is forgotten, so that it can be sent again."""
+    """The deliveries of a day, in the order in which they came.
+
+    One that failed is forgotten, so that it can be sent again, unless its run had begun and nobody knows what has become of it.
+    """
 
     def __init__(self) -> None:
         self._deliveries: dict[Hashable, _Delivery] = {}
         self._waiting = 0
         self._lock = threading.Lock()
 
-    def once[T](self, key: Hashable, accept: Callable[[], T], clock: Clock) -> tuple[T, bool]:
+    def once[T](self, key: Hashable, accept: Callable[[], T], pending: T, clock: Clock) -> tuple[T, bool]:
         """What `accept` returns for this delivery, and whether it is a repeat: then `accept` has been called before.
 
-        A repeat of a delivery that is being accepted waits for it. Raises what `accept` raises, also to those that have waited;
-        and `DuckError` 503 if too many wait.
+        A repeat of a delivery that is being accepted waits for it, but not for long: then it gets `pending`, as it does at once
+        if too many wait. Raises what `accept` raises, also to those that have waited.
         """
         with self._lock:
             delivery = self._find(key, clock.now())
@@ -41,14 +44,10 @@ class Deliveries:
                 delivery = self._deliveries[key] = _Delivery(clock.now())
                 if len(self._deliveries) > limits.MAX_DELIVERIES:
                     del self._deliveries[next(iter(self._deliveries))]
-            elif self._waiting >= limits.MAX_WAITING:
-                raise DuckError(503, "overloaded", _BUSY, headers={"Retry-After": str(limits.OVERLOADED_RETRY_S)})
-            else:
-                self._waiting += 1
-        if is_repeat:
-            self._wait(delivery)
-        else:
+        if not is_repeat:
             self._accept(key, delivery, accept)
+        elif not self._is_over(delivery):
+            return pending, True
         if isinstance(delivery.outcome, DuckError):
             raise delivery.outcome.again()
         return cast("T", delivery.outcome), is_repeat
@@ -60,12 +59,16 @@ class Deliveries:
             return None
         return delivery
 
-    def _wait(self, delivery: _Delivery) -> None:
+    def _is_over(self, delivery: _Delivery) -> bool:
+        """Waits until a delivery is done, unless others do already, and tells whether it is."""
+        with self._lock:
+            may_wait = self._waiting < limits.MAX_WAITING
+            self._waiting += may_wait
         try:
-            delivery.done.wait()
+            return delivery.done.wait(limits.REPEAT_S if may_wait else 0)
         finally:
             with self._lock:
-                self._waiting -= 1
+                self._waiting -= may_wait
 
     def _accept(self, key: Hashable, delivery: _Delivery, accept: Callable[[], object]) -> None:
         delivery.outcome = DuckError(503, "overloaded", _BUSY)  # if the process ends this request
@@ -74,11 +77,12 @@ class Deliveries:
         except DuckError as error:
             delivery.outcome = error.again()
         finally:
-            if isinstance(delivery.outcome, DuckError):
+            if isinstance(delivery.outcome, DuckError) and delivery.outcome.status != _TIMEOUT:
                 with self._lock:
                     if self._deliveries.get(key) is delivery:
                         del self._deliveries[key]
             delivery.done.set()
 
 
+_TIMEOUT = 504  # of a run that has begun: it may have run to its end
 _BUSY = Text("This delivery could not be accepted for now. Send it again in a moment.")

@@ -39,8 +39,8 @@ class Sender:
 
     `header` has its signature, or several, which `split` separates. `timestamp` and `nonce` name the headers of what is signed
     with the body; without `timestamp` a signature is valid for ever. `marker` is a header that it sends in any case, needed where
-    several senders have the same `header`. `ids` are the fields of a JSON body that may have the id of a delivery, if no header
-    has it, as dotted paths. A sender to whom no other status than 200 is a success `needs_200`.
+    several senders have the same `header`. The id of a delivery is in the header `id`, or in one of the fields `ids` of a JSON
+    body, as dotted paths. A sender to whom no other status than 200 is a success `needs_200`.
     """
 
     name: str
@@ -50,6 +50,7 @@ class Sender:
     timestamp: str = ""
     nonce: str = ""
     marker: str = ""
+    id: str = ""
     ids: Sequence[str] = ()
     needs_200: bool = False
 
@@ -137,6 +138,7 @@ SENDERS: Sequence[Sender] = (
         split=lambda value: value.split(maxsplit=_MAX_SIGNATURES),
         timestamp="webhook-timestamp",
         nonce="webhook-id",
+        id="webhook-id",
     ),
     Sender(
         name="svix",
@@ -145,6 +147,7 @@ SENDERS: Sequence[Sender] = (
         split=lambda value: value.split(maxsplit=_MAX_SIGNATURES),
         timestamp="svix-timestamp",
         nonce="svix-id",
+        id="svix-id",
     ),
     Sender(
         name="slack",
@@ -170,28 +173,18 @@ SENDERS: Sequence[Sender] = (
         ids=("header.event_id", "uuid"),
         needs_200=True,
     ),
-    Sender(name="shopify", header="x-shopify-hmac-sha256", sign=_shopify, marker="x-shopify-topic"),
+    Sender(name="shopify", header="x-shopify-hmac-sha256", sign=_shopify, marker="x-shopify-topic", id="x-shopify-webhook-id"),
     Sender(name="typeform", header="typeform-signature", sign=_typeform, ids=("event_id",)),
     Sender(name="zoom", header="x-zm-signature", sign=_slack, timestamp="x-zm-request-timestamp", needs_200=True),
-    Sender(name="github", header="x-hub-signature-256", sign=_github, marker="x-github-event"),
+    Sender(name="github", header="x-hub-signature-256", sign=_github, marker="x-github-event", id="x-github-delivery"),
     Sender(name="meta", header="x-hub-signature-256", sign=_github, needs_200=True),
-    Sender(name="gitlab", header="x-gitlab-token", sign=_secret, marker="x-gitlab-event"),
+    Sender(name="gitlab", header="x-gitlab-token", sign=_secret, marker="x-gitlab-event", id="x-gitlab-event-uuid"),
     Sender(name="telegram", header="x-telegram-bot-api-secret-token", sign=_secret, ids=("update_id",)),
 )
-FEISHU = next(sender for sender in SENDERS if sender.name == "feishu")
-# Headers with the id of a delivery.
-_IDS = (
-    "webhook-id",
-    "svix-id",
-    "x-github-delivery",
-    "x-shopify-webhook-id",
-    "x-gitlab-event-uuid",
-    "idempotency-key",
-    "ce-id",
-)
+FEISHU, ZOOM = (next(sender for sender in SENDERS if sender.name == name) for name in ("feishu", "zoom"))
+# Headers in which senders that are none of these give the id of a delivery.
+_IDS = ("idempotency-key", "ce-id", *filter(None, (sender.id for sender in SENDERS)))
 _CLOUD_EVENTS_SOURCE = "ce-source"  # an id of CloudEvents is unique together with it
-# Headers that let their sender in, or would let others in, so that nobody else may read them.
-SECRET_HEADERS = frozenset({sender.header for sender in SENDERS})
 
 
 def sender_of(headers: Headers) -> Sender | None:
@@ -204,26 +197,20 @@ def sender_of(headers: Headers) -> Sender | None:
     return None
 
 
-def is_signed(headers: Headers, body: bytes, secret: str, now: float) -> bool:
-    """Whether somebody has signed a body with this secret."""
-    sender = sender_of(headers)
-    return sender is not None and sender.fault(headers, body, [secret], now) is None
-
-
 def delivery_id(sender: Sender | None, headers: Headers, body: bytes, value: Any) -> str:
     """Stands for a delivery, in 64 characters, "" if it cannot be told from others. `value` is that of a JSON body.
 
-    Deliveries of known senders without an id are told apart by their bodies, which have a time or an id of what has happened.
+    A known sender's id is where it always is: another header, which is not signed, does not make another delivery of the same.
+    Without an id its deliveries are told apart by their bodies, which have a time or an id of what has happened.
     """
-    if name := next((name for name in _IDS if headers.get(name, "")), ""):
-        parts = [name, headers.get(name, ""), headers.get(_CLOUD_EVENTS_SOURCE, "")]
-    elif sender and (id_ := next(filter(None, (_field(value, path) for path in sender.ids)), "")):
-        parts = [sender.name, "id", id_]
-    elif sender:
-        parts = [sender.name, "body", hashlib.sha256(body).hexdigest()]
+    if sender is None:
+        name = next((name for name in _IDS if headers.get(name, "")), "")
+        parts = [name, headers.get(name, ""), headers.get(_CLOUD_EVENTS_SOURCE, "")] if name else []
     else:
-        return ""
-    return hashlib.sha256(_bytes("\0".join(parts))).hexdigest()
+        ids = [headers.get(sender.id, "") if sender.id else "", *(_field(value, path) for path in sender.ids)]
+        id_ = next(filter(None, ids), "")
+        parts = [sender.name, "id", id_] if id_ else [sender.name, "body", hashlib.sha256(body).hexdigest()]
+    return hashlib.sha256(_bytes("\0".join(parts))).hexdigest() if parts else ""
 
 
 def _field(value: Any, path: str) -> str:

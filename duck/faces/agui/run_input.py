@@ -1,5 +1,6 @@
 """Reads a request for a run, AG-UI's `RunAgentInput`. Pure."""
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import dropwhile, groupby, takewhile
@@ -9,9 +10,10 @@ from typing import Any, Final
 from duck import errors
 from duck.faces import fields
 from duck.faces.asking import Attachment, Prompt
-from duck.faces.messages import ROLES, Message, joined, read_message, read_messages
+from duck.faces.messages import MAX_MESSAGES, ROLES, Message, joined, read_message, read_messages
 from duck.runs import files
 
+MAX_ANSWERS = 100  # messages of the assistant in a row whose ids are looked at: a run makes a few
 INPUTS = "forwardedProps.inputs"  # where a request has the app's inputs
 # Roles of messages that the app gets nothing of: it has its own tools, and has reasoned by itself.
 _SKIPPED = ("tool", "reasoning", "activity")
@@ -24,8 +26,8 @@ _KINDS: Mapping[str, files.FileKind] = {"image": "image", "audio": "audio", "vid
 class RunInput:
     """What a client asks for.
 
-    `answer_ids` are the ids of the assistant's messages to which the user has replied, the newest first. They end with the first
-    one that has text.
+    `answer_ids` are the ids of the assistant's messages to which the user has replied, the newest first: at most `MAX_ANSWERS`,
+    up to the first one that has text.
     """
 
     thread_id: str
@@ -46,6 +48,8 @@ def read(body: Mapping[str, Any]) -> RunInput:
         for index, item in enumerate(fields.sequence(body, "messages"))
         if not (isinstance(item, dict) and item.get("role") in _SKIPPED)
     ]
+    if len(said) > MAX_MESSAGES:  # before they are merged
+        raise errors.invalid_field("messages", f"more than {MAX_MESSAGES} messages")
     return RunInput(
         thread_id=thread_id,
         run_id=run_id,
@@ -78,8 +82,8 @@ def _merged(messages: Iterable[Message]) -> Iterator[Message]:
 def _answer_ids(said: list[tuple[str, Message]]) -> tuple[str, ...]:
     latest = (each for each in reversed(said) if each[1].role != "system")
     answers = takewhile(lambda each: each[1].role == "assistant", dropwhile(lambda each: each[1].role == "user", latest))
-    ids = []
-    for id_, message in answers:
+    ids: list[str] = []
+    for id_, message in itertools.islice(answers, MAX_ANSWERS):
         ids.append(id_)
         if message.text:
             break

@@ -18,8 +18,9 @@ def decrypted(value: Any, secrets: Sequence[str]) -> tuple[Any, str]:
     """An encrypted JSON body in plain text, and the secret that has decrypted it; as it came, and "", if none of them does."""
     match value:
         case {"encrypt": str() as encrypted} if len(value) == 1:
-            for secret in secrets:
-                plain = _decrypted(encrypted, secret)
+            data = _decoded(encrypted)
+            for secret in secrets if data else ():
+                plain = _decrypted(data, secret)
                 if isinstance(plain, Mapping):
                     return plain, secret
     return value, ""
@@ -44,17 +45,20 @@ def without_token(value: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _decrypted(encrypted: str, secret: str) -> Any:
-    """The JSON value in AES-256-CBC with PKCS #7, after the initialization vector; None if there is none."""
-    from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes  # noqa: PLC0415 - few endpoints need it
-
+def _decoded(encrypted: str) -> bytes:
+    """Initialization vector and blocks, b"" if they are broken."""
     try:
         data = base64.b64decode(encrypted, validate=True)
     except (binascii.Error, ValueError):
-        return None
+        return b""
+    return b"" if len(data) <= _BLOCK or len(data) % _BLOCK else data
+
+
+def _decrypted(data: bytes, secret: str) -> Any:
+    """The JSON value in AES-256-CBC with PKCS #7, None if there is none."""
+    from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes  # noqa: PLC0415 - few endpoints need it
+
     vector, blocks = data[:_BLOCK], data[_BLOCK:]
-    if not blocks or len(blocks) % _BLOCK:
-        return None
     key = hashlib.sha256(secret.encode()).digest()
     decryptor = Cipher(algorithms.AES256(key), modes.CBC(vector)).decryptor()
     padded = decryptor.update(blocks) + decryptor.finalize()

@@ -1,11 +1,11 @@
 """What of a delivery reaches which input of the app. Pure."""
 
 import functools
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from duck.callers.signatures import SECRET_HEADERS
 from duck.faces import asking
 from duck.faces.webhook import payloads
 from duck.faces.webhook.payloads import Payload
@@ -17,7 +17,7 @@ from duck.texts import Fault, Text
 
 WHOLE = ("payload", "body")  # variables that get all of the body
 HEADERS, QUERY = "headers", "query_params"
-_PRIVATE = SECRET_HEADERS | {"authorization", "proxy-authorization", "x-api-key", "api-key", "cookie"}
+_PRIVATE = re.compile(r"signature|hmac|secret|token|authorization|api-key|password|cookie")  # what lets somebody in, by its name
 _PLATFORM = {"dify-hook-id", "dify-hook-url"}  # the latter has a capability in it
 _NATIVE = {"number": (int, float), "checkbox": (bool,), "json_object": (dict, list), "file": (dict,), "file-list": (dict, list)}
 
@@ -43,7 +43,7 @@ def public_headers(headers: Iterable[tuple[str, str]], secrets: Iterable[str]) -
     return {
         name: value
         for name, value in named.items()
-        if name not in _PRIVATE | _PLATFORM and not any(secret in value for secret in secrets)
+        if name not in _PLATFORM and not _PRIVATE.search(name) and not any(secret in value for secret in secrets)
     }
 
 

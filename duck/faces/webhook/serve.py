@@ -53,7 +53,7 @@ def deliver(exchange: Exchange, parts: Mapping[str, str], values: Mapping[str, A
     def accept() -> Accepted:
         return asking.by_kind(exchange, dify, run)
 
-    accepted = exchange.once(id_, accept) if id_ else accept()
+    accepted = exchange.once(id_, accept, _PENDING) if id_ else accept()
     if sender and sender.name == "slack" and payload.mimetype in payloads.FORMS:
         return Response(content_type="text/plain")  # a command takes no other status, and shows the body to its user
     ids = {} if exchange.caller.guest else accepted.ids
@@ -168,11 +168,14 @@ def _sender(exchange: Exchange) -> Sender | None:
 
 
 def _zoom_secret(exchange: Exchange, payload: Payload) -> str:
-    """Of the app's secrets the one by which Zoom has signed, else the first; "" if there is none."""
-    secrets, headers = _secrets(exchange), exchange.request.headers
-    signed = (each for each in secrets if signatures.is_signed(headers, payload.body, each, time.time()))
-    return _large(payload, lambda: next(signed, next(iter(secrets), "")))
+    """Of the app's secrets the one by which Zoom has signed; "" if Zoom has not."""
+    sender, headers, now = _sender(exchange), exchange.request.headers, time.time()
+    if sender is not signatures.ZOOM:
+        return ""
+    signed = (each for each in _secrets(exchange) if signatures.ZOOM.fault(headers, payload.body, [each], now) is None)
+    return _large(payload, lambda: next(signed, ""))
 
 
+_PENDING = Accepted(status="running", ids={})
 _POST_ONLY = Text("A webhook takes POST.")
 _NO_FORM = Text("Dify tells nothing of this app's inputs that could be understood, so a delivery would reach none of them.")
