@@ -85,7 +85,7 @@ class Exchange:
         except DuckError:
             self.state.wrong_keys.slow_down(self.request.headers.get("Dify-Hook-Id", ""), self.state.clock)
             raise
-        self.entry.by = self.caller.by
+        self.entry.by, self.entry.sender = self.caller.by, self.caller.sender
         if name is not None:
             self.reach(name)
         return settings
@@ -135,16 +135,22 @@ class Exchange:
             self.state.rates.take(endpoint_id, self.settings.public_rate, self.state.clock.now())
             self._counted = True
 
+    def forget(self, delivery: Hashable) -> None:
+        """Forgets a delivery that was accepted and has come to nothing, so that it can be sent again."""
+        self.state.deliveries.forget(self._key(delivery))
+
     def once[T](self, delivery: Hashable, accept: Callable[[], T], pending: T) -> T:
         """What `accept` returns for this delivery to the app, which it is called for once. Raises `DuckError`.
 
         A repeat gets `pending` if the first one takes long.
         """
-        key = (self.request.headers.get("Dify-Hook-Id", ""), self.entry.app_id, self.caller.user, delivery)
-        accepted, is_repeat = self.state.deliveries.once(key, accept, pending, self.state.clock)
+        accepted, is_repeat = self.state.deliveries.once(self._key(delivery), accept, pending, self.state.clock)
         if is_repeat:
             self.entry.ended = "repeated"
         return accepted
+
+    def _key(self, delivery: Hashable) -> Hashable:
+        return self.request.headers.get("Dify-Hook-Id", ""), self.entry.app_id, self.caller.user, delivery
 
     def link(self, *path: str) -> str:
         """The address of another route: of the endpoint's URL if the owner has set it, else relative to this request's.

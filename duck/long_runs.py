@@ -6,7 +6,7 @@ Dify keeps the runs: Duck remembers only which ones it reads on, since Dify stor
 import contextlib
 import math
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -65,8 +65,8 @@ def start(exchange: Exchange, wanted: RunRequest, dify: Gateway) -> Pending:
     return _pending(exchange, run_ids.of(first), "running", _ids(first))
 
 
-def accept(exchange: Exchange, wanted: RunRequest, dify: Gateway) -> Accepted:
-    """Runs an app for a caller who wants no answer.
+def accept(exchange: Exchange, wanted: RunRequest, dify: Gateway, failed: Callable[[], None]) -> Accepted:
+    """Runs an app for a caller who wants no answer. If the run does not begin after all, `failed` is called.
 
     If the app has its own key, it returns within a second after the checks, and the run goes on; else at the end of the run.
     A workflow that has failed by then was accepted. Raises `DuckError` as `invocation.prepare` does, and for other failed runs.
@@ -77,7 +77,7 @@ def accept(exchange: Exchange, wanted: RunRequest, dify: Gateway) -> Accepted:
         return Accepted(status=_status(answer), ids=_ids(answer))
     kept = _kept(exchange, dify, wanted.run.user, wanted.run.kind)
     call = invocation.prepare(exchange, replace(wanted, run=replace(wanted.run, mode="streaming")), dify)
-    first = call.begin(lambda stream: _noted(kept.watched(stream), exchange.entry), limits.ACCEPTED_S)
+    first = call.begin(lambda stream: _noted(kept.watched(stream), exchange.entry, failed), limits.ACCEPTED_S)
     ids = {"run_id": str(run_ids.of(first)), **_ids(first)} if first else {}
     return Accepted(status="running", ids=ids)
 
@@ -131,12 +131,17 @@ def _goes_on(exchange: Exchange, service: Gateway) -> bool:
     return math.isinf(exchange.state.run_s) or service.info().get("mode") in {"workflow", "advanced-chat"}
 
 
-def _noted(stream: Generator[Event], entry: Entry) -> Generator[Event]:
+def _noted(stream: Generator[Event], entry: Entry, failed: Callable[[], None]) -> Generator[Event]:
+    has_begun = False
     with contextlib.closing(stream):
         try:
-            yield from stream
+            for event in stream:
+                has_begun = True
+                yield event
         except DuckError as error:
             entry.fail_later(error.code)
+            if not has_begun:
+                failed()
             raise
 
 

@@ -80,6 +80,8 @@ FIELDS: list[tuple[dict[str, Any], str | None]] = [
     ({"messages": []}, "messages"),
     ({"messages": "Hi"}, "messages"),
     ({"messages": [user("Hi")] * (MAX_MESSAGES + 1)}, "messages"),
+    ({"threadId": "t" * 1001}, "threadId"),
+    ({"runId": "r" * 1001}, "runId"),
     ({"messages": [{"id": "a", "role": "assistant", "content": "A"}] * MAX_MESSAGES + [user("Hi")]}, "messages"),
 ]
 

@@ -64,12 +64,11 @@ def test_each_secret_of_the_app_may_have_signed(secret: str) -> None:
 
 def test_a_wrong_signature_is_refused_with_the_reason() -> None:
     wrong: dict[str, Any] = {"body": b"{}", "headers": github(b"{}", "a-secret-of-other")}
-    assert refusal(send(**wrong, key=None)) == (401, "The signature does not fit this body and a secret of this app.")
+    message = "The signature does not fit this body and a secret of this app in the setting Webhook secrets (webhook_secrets)."
+    assert refusal(send(**wrong, key=None)) == (401, message)
     assert refusal(send(**wrong, key=None, settings=PUBLIC))[0] == 401, "also for an app that needs none"
-    assert refusal(send(**wrong, key=None, settings={**SETTINGS, "webhook_secrets": ""})) == (
-        401,
-        "The signature cannot be verified: this app has no secret in the setting Webhook secrets (webhook_secrets).",
-    )
+    assert refusal(send(**wrong, key=None, settings={**SETTINGS, "webhook_secrets": ""})) == (401, message)
+    assert refusal(send(**wrong, key=None, name="nothing")) == (401, message), "nobody learns which apps there are"
     assert send(**wrong).status_code == 202, "one valid credential is enough"
     assert send(**wrong, key=None, capability=opens()).status_code == 202
     assert send(body=b"{}", key="a-wrong-key", headers=github(b"{}")).status_code == 202
@@ -201,6 +200,26 @@ def test_it_does_not_wait_for_a_slow_first_event(
     assert line == f"POST /webhook/<app_id> app={APP} failed later: provider_not_initialize"
 
 
+def test_a_delivery_whose_run_does_not_begin_after_all_may_come_again(
+    api: Api, state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "ACCEPTED_S", 0.01)
+    go_on = threading.Event()
+
+    def answer(_: Any) -> Any:
+        assert go_on.wait(60)
+        return refused(429, "rate_limit_error", "Busy.")
+
+    api.answers |= {"/info": {"mode": "chat"}, "/chat-messages": answer}
+    delivery = signed({"text": "hi"}, **{"X-GitHub-Delivery": "d"})
+    for count in (1, 2):
+        assert json_of(send(settings=BY_KEY, **delivery)) == {"accepted": True, "status": "running"}
+        go_on.set()
+        wait_for_runs(state)
+        assert len(api.bodies("/chat-messages")) == count
+        go_on.clear()
+
+
 def test_a_failure_before_the_answer_is_told_and_not_logged_twice(api: Api, caplog: pytest.LogCaptureFixture) -> None:
     api.answers |= {"/info": {"mode": "chat"}, "/chat-messages": refused(400, "provider_not_initialize", "No model.")}
     assert send(body=b"hi", settings=BY_KEY).status_code >= 400
@@ -247,6 +266,19 @@ def test_an_id_alone_gets_nothing_that_was_answered_to_others() -> None:
     for body in ({"a": "b"}, {"a": "c"}, b"\xff", b"\xfe"):
         send(app, body, headers=headers)
     assert len(app.calls) == 6
+
+
+def test_an_id_is_another_with_another_query_string() -> None:
+    app = hook(a="text-input")
+    for query in ("a=1", "a=2", "a=2"):
+        send(app, headers={"Idempotency-Key": "1"}, query=query)
+    assert [call["inputs"] for call in app.calls] == [{"a": "1"}, {"a": "2"}]
+
+
+def test_headers_of_others_do_not_hide_a_valid_signature(log: Log) -> None:
+    others = {"webhook-signature": "v1,x", "X-Slack-Signature": "v0=x", "X-Shopify-Topic": "orders/create"}
+    assert send(body=b"{}", key=None, headers={**github(b"{}"), **others}).status_code == 202
+    assert "by=signature sender=github" in log.line()
 
 
 def test_without_an_id_each_is_another() -> None:

@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.padding import PKCS7
 
 from duck.faces.webhook import serve
-from tests.support import KEY, body_of, json_of
+from tests.openai_calls import App
+from tests.support import KEY, blocking_sample, body_of, json_of
 from tests.test_journal import Log
 from tests.webhook_calls import (
     SECRET,
@@ -92,6 +93,19 @@ def test_its_token_reaches_nobody_whatever_else_lets_it_in() -> None:
         )
         assert response.status_code in {200, 202}
     assert [VERIFY in json.dumps(call) for call in app.calls] == [False] * 3
+
+
+def test_a_file_of_the_body_is_in_plain_text_and_without_the_token() -> None:
+    body = json.dumps(encrypted(FEISHU)).encode()
+    form_ = {
+        "user_input_form": [
+            {"file": {"variable": "body", "allowed_file_types": ["custom"], "allowed_file_extensions": [".json"]}}
+        ]
+    }
+    app = App("workflow", form=form_, blocking=blocking_sample("workflow"))
+    assert send(app, body, key=None, content_type="application/json", headers=by_feishu(body)).status_code == 200
+    [(name, content, _)] = app.uploaded
+    assert (name, json.loads(content)) == ("file.json", {**FEISHU, "header": {"event_id": "e1"}})
 
 
 def test_feishu_may_encrypt() -> None:
@@ -196,6 +210,16 @@ def test_a_hub_is_answered_with_its_challenge(log: Log) -> None:
     assert "by=url" in log.lines()[2]
     for wrong in (f"{HUB}&hub.verify_token=a-wrong-token", f"hub.verify_token={VERIFY}", HUB):
         assert refusal(send(method="GET", query=wrong, key=None))[0] == 401
+
+
+def test_what_a_hub_repeats_opens_no_post_and_reaches_no_app() -> None:
+    query = f"{HUB}&hub.verify_token={VERIFY}&a=b"
+    assert refusal(send(body=b"{}", key=None, query=query))[0] == 401
+    assert inputs(hook(query_params="json_object"), {}, query=query)["query_params"] == {
+        "hub.mode": "subscribe",
+        "hub.challenge": "c-1",
+        "a": "b",
+    }
 
 
 def test_another_get_is_refused() -> None:

@@ -22,14 +22,15 @@ _NOT_EMBEDDED = {"document", "iframe", "frame", "empty"}  # values of Sec-Fetch-
 class Caller:
     """A caller: the holder of a key, or a `guest`. A key is `explicit` unless a browser adds it by itself, as it does with Basic.
 
-    `by` is what let the caller in: `guest`, `key`, or what a sender of webhooks has, as in `senders`. `user` names the caller's
-    end user in Dify, if Duck can choose it. All holders of one key are one user, and so are all guests.
+    `by` is what let the caller in: `guest`, `key`, or what a `sender` of webhooks has, who is called as in `signatures`. `user`
+    names the caller's end user in Dify, if Duck can choose it. All holders of one key are one user, and so are all guests.
     """
 
     guest: bool
     explicit: bool
     user: str
     by: str = "key"
+    sender: str = ""
 
 
 GUEST = Caller(guest=True, explicit=False, user="public", by="guest")

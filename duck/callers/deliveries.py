@@ -52,6 +52,11 @@ class Deliveries:
             raise delivery.outcome.again()
         return cast("T", delivery.outcome), is_repeat
 
+    def forget(self, key: Hashable) -> None:
+        """Forgets a delivery."""
+        with self._lock:
+            self._deliveries.pop(key, None)
+
     def _find(self, key: Hashable, now: float) -> _Delivery | None:
         delivery = self._deliveries.get(key)
         if delivery and delivery.done.is_set() and now - delivery.came_at > limits.DELIVERY_S:

@@ -1,16 +1,18 @@
 """Who sends a webhook: systems that cannot be given a key, so that they sign, repeat a secret, or know an address."""
 
 import base64
+import functools
 import hmac
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from werkzeug import Request
 
 from duck.callers import access, signatures
 from duck.callers.access import Caller
 from duck.callers.settings import Settings
-from duck.errors import DuckError, setting
+from duck.errors import DuckError
 from duck.offload import offload
 from duck.texts import Text
 
@@ -31,21 +33,22 @@ def identify(
     """
     app_id = access.id_of(name, settings) or ""
     secrets, fault = settings.webhook_secrets.get(app_id, ()), ""
-    sender = signatures.sender_of(request.headers)
-    if sender and sender.header in request.headers:
-        fault = offload(len(body), lambda: sender.fault(request.headers, body, secrets, time.time()), small=_SMALL) or ""
-        if not fault:
-            return _sender("signature")
-        if not secrets:
-            fault = Text("The signature cannot be verified: this app has no secret in the setting {setting}.", setting=_SETTING)
+    senders = signatures.senders_of(request.headers)
+    for sender in senders:
+        if sender.header in request.headers:
+            check = functools.partial(sender.fault, request.headers, body, secrets, time.time())
+            if not (found := offload(len(body), check, small=_SMALL)):
+                return _sender("signature", sender.name)
+            fault = fault or found
+    name_of_sender = senders[0].name if senders else ""
     if capability is not None and _is_capability(capability, settings, app_id):
-        return _sender("url")
+        return _sender("url", name_of_sender)
     if secrets and _is_one_of(repeated(secrets), secrets):
-        return _sender("secret")
+        return _sender("secret", "feishu" if request.method == "POST" else "meta")
     caller = access.identify(request, settings)
     if caller.guest and (fault or capability is not None):
         raise DuckError(401, "unauthorized", fault or _NO_CAPABILITY)
-    return caller
+    return replace(caller, sender=name_of_sender)
 
 
 def capabilities(settings: Settings, app_id: str) -> list[str]:
@@ -53,8 +56,8 @@ def capabilities(settings: Settings, app_id: str) -> list[str]:
     return [_capability(key, app_id) for key in settings.keys]
 
 
-def _sender(by: str) -> Caller:
-    return Caller(guest=False, explicit=True, user="webhook", by=by)
+def _sender(by: str, sender: str) -> Caller:
+    return Caller(guest=False, explicit=True, user="webhook", by=by, sender=sender)
 
 
 def _capability(key: str, app_id: str) -> str:
@@ -72,5 +75,4 @@ def _is_one_of(given: str, valid: Sequence[str]) -> bool:
     return found > 0
 
 
-_SETTING = setting("webhook_secrets")
 _NO_CAPABILITY = Text("This address is not valid, or no longer: it changes with the API key. The app's page shows the valid one.")

@@ -7,14 +7,20 @@ import base64
 import binascii
 import hashlib
 import hmac
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from duck.errors import setting
 from duck.texts import Text
 
 WINDOW_S = 300  # by which a timestamp may differ: what Slack, Stripe and Standard Webhooks recommend
 STANDARD = "whsec_"  # how the secrets of Standard Webhooks begin; the rest is base64
+_FRAMED = re.compile(rb"v0:|([\w-]*\.)?\d+\.")  # how what is signed with a timestamp begins; all bodies begin otherwise
+_NOT_VALID = Text(
+    "The signature does not fit this body and a secret of this app in the setting {setting}.", setting=setting("webhook_secrets")
+)
 _MAX_SIGNATURES = 10  # of one request: senders whose secret has been changed send two
 _MAX_TIMESTAMP = 12  # digits
 
@@ -62,10 +68,12 @@ class Sender:
         timestamp, nonce = self._timestamp(headers), headers.get(self.nonce, "") if self.nonce else ""
         if timestamp is None:
             return Text("The signature has no valid timestamp.")
+        if not self.timestamp and _FRAMED.match(body):  # else another sender's old signature could be taken for this one's
+            return _NOT_VALID
         given = [_bytes(each) for each in self.split(headers.get(self.header, ""))[:_MAX_SIGNATURES]]
         right = [self.sign(secret.encode(), body, timestamp, nonce).encode() for secret in secrets]
         if not sum(hmac.compare_digest(one, other) for one in given for other in right):
-            return Text("The signature does not fit this body and a secret of this app.")
+            return _NOT_VALID
         if timestamp and abs(now - int(timestamp)) > WINDOW_S:
             return Text("The signature's timestamp is more than {count} seconds off.", count=WINDOW_S)
         return None
@@ -181,20 +189,17 @@ SENDERS: Sequence[Sender] = (
     Sender(name="gitlab", header="x-gitlab-token", sign=_secret, marker="x-gitlab-event", id="x-gitlab-event-uuid"),
     Sender(name="telegram", header="x-telegram-bot-api-secret-token", sign=_secret, ids=("update_id",)),
 )
-FEISHU, ZOOM = (next(sender for sender in SENDERS if sender.name == name) for name in ("feishu", "zoom"))
+BY_NAME = {sender.name: sender for sender in SENDERS}
+_GITHUB, _META = BY_NAME["github"], BY_NAME["meta"]
 # Headers in which senders that are none of these give the id of a delivery.
 _IDS = ("idempotency-key", "ce-id", *filter(None, (sender.id for sender in SENDERS)))
 _CLOUD_EVENTS_SOURCE = "ce-source"  # an id of CloudEvents is unique together with it
 
 
-def sender_of(headers: Headers) -> Sender | None:
-    """Whose request this looks like, by its headers, None if nothing tells."""
-    for sender in SENDERS:
-        if sender.marker and sender.marker in headers:
-            return sender
-        if not sender.marker and sender.header in headers:
-            return sender
-    return None
+def senders_of(headers: Headers) -> list[Sender]:
+    """Whose request this may be, by its headers."""
+    found = [sender for sender in SENDERS if (sender.marker or sender.header) in headers]
+    return [sender for sender in found if not (sender is _META and _GITHUB in found)]
 
 
 def delivery_id(sender: Sender | None, headers: Headers, body: bytes, value: Any) -> str:

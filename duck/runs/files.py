@@ -70,7 +70,7 @@ class File:
     @classmethod
     def received(cls, name: str, mimetype: str, content: bytes) -> "File":
         """A file as a client sends it. The name may be a path on the client's machine, and the client may not know the type."""
-        base = PureWindowsPath(PurePosixPath(name).name).name
+        base = PureWindowsPath(PurePosixPath(name[-MAX_LINK:]).name).name
         safe = _UNSAFE.sub("_", base).strip(" .")[-MAX_NAME:] or "file"
         if mimetype in {"", NO_TYPE}:
             mimetype = _TYPES.get(extension_of(safe)) or mimetypes.guess_type(safe)[0] or NO_TYPE

@@ -8,7 +8,7 @@ import contextlib
 import ctypes
 import functools
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from threading import Lock
 from types import SimpleNamespace
 from typing import Any
@@ -25,6 +25,7 @@ from dify_plugin.core.server.stdio import request_reader as stdio
 from dify_plugin.core.server.tcp import request_reader as tcp
 from dify_plugin.core.utils.http_parser import deserialize_request
 from pydantic import BaseModel, TypeAdapter
+from werkzeug import Request
 from werkzeug.routing import PathConverter
 
 from duck import errors, limits
@@ -40,7 +41,7 @@ def apply() -> None:
     ResponseWriter.session_message_text = _session_message_text
     PluginExecutor.invoke_endpoint.__annotations__["data"] = _Request
     plugin_executor.binascii = SimpleNamespace(hexlify=binascii.hexlify, unhexlify=_RequestBytes)
-    plugin_executor.deserialize_request = lambda raw: deserialize_request(raw.take())
+    plugin_executor.deserialize_request = lambda raw: _deserialized(raw.take())
     Router.dispatch = _dispatch
     tcp.TCPReaderWriter._write_data = _send_in_one_piece  # noqa: SLF001 - no public method does this
     runtime.httpx = SimpleNamespace(Client=_Client)
@@ -105,6 +106,16 @@ class _RequestBytes:
         """Returns the bytes, and keeps no reference to them."""
         taken, self._bytes = self._bytes, b""
         return taken
+
+
+def _deserialized(data: bytes) -> Request:
+    """The request in these bytes. Headers are UTF-8 to the SDK, which fails for any other; HTTP's own charset has all bytes."""
+    parse: Callable[[bytes], Request] = deserialize_request
+    try:
+        return parse(data)
+    except UnicodeDecodeError:
+        head, blank, body = data.partition(b"\r\n\r\n")
+        return parse(head.decode("latin-1").encode() + blank + body)
 
 
 def _dispatch(self: Router, session: Session, data: dict[str, Any]) -> object:

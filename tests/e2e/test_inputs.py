@@ -158,3 +158,14 @@ def test_an_app_that_may_not_read_an_upload_gets_a_link_to_it() -> None:
         assert refused.inputs["doc"]["transfer_method"] == "tool_file"
         link = httpx.get(taken.inputs["doc"]["url"])
         assert (link.status_code, link.content) == (200, b"%PDF")
+
+
+def test_a_header_in_another_charset_than_utf_8_does_no_harm(local: Duck) -> None:
+    """The SDK by itself answers 500, with its traceback."""
+    headers = [(b"X-API-Key", KEY.encode()), (b"X-Name", "Zoë".encode("latin-1")), (b"Content-Type", b"application/json")]
+    app_id = local.add(APP)
+    response = httpx.post(
+        f"{local.host.url}/workflow/{app_id}", headers=headers, json={"inputs": {"city": "Köln"}}, timeout=DEADLINE_S
+    )
+    assert response.status_code == 200, response.text
+    assert local.host.calls[-1].inputs["city"] == "Köln"

@@ -104,7 +104,7 @@ def _file(part: Mapping[str, Any], name: str, place: str) -> Attachment:
             raise errors.invalid_field(f"{place}.url", "must be a link (http or https)")
         return Attachment(value=value, kind=files.kind_of(filename or name_in_link, media_type), place=place)
     try:
-        decoded = File.from_text(f"data:;base64,{value.translate(_STANDARD)}")
+        decoded = File.from_text(f"data:;base64,{value.translate(_STANDARD) if value.isascii() else value}")
     except ValueError as fault:
         raise errors.invalid_field(f"{place}.raw", "must be base64") from fault
     content = decoded.content if decoded else b""

@@ -13,6 +13,7 @@ from duck.faces.asking import Attachment, Prompt
 from duck.faces.messages import MAX_MESSAGES, ROLES, Message, joined, read_message, read_messages
 from duck.runs import files
 
+MAX_ID = 1000  # characters of an id that is repeated in the answer
 MAX_ANSWERS = 100  # messages of the assistant in a row whose ids are looked at: a run makes a few
 INPUTS = "forwardedProps.inputs"  # where a request has the app's inputs
 # Roles of messages that the app gets nothing of: it has its own tools, and has reasoned by itself.
@@ -39,6 +40,9 @@ class RunInput:
 def read(body: Mapping[str, Any]) -> RunInput:
     """Reads a request's body. Raises `DuckError` 400 that names the field."""
     thread_id, run_id = (fields.text(body, name, required=True) for name in ("threadId", "runId"))
+    for name, value in (("threadId", thread_id), ("runId", run_id)):
+        if len(value) > MAX_ID:
+            raise errors.invalid_field(name, f"longer than {MAX_ID} characters")
     if body.get("resume"):
         raise errors.invalid_field("resume", "an app's run is not interrupted, and cannot be resumed")
     given = body.get("forwardedProps")

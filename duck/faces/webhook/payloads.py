@@ -34,15 +34,11 @@ class Payload:
     fields: Mapping[str, Any] = field(default_factory=dict)
 
     def with_value(self, value: Any) -> "Payload":
-        """The same payload with another JSON value, which came in the same bytes."""
+        """The payload that the sender means, with another JSON value than it has sent."""
         if value is self.value:
             return self
-        return replace(self, text=json.encode(value).decode(), value=value, fields=value if isinstance(value, Mapping) else {})
-
-    @property
-    def content(self) -> bytes:
-        """What was sent, in plain text."""
-        return self.body if self.text is None else self.text.encode()
+        body = json.encode(value)
+        return replace(self, body=body, text=body.decode(), value=value, fields=value if isinstance(value, Mapping) else {})
 
     @property
     def file(self) -> File:

@@ -42,13 +42,13 @@ def deliver(exchange: Exchange, parts: Mapping[str, str], values: Mapping[str, A
     exchange.refuse_other_sites()
     if riddle := handshakes.of_post(payload.value, request.headers, lambda: _zoom_secret(exchange, payload)):
         return document(riddle)
-    sender, by = _sender(exchange), exchange.caller.by
-    id_ = _large(payload, lambda: signatures.delivery_id(sender, request.headers, payload.body, payload.value))
-    if id_ and by not in {"signature", "secret"}:  # who knows an id, and nothing more, gets nothing that was answered to others
-        id_ += _large(payload, lambda: hashlib.sha256(payload.content).hexdigest())
+    sender = signatures.BY_NAME.get(exchange.caller.sender)
+    id_ = _large(payload, lambda: _id(exchange, payload, sender))
+    exchange.count(dify.endpoint_id)
 
     def run(kind: Kind) -> Accepted:
-        return long_runs.accept(exchange, _wanted(exchange, request, payload, kind, dify), dify)
+        wanted = _wanted(exchange, request, payload, kind, dify)
+        return long_runs.accept(exchange, wanted, dify, lambda: exchange.forget(id_))
 
     def accept() -> Accepted:
         return asking.by_kind(exchange, dify, run)
@@ -99,14 +99,13 @@ def _admit(exchange: Exchange, parts: Mapping[str, str], values: Mapping[str, An
     read = functools.cache(lambda: payloads.read(request))
 
     def repeated(secrets: Sequence[str]) -> str:
-        return handshakes.repeated(read().value, dict(bodies.query(request)), secrets)
+        query = dict(bodies.query(request)) if request.method == "GET" else {}
+        return handshakes.repeated(read().value, query, secrets)
 
     identify = functools.partial(
         senders.identify, name=name, capability=parts.get(CAPABILITY), body=payloads.body_of(request), repeated=repeated
     )
     exchange.admit(values, name, identify)
-    if sender := _sender(exchange):
-        exchange.entry.sender = sender.name
     return _opened(exchange, read())
 
 
@@ -152,7 +151,8 @@ def _wanted(exchange: Exchange, request: Request, payload: Payload, kind: Kind, 
     secrets = (*settings.keys, *_secrets(exchange), *senders.capabilities(settings, exchange.entry.app_id))
     query: dict[str, Texts] = {}
     for name, value in bodies.query(request):
-        query[name] = Texts((*query.get(name, ()), value))
+        if not any(secret in value for secret in secrets):
+            query[name] = Texts((*query.get(name, ()), value))
     delivery = Delivery(payload=payload, headers=placing.public_headers(request.headers, secrets), query=query)
     return placing.place(delivery, form, kind, exchange.entry.app_id, guest=exchange.caller.guest)
 
@@ -161,18 +161,24 @@ def _secrets(exchange: Exchange) -> Sequence[str]:
     return exchange.settings.webhook_secrets.get(exchange.entry.app_id, ())
 
 
-def _sender(exchange: Exchange) -> Sender | None:
-    """Whose request it is, None if nothing tells."""
-    found = signatures.sender_of(exchange.request.headers)
-    return found or (signatures.FEISHU if exchange.caller.by == "secret" else None)
+def _id(exchange: Exchange, payload: Payload, sender: Sender | None) -> str:
+    """Stands for a delivery, "" if nothing tells it from others.
+
+    Who knows an id, and has not signed, gets nothing that was answered to others: the same id is another's with another content.
+    """
+    request = exchange.request
+    id_ = signatures.delivery_id(sender, request.headers, payload.body, payload.value)
+    if not id_ or exchange.caller.by in {"signature", "secret"}:
+        return id_
+    return id_ + hashlib.sha256(request.query_string + b"\0" + payload.body).hexdigest()
 
 
 def _zoom_secret(exchange: Exchange, payload: Payload) -> str:
     """Of the app's secrets the one by which Zoom has signed; "" if Zoom has not."""
-    sender, headers, now = _sender(exchange), exchange.request.headers, time.time()
-    if sender is not signatures.ZOOM:
+    zoom, headers, now = signatures.BY_NAME["zoom"], exchange.request.headers, time.time()
+    if (exchange.caller.by, exchange.caller.sender) != ("signature", zoom.name):
         return ""
-    signed = (each for each in _secrets(exchange) if signatures.ZOOM.fault(headers, payload.body, [each], now) is None)
+    signed = (each for each in _secrets(exchange) if zoom.fault(headers, payload.body, [each], now) is None)
     return _large(payload, lambda: next(signed, ""))
 
 
