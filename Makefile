@@ -7,7 +7,7 @@
 # make fuzz    40,000 requests and settings as nobody sane would send them; make test tries 200
 # make bench   speed, next to a relay that does nothing; volume: thousands of runs and clients, and whether anything is lost; the page
 # make conformance   MCP's own conformance kit, with npm
-# make clients other clients, unchanged: LangChain, LiteLLM, FastMCP, and with npm those for JavaScript
+# make clients other clients, unchanged: LangChain, LiteLLM, FastMCP, and with npm those for JavaScript, of all protocols
 # make test-sdk-latest   the same tests of Duck in each way of running, on the newest SDK that requirements.txt allows
 #
 # Needs git, make and any Python 3.9+ with pip. uv is fetched into .uv/ where there is none, and brings Python 3.12 where that is missing.
