@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-KEY = "demo-key"
+KEY = "your-key"
 PARTS = ("manifest.yaml", "main.py", "requirements.txt", "group", "endpoints", "duck", "_assets")
 PROBE_S = 30  # in which the plugin must answer the probe
 # Goes into the copy's main.py: on SIGUSR1 it writes to a file what the process holds.

@@ -1,6 +1,8 @@
 """What the documents say is so: links, tables, translations and commands."""
 
 import re
+import subprocess
+from collections import Counter
 from pathlib import Path
 
 import cmarkgfm
@@ -55,6 +57,20 @@ def routes_in(document: str) -> set[tuple[str, str]]:
 def test_contributing_tells_of_the_numbers_that_the_environment_may_set() -> None:
     rows = re.findall(r"\| `(\w+)` \| .*?\((\d+)\)", (ROOT / "CONTRIBUTING.md").read_text("utf-8"))
     assert rows == [("MAX_RUNS", str(limits.MAX_RUNS)), ("MAX_WORKER", str(limits.MAX_WORKER))]
+
+
+def test_contributing_tells_how_large_each_part_is() -> None:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    lines: Counter[str] = Counter()
+    for name in listed:
+        top = (
+            "duck/faces/" if name.startswith("duck/faces/") else "docs/" if name.endswith(".md") else f"{name.partition('/')[0]}/"
+        )
+        if Path(name).suffix in {".py", ".js", ".mjs", ".html", ".css", ".toml", ".md"}:
+            lines[top] += (ROOT / name).read_text("utf-8").count("\n")
+    rows = re.findall(r"^\| `([\w/]+)`[^|]*\| ([\d,]+) \|", (ROOT / "CONTRIBUTING.md").read_text("utf-8"), re.MULTILINE)
+    assert [part for part, _ in rows] == ["duck/", "duck/faces/", "devhost/", "tests/", "bench/", "docs/"]
+    assert {part: lines[part] for part, told in rows if abs(lines[part] / int(told.replace(",", "")) - 1) > 0.1} == {}
 
 
 @pytest.mark.parametrize("document", ["README.md", "docs/copy-me.md", *TRANSLATIONS])

@@ -129,7 +129,6 @@ def test_the_package_holds_what_runs_what_explains_it_and_nothing_else() -> None
         "CHANGELOG.md",
         "LICENSE",
         *(name for name in DOCUMENTS if name.startswith("docs/") and name != "docs/copy-me.md"),
-        ".env.example",
         ".difyignore",
     }
     assert set(files(ROOT)) == runtime | documents | set(TRANSLATIONS)

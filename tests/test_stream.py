@@ -69,7 +69,7 @@ class World:
         assert seconds >= 0
         self.time += seconds
 
-    def open(self) -> None:
+    def start(self) -> None:
         self.opened = True
 
     def get(self, timeout: float) -> Event | End:
@@ -589,7 +589,7 @@ def test_none_is_a_sign_of_life_and_no_event() -> None:
     entry = Entry(method="GET", route="/")
     inbox = reader.Reader(hidden(), entry, Terms(blocking=False))
     inbox.heard = -math.inf
-    inbox.open()
+    inbox.start()
     assert taken.wait(DEADLINE_S)
     assert (inbox.heard >= inbox.began, entry.events, inbox.ready()) == (True, 1, [])
     go_on.set()
@@ -635,7 +635,7 @@ def test_in_gevents_world_a_source_that_makes_way_comes_to_its_own_end() -> None
             stopped.set()
 
     inbox = reader.Reader(stoppable(), Entry(method="GET", route="/"), Terms(blocking=False))
-    inbox.open()
+    inbox.start()
     assert inbox.get(DEADLINE_S) == event()
     inbox.give_up(DuckError(503, "overloaded", "Make way."))
     gevent.sleep(0)

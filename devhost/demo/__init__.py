@@ -25,7 +25,7 @@ from devhost.dify import is_uuid
 
 ALIASES = [*chats.apps(), *workflows.apps(), *troubles.apps(), *people.apps()]
 IDS = {alias: f"d0c0ffee-0000-4000-8000-{number:012}" for number, alias in enumerate(ALIASES, start=1)}
-KEY = "demo-key"
+KEY = "your-key"
 LOCKED = "completion"  # the app that needs the key
 # Apps that the demo's plugin calls with their own keys.
 BY_KEY = ("chatbot", "completion", "human-input", "human-chatflow", "ten-minutes", "webhook")

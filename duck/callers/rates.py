@@ -19,9 +19,9 @@ MAX_ENDPOINTS = 10_000  # that are counted; beyond it, the endpoint that came fi
 
 @dataclass(slots=True)
 class _Bucket:
-    """A token bucket: it fills with time, up to the tokens of one minute. `filled_at` is in seconds."""
+    """A token bucket: it fills with time, up to the tokens of one minute, of which some are `left`. `filled_at` is in seconds."""
 
-    tokens: float
+    left: float
     filled_at: float
 
 
@@ -54,9 +54,9 @@ class Rates:
             if endpoint_id not in self._buckets and len(self._buckets) >= MAX_ENDPOINTS:
                 self._buckets.pop(next(iter(self._buckets)))
             bucket = self._buckets.setdefault(endpoint_id, _Bucket(per_minute, now))
-            bucket.tokens = min(per_minute, bucket.tokens + (now - bucket.filled_at) * per_minute / MINUTE_S)
+            bucket.left = min(per_minute, bucket.left + (now - bucket.filled_at) * per_minute / MINUTE_S)
             bucket.filled_at = now
-            if bucket.tokens < 1:
-                return bucket.tokens - 1
-            bucket.tokens -= 1
-            return bucket.tokens
+            if bucket.left < 1:
+                return bucket.left - 1
+            bucket.left -= 1
+            return bucket.left

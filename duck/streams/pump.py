@@ -161,7 +161,7 @@ def _running(inbox: Inbox, slots: Slots, clock: Clock) -> Iterator[None]:
     """Starts the run in a slot. It keeps the slot until it is over."""
     slots.take(inbox, clock.now())
     try:
-        inbox.open()
+        inbox.start()
         yield
     finally:
         inbox.close(then=lambda: slots.release(inbox))

@@ -37,7 +37,7 @@ class Inbox(Protocol):
     heard: float
     terms: Terms
 
-    def open(self) -> None:
+    def start(self) -> None:
         """Starts the run."""
         ...
 
@@ -76,7 +76,7 @@ class Reader:
         self._closed = self._is_killed = self._has_begun = self._has_ended = False
         self._then: Callable[[], None] | None = None
 
-    def open(self) -> None:
+    def start(self) -> None:
         """See `Inbox`."""
         _thread.start_new_thread(self._run, ())  # under gevent it costs half as much as a `threading.Thread`
         self._has_begun = True

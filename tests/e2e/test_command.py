@@ -23,9 +23,9 @@ def test_apps_of_ones_own_are_served_by_their_aliases(tmp_path: Path) -> None:
         try:
             assert process.stdout is not None
             url = next(line for line in process.stdout if "/e/" in line).split()[-1]
-            answer = httpx.post(url + "chat/hello", json={"query": "hi"}, headers={"X-API-Key": "demo-key"}, timeout=60)
+            answer = httpx.post(url + "chat/hello", json={"query": "hi"}, headers={"X-API-Key": "your-key"}, timeout=60)
             assert answer.json()["answer"] == "Hello! You said: hi"
-            assert {app["alias"] for app in httpx.get(url, headers={"X-API-Key": "demo-key"}).json()["apps"]} == {
+            assert {app["alias"] for app in httpx.get(url, headers={"X-API-Key": "your-key"}).json()["apps"]} == {
                 "hello",
                 "default",
             }
