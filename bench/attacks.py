@@ -11,7 +11,8 @@ from tests.attacks import ATTACKS, WORST, Attack
 
 APP = "2d7b1c9e-4f6a-4e83-b0a5-9e8d7c6b5a43"
 PUBLIC = "3d7b1c9e-4f6a-4e83-b0a5-9e8d7c6b5a44"
-SETTINGS = {"api_key": KEY, "public_apps": PUBLIC, "public_rate": "999999"}
+SECRETS = ",".join(f"{PUBLIC}=a-secret-{number}" for number in range(20))
+SETTINGS = {"api_key": KEY, "public_apps": PUBLIC, "public_rate": "999999", "webhook_secrets": SECRETS}
 # Twenty streams of a hundred events a second, for as long as the slowest request may take.
 STREAMS, PLAN = 20, Plan(events=600, interval_s=0.01, warm_up_s=1.5)
 GOAL_MS = 250  # the longest delay that one request may cause
@@ -36,10 +37,10 @@ def main() -> int:
 
 def _delay_ms(name: str, folder: Path) -> float:
     """The longest delay of another stream's event, in ms, while a plugin that has just started handles this attack."""
-    bystander = Attack(body=b'{"query":"hi","response_mode":"streaming"}').raw(f"/chat/{APP}", X_Api_Key=KEY)
+    bystander = Attack(body=b'{"query":"hi","response_mode":"streaming"}').raw(APP, X_Api_Key=KEY)
     with Driver(folder) as driver:
         attacks = WORST if name == TOGETHER else [name] if name in ATTACKS else []
-        between = [ATTACKS[each]().raw(f"/chat/{PUBLIC}") for each in attacks]
+        between = [ATTACKS[each]().raw(PUBLIC) for each in attacks]
         before = driver.memory_mb
         outcome = driver.load(bystander, SETTINGS, PLAN, STREAMS, between)
         if wrong := {run.status for run in outcome.runs} - {200}:

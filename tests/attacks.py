@@ -12,16 +12,21 @@ MULTIPART = "multipart/form-data; boundary=x"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attack:
-    """One request. `headers` come on top of those of every request; `query` is the query string."""
+    """One request. `headers` come on top of those of every request; `query` is the query string.
+
+    `path` is that of another route than a chat's, before the app.
+    """
 
     body: bytes = b""
     content_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
     query: str = ""
     method: str = "POST"
+    path: str = "/chat/"
 
-    def raw(self, path: str, **headers: str) -> bytes:
-        """The request as the daemon hands it to a plugin. `headers` are more headers, with `_` for a hyphen."""
+    def raw(self, app: str, base: str = "", **headers: str) -> bytes:
+        """The request to an app as the daemon hands it to a plugin. `headers` are more headers, with `_` for a hyphen."""
+        path = f"{base}{self.path}{app}"
         query = f"?{self.query}" if self.query else ""
         lines = [f"{self.method} {path}{query} HTTP/1.1", "Host: dify.example", "User-Agent: curl/8"]
         more = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -52,6 +57,14 @@ def _nested_quotes(levels: int, lines: int) -> bytes:
 
 def _turn(text: bytes, count: int) -> bytes:
     return b'query=hi&duck.turns=[["q","' + text * count + b'"]]'
+
+
+_SENT = b'{"jsonrpc":"2.0","id":1,"method":"SendMessage","params":{"message":{"messageId":"m","role":"ROLE_USER","parts":['
+
+
+def _messages(unit: bytes) -> bytes:
+    last = b'{"id":"u","role":"user","content":"hi"}]}'
+    return filled(unit, b'{"threadId":"t","runId":"r","messages":[', last)
 
 
 def _page(body: bytes, content_type: str = FORM) -> Attack:
@@ -110,6 +123,20 @@ ATTACKS: Mapping[str, Callable[[], Attack]] = {
     "code of a page": lambda: _page(_turn(b"```csharp\\n" + b"a\\n" * 4_900 + b"```\\n", 16)),
     "URLs of a page": lambda: _page(_turn(b"https://a.example/" + b"a)" * 900 + b" ", 100)),
     "notes of a page": lambda: _page(_turn(b"<think>\\n", 20_000)),
+    "a webhook of 5 MB that is signed": lambda: Attack(
+        path="/webhook/", body=b"{" + b" " * 5_000_000 + b"}", headers={"X-Hub-Signature-256": "sha256=00"}
+    ),
+    "a webhook of 5 MB that is encrypted": lambda: Attack(path="/webhook/", body=b'{"encrypt":"' + b"AAAA" * 1_250_000 + b'"}'),
+    "fields of a webhook": lambda: Attack(path="/webhook/", body=_objects()[:5_000_000]),
+    "ids of messages": lambda: Attack(path="/agui/", body=_messages(b'{"id":"msg_' + b"A" * 59 + b'","role":"assistant"},')),
+    "a file name of an agent's": lambda: Attack(
+        path="/a2a/",
+        body=filled(b"?", _SENT + b'{"raw":"AAAA","filename":"', b'"}]}}}'),
+        headers={"A2A-Version": "1.0"},
+    ),
+    "base64 that is none of an agent's": lambda: Attack(
+        path="/a2a/", body=filled("é".encode(), _SENT + b'{"raw":"', b'"}]}}}'), headers={"A2A-Version": "1.0"}
+    ),
     "accepted types": lambda: Attack(headers={"Accept": "a/b," * (MAX_HEADERS // 4)}, body=b"{}"),
     "accepted languages of a page": lambda: Attack(
         headers={"Accept": "text/html", "Accept-Language": "a," * (MAX_HEADERS // 2)}, method="GET"
