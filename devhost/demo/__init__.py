@@ -81,7 +81,11 @@ def hints(url: str) -> list[str]:
 def apps(*, pace: float = 1) -> dict[str, App]:
     """The demo apps by id, without conversations. With `pace` 0 they answer at once, with 2 in twice the time."""
     made = {**chats.apps(), **workflows.apps(), **troubles.apps(), **people.apps()}
-    return {IDS[alias]: replace(app, script=_paced(app, pace)) for alias, app in made.items()}
+    return {IDS[alias]: replace(app, script=_paced(app, pace), name=app.name or _title(alias)) for alias, app in made.items()}
+
+
+def _title(alias: str) -> str:
+    return alias.replace("-", " ").capitalize()
 
 
 def load(path: Path) -> dict[str, App]:
