@@ -140,7 +140,7 @@ class Exchange:
         self.state.deliveries.forget(self._key(delivery))
 
     def once[T](self, delivery: Hashable, accept: Callable[[], T], pending: T) -> T:
-        """What `accept` returns for this delivery to the app, which it is called for once. Raises `DuckError`.
+        """Calls `accept` once for each delivery to the app, and returns its result to each repeat. Raises `DuckError`.
 
         A repeat gets `pending` if the first one takes long.
         """

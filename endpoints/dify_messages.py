@@ -14,6 +14,6 @@ class DifyMessages(Endpoint):
     """Passes requests on to Dify by the app's own key."""
 
     def _invoke(self, r: Request, values: Mapping, settings: Mapping) -> Response:
-        if "app_id" not in values and anthropic.is_asked(r):
+        if "app_id" not in values and anthropic.is_anthropic_client(r):
             return anthropic.unknown(r, settings)
         return service_api.kept(r, values, settings, SessionGateway(self.session))

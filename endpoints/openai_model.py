@@ -14,6 +14,6 @@ class OpenaiModel(Endpoint):
     """Shows one app as a model."""
 
     def _invoke(self, r: Request, values: Mapping, settings: Mapping) -> Response:
-        if anthropic.is_asked(r):
+        if anthropic.is_anthropic_client(r):
             return anthropic.model(r, values["model"], settings, SessionGateway(self.session))
         return openai.model(r, values["model"], settings, SessionGateway(self.session))

@@ -14,6 +14,6 @@ class OpenaiModels(Endpoint):
     """Lists the apps as models."""
 
     def _invoke(self, r: Request, values: Mapping, settings: Mapping) -> Response:
-        if anthropic.is_asked(r):
+        if anthropic.is_anthropic_client(r):
             return anthropic.models(r, settings, SessionGateway(self.session))
         return openai.models(r, settings, SessionGateway(self.session))

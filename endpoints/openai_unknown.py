@@ -13,6 +13,6 @@ class OpenaiUnknown(Endpoint):
     """Says that there is no such route, or which methods it has."""
 
     def _invoke(self, r: Request, values: Mapping, settings: Mapping) -> Response:
-        if anthropic.is_asked(r):
+        if anthropic.is_anthropic_client(r):
             return anthropic.unknown(r, settings)
         return openai.unknown(r, settings)

@@ -87,8 +87,8 @@ def test_guests_reach_public_apps_only(settings: dict[str, str], key: str | None
 
 
 def test_a_client_shows_by_its_version() -> None:
-    assert serve.is_asked(make_request(headers=VERSION))
-    assert not serve.is_asked(make_request())
+    assert serve.is_anthropic_client(make_request(headers=VERSION))
+    assert not serve.is_anthropic_client(make_request())
 
 
 # Models

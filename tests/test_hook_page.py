@@ -241,7 +241,7 @@ def test_a_sample_of_what_the_app_refuses_shows_each_fault() -> None:
     assert "inputs.count: 必须是数字" in alerts(tried('{"count": "many"}', headers={"Accept-Language": "zh"}))
 
 
-def test_a_sample_shows_what_a_chat_is_asked() -> None:
+def test_a_sample_shows_what_a_chat_is_anthropic_client() -> None:
     dify = App("chat", form={"user_input_form": [{"text-input": {"variable": "city"}}]})
     assert filled(tried("text=Why%3F&city=Bonn", dify)) == {"Question to the chat": "Why?", "city": "Bonn"}
     page = tried(" ", dify)

@@ -391,6 +391,19 @@ def test_a_key_that_is_none_or_of_no_app_is_told_by_its_place(text: str, fault: 
     assert NEEDLE not in caught.value.message
 
 
+def test_separators_of_input_methods_separate() -> None:
+    given = {
+        "api_key": "a-first-key,a-second-key",
+        "apps": f"one={A}, two={B}",
+        "public_apps": "one two",
+        "app_keys": "one=app-1,two=app-2",
+        "webhook_secrets": "one=a-secret-1,two=a-secret-2",
+    }
+    wide = str.maketrans(",= ", "\uff0c\uff1d\u3000")
+    more = {"service_api_url": "https://x.example"}
+    assert settings.parse({name: text.translate(wide) for name, text in given.items()} | more) == settings.parse(given | more)
+
+
 def test_an_app_may_have_several_secrets_of_its_senders() -> None:
     apps = {"apps": f"one={A}, {B}", "default_app": {"app_id": B}}
     parsed = settings.parse(

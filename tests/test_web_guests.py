@@ -232,7 +232,7 @@ def test_a_run_counts_once_whatever_it_has_cost(clock: Time) -> None:
     assert clock.time == 1000.0
 
 
-def test_a_form_that_cannot_be_had_costs_a_guest_each_time_that_dify_is_asked(clock: Time) -> None:
+def test_a_form_that_cannot_be_had_costs_a_guest_each_time_that_dify_is_anthropic_client(clock: Time) -> None:
     dify = Dify()
 
     def ask() -> int:

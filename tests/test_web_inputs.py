@@ -42,7 +42,7 @@ def message_of(response: Response) -> str:
     return str(json_of(response)["message"])
 
 
-def test_inputs_are_checked_before_dify_is_asked() -> None:
+def test_inputs_are_checked_before_dify_is_anthropic_client() -> None:
     dify = Dify(blocking=ANSWER, form=PARAMETERS)
     assert message_of(post(dify, {"citty": "Oslo", "days": "x"})) == (
         "inputs.citty: no such input; this app takes city, days, doc; inputs.days: must be a number"

@@ -47,7 +47,7 @@ def test_a_browser_that_opens_an_app_gets_its_form_filled_in_from_the_query_stri
     assert page.find(".//input[@name='inputs.city']").get("value") == "Oslo"
 
 
-def test_a_suggestion_says_what_is_asked() -> None:
+def test_a_suggestion_says_what_is_anthropic_client() -> None:
     dify = Dify(stream=CHAT, form=FORM)
     assert submit(dify, {"query": "", "duck.say": "Why?"}).status_code == 200
     assert dify.calls[0]["query"] == "Why?"

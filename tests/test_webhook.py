@@ -8,6 +8,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
+import httpx
 import pytest
 
 from duck import limits
@@ -218,6 +219,17 @@ def test_a_delivery_whose_run_does_not_begin_after_all_may_come_again(
         wait_for_runs(state)
         assert len(api.bodies("/chat-messages")) == count
         go_on.clear()
+
+
+def test_a_delivery_whose_run_breaks_off_later_has_run(api: Api, state: State, caplog: pytest.LogCaptureFixture) -> None:
+    slow = Slow(sample("chat"), httpx.ReadError("broken"))
+    api.answers |= {"/info": {"mode": "chat"}, "/chat-messages": slow}
+    delivery = signed({"text": "hi"}, **{"X-GitHub-Delivery": "d"})
+    first = body_of(send(settings=BY_KEY, **delivery))
+    slow.end(state)
+    assert "failed later" in caplog.text
+    assert body_of(send(settings=BY_KEY, **delivery)) == first
+    assert len(api.bodies("/chat-messages")) == 1
 
 
 def test_a_failure_before_the_answer_is_told_and_not_logged_twice(api: Api, caplog: pytest.LogCaptureFixture) -> None:

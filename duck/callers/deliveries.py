@@ -23,7 +23,7 @@ class _Delivery:
 class Deliveries:
     """The deliveries of a day, in the order in which they came.
 
-    One that failed is forgotten, so that it can be sent again, unless its run had begun and nobody knows what has become of it.
+    A failed delivery is removed, so that it can be sent again, unless its run may still be going (504).
     """
 
     def __init__(self) -> None:
@@ -34,8 +34,8 @@ class Deliveries:
     def once[T](self, key: Hashable, accept: Callable[[], T], pending: T, clock: Clock) -> tuple[T, bool]:
         """What `accept` returns for this delivery, and whether it is a repeat: then `accept` has been called before.
 
-        A repeat of a delivery that is being accepted waits for it, but not for long: then it gets `pending`, as it does at once
-        if too many wait. Raises what `accept` raises, also to those that have waited.
+        A repeat of a delivery that is being accepted waits up to `REPEAT_S` seconds for it, and then gets `pending`; at once if
+        `MAX_WAITING` others wait. Raises what `accept` raises, also to those that have waited.
         """
         with self._lock:
             delivery = self._find(key, clock.now())

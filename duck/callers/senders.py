@@ -1,4 +1,4 @@
-"""Who sends a webhook: systems that cannot be given a key, so that they sign, repeat a secret, or know an address."""
+"""Identifies senders of webhooks that have no API key: by a signature, a secret in the request, or a secret address."""
 
 import base64
 import functools

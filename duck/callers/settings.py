@@ -23,6 +23,7 @@ _PORTS = {"http": 80, "https": 443}
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 _HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]")
 _SEPARATORS = re.compile(r"[\s,]+")
+_FULL_WIDTH = str.maketrans("\uff0c\u3001\uff1d\u3000", ",,= ")  # comma, enumeration comma, equals sign, space
 _COMMAS = re.compile(r"[,\n]")
 _AROUND_EQUALS = re.compile(r"\s*=\s*")
 _AUTH_SCHEMES = {"bearer", "basic"}
@@ -79,18 +80,18 @@ def parse(values: Mapping[str, Any]) -> Settings:
     Raises `DuckError` `invalid_settings`. Its message is for the owner. It names the setting but quotes nothing of it, because
     any caller can read it.
     """
-    names, ids = _apps(_text(values, "apps"))
+    names, ids = _apps(_list(values, "apps"))
     default = _default_app(values.get("default_app"))
     if default:
         names[DEFAULT] = default
     reachable = frozenset([*ids, *([default] if default else [])]) if ids else None
     origins = _words(values, "allowed_origins")
     service_url = _service_url(_text(values, "service_api_url").strip())
-    app_keys = _app_keys(_text(values, "app_keys"), names, reachable)
+    app_keys = _app_keys(_list(values, "app_keys"), names, reachable)
     if app_keys and not service_url:
         raise _invalid("service_api_url", Text("needed for what is in {setting}", setting=setting("app_keys")))
     return Settings(
-        keys=_keys(_text(values, "api_key")),
+        keys=_keys(_list(values, "api_key")),
         names=names,
         reachable=reachable,
         presets=_presets(values.get("default_app")),
@@ -101,7 +102,7 @@ def parse(values: Mapping[str, Any]) -> Settings:
         service_url=service_url,
         app_keys=app_keys,
         public_url=_public_url(_text(values, "public_url").strip()),
-        webhook_secrets=_webhook_secrets(_text(values, "webhook_secrets"), names, reachable),
+        webhook_secrets=_webhook_secrets(_list(values, "webhook_secrets"), names, reachable),
     )
 
 
@@ -114,8 +115,13 @@ def _text(values: Mapping[str, Any], name: str) -> str:
     raise _invalid(name, Text("must be a text"))
 
 
+def _list(values: Mapping[str, Any], name: str) -> str:
+    """A setting that lists something. Input methods for Chinese and Japanese type separators of their own."""
+    return _text(values, name).translate(_FULL_WIDTH)
+
+
 def _words(values: Mapping[str, Any], name: str) -> list[str]:
-    return _split(_text(values, name))
+    return _split(_list(values, name))
 
 
 def _split(text: str) -> list[str]:

@@ -15,9 +15,9 @@ from typing import Any, Protocol
 from duck.errors import setting
 from duck.texts import Text
 
-WINDOW_S = 300  # by which a timestamp may differ: what Slack, Stripe and Standard Webhooks recommend
+WINDOW_S = 300  # the largest difference of clocks that is accepted: what Slack, Stripe and Standard Webhooks recommend
 STANDARD = "whsec_"  # how the secrets of Standard Webhooks begin; the rest is base64
-_FRAMED = re.compile(rb"v0:|([\w-]*\.)?\d+\.")  # how what is signed with a timestamp begins; all bodies begin otherwise
+_FRAMED = re.compile(rb"v0:|([\w-]*\.)?\d+\.")  # what senders put before a body when they sign a timestamp
 _NOT_VALID = Text(
     "The signature does not fit this body and a secret of this app in the setting {setting}.", setting=setting("webhook_secrets")
 )
@@ -46,7 +46,7 @@ class Sender:
     `header` has its signature, or several, which `split` separates. `timestamp` and `nonce` name the headers of what is signed
     with the body; without `timestamp` a signature is valid for ever. `marker` is a header that it sends in any case, needed where
     several senders have the same `header`. The id of a delivery is in the header `id`, or in one of the fields `ids` of a JSON
-    body, as dotted paths. A sender to whom no other status than 200 is a success `needs_200`.
+    body, as dotted paths. If it `needs_200`, it takes any other status for a failure.
     """
 
     name: str
@@ -121,7 +121,7 @@ def _feishu(secret: bytes, body: bytes, timestamp: str, nonce: str) -> str:
 
 
 def _secret(secret: bytes, *_: object) -> str:
-    """Some senders sign nothing, but send the secret itself."""
+    """The secret itself, for senders that do not sign."""
     return secret.decode()
 
 
@@ -197,7 +197,7 @@ _CLOUD_EVENTS_SOURCE = "ce-source"  # an id of CloudEvents is unique together wi
 
 
 def senders_of(headers: Headers) -> list[Sender]:
-    """Whose request this may be, by its headers."""
+    """The senders whose headers a request has."""
     found = [sender for sender in SENDERS if (sender.marker or sender.header) in headers]
     return [sender for sender in found if not (sender is _META and _GITHUB in found)]
 

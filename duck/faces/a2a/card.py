@@ -7,7 +7,6 @@ import duck
 from duck.runs import attachments
 from duck.runs.forms import Form, Variable
 
-PATH = ".well-known/agent-card.json"
 MAX_DESCRIPTION = 500  # characters of an opening statement
 # What media types a variable takes that takes files of a kind.
 _MEDIA_TYPES = {"image": "image/*", "audio": "audio/*", "video": "video/*", "document": "application/*"}

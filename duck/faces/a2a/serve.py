@@ -33,9 +33,9 @@ _FACE = "ctx"  # of tokens
 _CURRENT = re.compile(r"1\.0(\.\d{1,9})?")
 _OLD = re.compile(r"(0\.3(\.\d{1,9})?)?")  # a request without a version is one of 0.3
 _METHODS = {"ListTasks", *legacy.METHODS.values()}
-# The statuses of errors that HTTP sees. All others are the protocol's, or tasks that have failed.
+# Errors with these statuses are HTTP errors. All others are the protocol's, or tasks that have failed.
 _STATUSES = {401, 403, 404, 405, 413, 415, 429, 503}
-_STATUSES_OF_RUNS = {400, 404, 413, 503}  # of errors of a run that are none of its task: it has not begun
+_STATUSES_OF_RUNS = {400, 404, 413, 503}  # of errors before a run has begun, which are none of its task
 
 type Envelope = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 

@@ -25,7 +25,7 @@ _ROUTE = "/v1/messages"
 _NO_DATE = "1970-01-01T00:00:00Z"  # what Anthropic's API gives for a model whose date is not known
 
 
-def is_asked(request: HttpRequest) -> bool:
+def is_anthropic_client(request: HttpRequest) -> bool:
     """Whether a request to a path that others use, too, is from a client of Anthropic's API, which names its version."""
     return "Anthropic-Version" in request.headers
 

@@ -32,9 +32,6 @@ class Mark:
         return urlencode({"icon": self.sign, **background})
 
 
-BUBBLE = Mark()
-
-
 def of(site: Site, name: str, origin: str | None) -> Mark:
     """The mark of the app that is called `name`. A picture has to be on the page's own `origin`."""
     url = f"{origin}{site.icon_url}" if site.icon_url.startswith("/") else site.icon_url  # Dify's own files may have no host

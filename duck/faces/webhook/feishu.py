@@ -15,7 +15,7 @@ _TYPES = {HANDSHAKE, "event_callback"}
 
 
 def decrypted(value: Any, secrets: Sequence[str]) -> tuple[Any, str]:
-    """An encrypted JSON body in plain text, and the secret that has decrypted it; as it came, and "", if none of them does."""
+    """An encrypted JSON body in plain text, and the secret that has decrypted it; else the unchanged value and ""."""
     match value:
         case {"encrypt": str() as encrypted} if len(value) == 1:
             data = _decoded(encrypted)

@@ -1,4 +1,4 @@
-"""Riddles that senders ask before they send, and their answers. Nothing runs for them. Pure."""
+"""Verification requests of senders, and the responses. Nothing runs for them. Pure."""
 
 import hmac
 import re

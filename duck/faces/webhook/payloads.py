@@ -34,7 +34,7 @@ class Payload:
     fields: Mapping[str, Any] = field(default_factory=dict)
 
     def with_value(self, value: Any) -> "Payload":
-        """The payload that the sender means, with another JSON value than it has sent."""
+        """A copy with another JSON value."""
         if value is self.value:
             return self
         body = json.encode(value)

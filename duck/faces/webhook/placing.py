@@ -1,4 +1,4 @@
-"""What of a delivery reaches which input of the app. Pure."""
+"""Maps a delivery to the inputs of an app. Pure."""
 
 import functools
 import re
@@ -32,7 +32,7 @@ class Delivery:
 
     @functools.cached_property
     def fields(self) -> Mapping[str, Any]:
-        """The named parts of the query string and of the body, which count more."""
+        """The named parts of the query string and of the body. If both have a name, the body's wins."""
         return {**self.query, **self.payload.fields}
 
 

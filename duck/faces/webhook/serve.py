@@ -40,8 +40,8 @@ def deliver(exchange: Exchange, parts: Mapping[str, str], values: Mapping[str, A
     if request.method in {"GET", "HEAD"}:
         return _look(exchange, parts, dify)
     exchange.refuse_other_sites()
-    if riddle := handshakes.of_post(payload.value, request.headers, lambda: _zoom_secret(exchange, payload)):
-        return document(riddle)
+    if challenge := handshakes.of_post(payload.value, request.headers, lambda: _zoom_secret(exchange, payload)):
+        return document(challenge)
     sender = signatures.BY_NAME.get(exchange.caller.sender)
     id_ = _large(payload, lambda: _id(exchange, payload, sender))
     exchange.count(dify.endpoint_id)
@@ -94,7 +94,7 @@ def permit(exchange: Exchange, parts: Mapping[str, str], values: Mapping[str, An
 
 
 def _admit(exchange: Exchange, parts: Mapping[str, str], values: Mapping[str, Any]) -> Payload:
-    """What a sender has sent who may do so, decrypted and without the secret that it repeats. Raises `DuckError`."""
+    """Identifies the sender and returns its payload, decrypted and without the secret in it. Raises `DuckError`."""
     request, name = exchange.request, parts["app_id"]
     read = functools.cache(lambda: payloads.read(request))
 
@@ -162,9 +162,9 @@ def _secrets(exchange: Exchange) -> Sequence[str]:
 
 
 def _id(exchange: Exchange, payload: Payload, sender: Sender | None) -> str:
-    """Stands for a delivery, "" if nothing tells it from others.
+    """The delivery's id, "" if it has none.
 
-    Who knows an id, and has not signed, gets nothing that was answered to others: the same id is another's with another content.
+    Without a signature the id includes a hash of the content, so that a guessed id does not fetch another sender's answer.
     """
     request = exchange.request
     id_ = signatures.delivery_id(sender, request.headers, payload.body, payload.value)
@@ -174,7 +174,7 @@ def _id(exchange: Exchange, payload: Payload, sender: Sender | None) -> str:
 
 
 def _zoom_secret(exchange: Exchange, payload: Payload) -> str:
-    """Of the app's secrets the one by which Zoom has signed; "" if Zoom has not."""
+    """The app's secret that Zoom has signed with, "" for a request that Zoom has not signed."""
     zoom, headers, now = signatures.BY_NAME["zoom"], exchange.request.headers, time.time()
     if (exchange.caller.by, exchange.caller.sender) != ("signature", zoom.name):
         return ""
