@@ -186,7 +186,7 @@ def unauthorized(settings: Settings) -> DuckError:
     return DuckError(401, "unauthorized", _NO_VALID_KEY if settings.keys else _NO_KEYS_SET)
 
 
-_NO_KEYS_SET = Text("No API key is set, so nobody can call. The endpoint's owner can set one in Dify, in its settings.")
+_NO_KEYS_SET = Text("No API key is set, so only public apps can be called. The owner can set one in the endpoint's settings.")
 _NO_VALID_KEY = Text("Send a valid API key: as Authorization: Bearer, as X-API-Key, or as the password of Basic authentication.")
 
 
