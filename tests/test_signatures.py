@@ -227,6 +227,13 @@ def test_an_old_signature_of_one_sender_is_none_of_another(name: str, frame: str
     assert fault({**headers, header: values[name]}, framed) == NOT_VALID
 
 
+def test_a_header_with_an_id_tells_the_sender_too() -> None:
+    headers = SIGNED["meta"]() | {"X-GitHub-Delivery": "d"}
+    assert [sender.name for sender in signatures.senders_of(Headers(headers))] == ["github"]
+    assert id_of(headers) != id_of(headers | {"X-GitHub-Delivery": "e"})
+    assert id_of({"X-Shopify-Webhook-Id": "1"}, body=b"a") == id_of({"X-Shopify-Webhook-Id": "1"}, body=b"b")
+
+
 def test_all_senders_whose_headers_there_are_may_be_it() -> None:
     headers = Headers(SIGNED["github"]() | SIGNED["slack"]())
     assert [sender.name for sender in signatures.senders_of(headers)] == ["slack", "github"]

@@ -192,13 +192,13 @@ SENDERS: Sequence[Sender] = (
 BY_NAME = {sender.name: sender for sender in SENDERS}
 _GITHUB, _META = BY_NAME["github"], BY_NAME["meta"]
 # Headers in which senders that are none of these give the id of a delivery.
-_IDS = ("idempotency-key", "ce-id", *filter(None, (sender.id for sender in SENDERS)))
+_IDS = ("idempotency-key", "ce-id")
 _CLOUD_EVENTS_SOURCE = "ce-source"  # an id of CloudEvents is unique together with it
 
 
 def senders_of(headers: Headers) -> list[Sender]:
     """The senders whose headers a request has."""
-    found = [sender for sender in SENDERS if (sender.marker or sender.header) in headers]
+    found = [sender for sender in SENDERS if (sender.marker or sender.header) in headers or (sender.id and sender.id in headers)]
     return [sender for sender in found if not (sender is _META and _GITHUB in found)]
 
 
