@@ -30,6 +30,7 @@ debug: .venv/ready
 	@exec .venv/bin/python -m devhost.debug
 
 # The tests run in four lanes beside each other, since those of the real process mostly wait. Each shows its output at its end.
+PAGES := tests/e2e/page
 ANSWERS := $(wildcard $(addprefix tests/e2e/test_,conformance.py needles.py matrix.py real_dify.py attacks.py inputs.py openai.py))
 LANE = > .venv/$@.log 2>&1; status=$$?; cat .venv/$@.log; exit $$status
 
@@ -41,13 +42,13 @@ test-unit:
 	@{ .venv/bin/coverage run -m pytest tests --ignore tests/e2e && .venv/bin/coverage report; } $(LANE)
 
 test-devhost:
-	@.venv/bin/python -m pytest devhost/tests $(LANE)
+	@{ .venv/bin/python -m pytest devhost/tests && .venv/bin/python -m pytest $(PAGES); } $(LANE)
 
 test-answers:
 	@.venv/bin/python -m pytest $(ANSWERS) $(LANE)
 
 test-other:
-	@.venv/bin/python -m pytest tests/e2e $(addprefix --ignore=,$(ANSWERS)) $(LANE)
+	@.venv/bin/python -m pytest tests/e2e $(addprefix --ignore=,$(ANSWERS) $(PAGES)) $(LANE)
 
 test-sdk-latest: .venv/ready
 	@$(UV) venv --quiet --clear .venv/latest
