@@ -110,8 +110,8 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
 )
 def test_whatever_is_repeated_wherever_the_streams_of_others_go_on(driver: Driver, place: str, unit: bytes, size: int) -> None:
     count = min(size, PLACES[place].size) // len(unit)
-    attack = PLACES[place].make(unit * count).raw(f"/chat/{APPS['public']}")
-    bystander = Attack(body=b'{"query":"hi","response_mode":"streaming"}').raw(f"/chat/{APPS['listed']}", X_Api_Key=KEYS[0])
+    attack = PLACES[place].make(unit * count).raw(APPS["public"])
+    bystander = Attack(body=b'{"query":"hi","response_mode":"streaming"}').raw(APPS["listed"], X_Api_Key=KEYS[0])
     outcome = driver.load(bystander, SETTINGS, PLAN, BYSTANDERS, [attack])
     assert [len(run.delays) for run in outcome.runs] == [PLAN.events] * BYSTANDERS
     assert driver.memory_mb < 400
