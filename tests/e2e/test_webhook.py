@@ -21,7 +21,7 @@ import pytest
 from devhost import App, Call, Devhost, demo
 from devhost.apps import Step
 from devhost.demo.forms import UPLOADS, form, variable
-from tests.e2e.conftest import AUTHORIZED, DEADLINE_S, LIMITS, ROOT, Duck
+from tests.e2e.conftest import AUTHORIZED, DEADLINE_S, LIMITS, ROOT, Duck, eventually
 from tests.e2e.senders import FEISHU_KEY, SENDERS, Headers, Sender, encrypted
 from tests.support import KEY, make_request, sample
 from tests.test_bad_input import CASES, HARMLESS
@@ -271,6 +271,7 @@ def test_the_run_of_a_delivery_can_be_fetched_with_a_key(host: Devhost) -> None:
     with httpx.Client(headers=AUTHORIZED, params={"user": "webhook"}, timeout=DEADLINE_S) as client:
         assert client.get(address).status_code == 202
         host.timeline.advance(TEN_MINUTES_S + 1)
+        assert eventually(lambda: client.get(address).status_code == 200)
         assert client.get(address).json()["data"]["status"] == "succeeded"
 
 
