@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -47,7 +48,7 @@ def identify(request: Request, settings: Settings) -> Caller:
     password = authorization.password if authorization and authorization.type == "basic" else None
     keys = [(headers.get("X-API-Key"), True), (headers.get("api-key"), True), (bearer, True), (password, False)]
     for given, explicit in keys:
-        if given and _is_valid_key(given, settings):
+        if given and is_one_of(given, settings.keys):
             user = "key-" + hashlib.sha256(given.encode("utf-8", "surrogatepass")).hexdigest()[:16]
             return Caller(guest=False, explicit=explicit, user=user)
     given_keys = {given for given, _ in keys if given}
@@ -94,6 +95,12 @@ def is_public(name: str, settings: Settings) -> bool:
 def id_of(name: str, settings: Settings) -> str | None:
     """The id of the app that a route calls `name`, even if there is no such app; None if it is neither a name nor a UUID."""
     return settings.names.get(name) or canonical(name)
+
+
+def is_one_of(given: str, secrets: Iterable[str]) -> bool:
+    """Whether a text is one of these secrets. The time that this takes does not tell how much of it was right."""
+    text = given.encode("utf-8", "surrogatepass")
+    return sum(hmac.compare_digest(text, secret.encode("utf-8", "surrogatepass")) for secret in secrets) > 0
 
 
 def refuse_other_sites(request: Request, settings: Settings, caller: Caller) -> None:
@@ -193,12 +200,6 @@ _NO_VALID_KEY = Text("Send a valid API key: as Authorization: Bearer, as X-API-K
 def _is_embedded(request: Request) -> bool:
     """Whether a browser requests content to embed in a page: an image, a script, a font, ..."""
     return request.headers.get("Sec-Fetch-Dest", "empty") not in _NOT_EMBEDDED
-
-
-def _is_valid_key(key: str, settings: Settings) -> bool:
-    """Whether `key` is one of the keys. The time that this takes does not tell how much of it was right."""
-    given = key.encode("utf-8", "surrogatepass")
-    return sum(hmac.compare_digest(given, valid.encode("utf-8", "surrogatepass")) for valid in settings.keys) > 0
 
 
 def _hostname(url: str) -> str | None:

@@ -14,11 +14,11 @@ from duck.callers.access import Caller
 from duck.callers.settings import Settings
 from duck.errors import DuckError
 from duck.offload import offload
+from duck.runs import bodies
 from duck.texts import Text
 
 CAPABILITY_LENGTH = 32  # characters: 192 bits
 _ABOUT = b"webhook\0"
-_SMALL = 64 * 1024  # bytes of a body that is signed within a millisecond
 
 type Repeated = Callable[[Sequence[str]], str]
 
@@ -37,13 +37,13 @@ def identify(
     for sender in senders:
         if sender.header in request.headers:
             check = functools.partial(sender.fault, request.headers, body, secrets, time.time())
-            if not (found := offload(len(body), check, small=_SMALL)):
+            if not (found := offload(len(body), check, small=bodies.SMALL)):
                 return _sender("signature", sender.name)
             fault = fault or found
     name_of_sender = senders[0].name if senders else ""
-    if capability is not None and _is_capability(capability, settings, app_id):
+    if capability is not None and access.is_one_of(capability, capabilities(settings, app_id)):
         return _sender("url", name_of_sender)
-    if secrets and _is_one_of(repeated(secrets), secrets):
+    if secrets and access.is_one_of(repeated(secrets), secrets):
         return _sender("secret", "feishu" if request.method == "POST" else "meta")
     caller = access.identify(request, settings)
     if caller.guest and (fault or capability is not None):
@@ -63,16 +63,6 @@ def _sender(by: str, sender: str) -> Caller:
 def _capability(key: str, app_id: str) -> str:
     code = hmac.digest(key.encode("utf-8", "surrogatepass"), _ABOUT + app_id.encode(), "sha256")
     return base64.urlsafe_b64encode(code).decode()[:CAPABILITY_LENGTH]
-
-
-def _is_capability(given: str, settings: Settings, app_id: str) -> bool:
-    return _is_one_of(given, capabilities(settings, app_id))
-
-
-def _is_one_of(given: str, valid: Sequence[str]) -> bool:
-    """Whether a text is one of these. The time that this takes does not tell how much of it was right."""
-    found = sum(hmac.compare_digest(*(text.encode("utf-8", "surrogatepass") for text in (given, each))) for each in valid)
-    return found > 0
 
 
 _NO_CAPABILITY = Text("This address is not valid, or no longer: it changes with the API key. The app's page shows the valid one.")

@@ -106,6 +106,11 @@ class Request:
             invocation.remember(self.exchange, _digest(self.exchange, self.prompt, said), conversation_id)
 
 
+def read[T](exchange: Exchange, reader: Callable[[], T]) -> T:
+    """What the `reader` makes of a request: a large one is read in the second thread."""
+    return offload(len(exchange.request.get_data()), reader, small=bodies.SMALL)
+
+
 def signer(exchange: Exchange, dify: Gateway, face: str) -> Signer:
     """Makes and verifies this face's tokens for the caller and the app."""
     return Signer(

@@ -69,7 +69,7 @@ def attachment(value: Any, place: str, name: str, *, kind: files.FileKind | None
     if (name_in_link := files.name_in(value)) is not None:
         return Attachment(value=value, kind=kind or files.kind_of(filename or name_in_link), place=place)
     try:
-        found = File.from_text(value) or (File.from_text(f"data:;base64,{value}") if filename else None)
+        found = File.from_text(value) or (File.from_base64(value) if filename else None)
     except ValueError as error:
         raise errors.invalid_field(f"{place}.{name}", f"is a data: URL that cannot be read: {error}") from error
     if found is None:

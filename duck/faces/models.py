@@ -1,7 +1,7 @@
 """Apps as models, for faces whose requests name the app in the field `model`."""
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,6 @@ from duck.errors import DuckError
 from duck.exchange import Exchange
 from duck.faces import asking, fields
 from duck.faces.asking import Request
-from duck.offload import offload
 from duck.runs import bodies
 
 
@@ -33,11 +32,6 @@ def body(exchange: Exchange, values: Mapping[str, Any]) -> Mapping[str, Any]:
     found = bodies.read_json(exchange.request)
     exchange.reach(fields.text(found, "model", required=True))
     return found
-
-
-def read[T](exchange: Exchange, reader: Callable[[], T]) -> T:
-    """What the `reader` makes of a request: a large one is read in a thread of its own."""
-    return offload(len(exchange.request.get_data()), reader, small=bodies.SMALL)
 
 
 def conversation(exchange: Exchange, given: str | None, dify: Gateway, face: str) -> str | None:

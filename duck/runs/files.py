@@ -92,6 +92,11 @@ class File:
         return cls.from_content("", mimetype, content) if mimetype else None
 
     @classmethod
+    def from_base64(cls, data: str, mimetype: str = "") -> "File":
+        """The file with this content in base64. Raises `ValueError` if it is none."""
+        return cls._from_url(f"{mimetype};base64,{data}")
+
+    @classmethod
     def _from_url(cls, text: str) -> "File":
         prefix, comma, data = text.partition(",")
         mimetype, *parameters = [part.strip() for part in prefix[:MAX_DATA_PREFIX].split(";")]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from duck import errors
-from duck.faces import jsonrpc
+from duck.faces import fields, jsonrpc
 from duck.faces.a2a import failures
 from duck.faces.asking import Attachment
 from duck.runs import bodies, files
@@ -45,7 +45,7 @@ def read_call(body: Any) -> tuple[str, Mapping[str, Any]]:
 def read(params: Mapping[str, Any]) -> Message:
     """Reads the parameters of `SendMessage`. Raises `RpcError` for what cannot be, else `DuckError` 400."""
     message = _object(params.get("message"), "message")
-    if not _text(message, "messageId"):
+    if not fields.text(message, "messageId", "message.messageId"):
         raise errors.invalid_field("message.messageId", "required")
     if message.get("role") != "ROLE_USER":
         raise errors.invalid_field("message.role", "must be ROLE_USER")
@@ -54,7 +54,7 @@ def read(params: Mapping[str, Any]) -> Message:
         raise errors.invalid_field("message.parts", "must be a list of at least one part")
     if len(parts) > MAX_PARTS:
         raise errors.invalid_field("message.parts", f"more than {MAX_PARTS} parts")
-    if _text(message, "taskId"):
+    if fields.text(message, "taskId", "message.taskId"):
         raise failures.no_task()
     configuration = params.get("configuration")
     if configuration is not None and _object(configuration, "configuration").get("taskPushNotificationConfig"):
@@ -66,7 +66,7 @@ def read(params: Mapping[str, Any]) -> Message:
         text="\n\n".join(texts),
         inputs=inputs,
         attachments=tuple(attachments),
-        context_id=_text(message, "contextId") or None,
+        context_id=fields.text(message, "contextId", "message.contextId") or None,
     )
 
 
@@ -81,7 +81,7 @@ def _read_parts(parts: list[Any]) -> tuple[list[str], dict[str, Any], list[Attac
         given = [name for name in _CONTENTS if part.get(name) is not None]
         match given:
             case ["text"]:
-                if (text := _text(part, "text", f"{place}.text")).strip():
+                if (text := fields.text(part, "text", f"{place}.text")).strip():
                     texts.append(text)
             case ["data"]:
                 inputs |= _object(part["data"], f"{place}.data")
@@ -96,19 +96,18 @@ def _read_parts(parts: list[Any]) -> tuple[list[str], dict[str, Any], list[Attac
 
 def _file(part: Mapping[str, Any], name: str, place: str) -> Attachment:
     """The file of a part: a link, or its content in base64."""
-    value = _text(part, name, f"{place}.{name}")
-    filename = _text(part, "filename", f"{place}.filename")
-    media_type = _text(part, "mediaType", f"{place}.mediaType").partition(";")[0].strip().lower()
+    value = fields.text(part, name, f"{place}.{name}")
+    filename = fields.text(part, "filename", f"{place}.filename")
+    media_type = fields.text(part, "mediaType", f"{place}.mediaType").partition(";")[0].strip().lower()
     if name == "url":
         if (name_in_link := files.name_in(value)) is None:
             raise errors.invalid_field(f"{place}.url", "must be a link (http or https)")
         return Attachment(value=value, kind=files.kind_of(filename or name_in_link, media_type), place=place)
     try:
-        decoded = File.from_text(f"data:;base64,{value.translate(_STANDARD) if value.isascii() else value}")
+        decoded = File.from_base64(value.translate(_STANDARD) if value.isascii() else value)
     except ValueError as fault:
         raise errors.invalid_field(f"{place}.raw", "must be base64") from fault
-    content = decoded.content if decoded else b""
-    file = File.from_content(filename, media_type, content)
+    file = File.from_content(filename, media_type, decoded.content)
     return Attachment(value=file, kind=file.kind, place=place)
 
 
@@ -117,12 +116,4 @@ def _object(value: Any, place: str) -> dict[str, Any]:
         raise errors.invalid_field(place, "required")
     if not isinstance(value, dict):
         raise errors.invalid_field(place, "must be an object")
-    return value
-
-
-def _text(fields: Mapping[str, Any], name: str, place: str = "") -> str:
-    """The text of a field, "" if it is missing or null."""
-    value = "" if fields.get(name) is None else fields[name]
-    if not isinstance(value, str):
-        raise errors.invalid_field(place or f"message.{name}", "must be a text")
     return value

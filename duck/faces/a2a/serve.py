@@ -26,7 +26,6 @@ from duck.faces.asking import Prompt, Request
 from duck.faces.jsonrpc import Identifier, RpcError
 from duck.faces.reply import Reply
 from duck.invocation import NOT_BUFFERED
-from duck.offload import offload
 from duck.runs import bodies
 
 _FACE = "ctx"  # of tokens
@@ -132,7 +131,7 @@ def serve(exchange: Exchange, name: str, values: Mapping[str, Any], dify: Gatewa
         method, params = legacy.METHODS.get(method, ""), legacy.params(params)
     match method:
         case "SendMessage" | "SendStreamingMessage":
-            message = offload(len(exchange.request.get_data()), lambda: messages.read(params), small=bodies.SMALL)
+            message = asking.read(exchange, lambda: messages.read(params))
             return _send(exchange, message, dify, streams=method == "SendStreamingMessage", is_legacy=is_legacy)
         case "ListTasks":
             return document(jsonrpc.result(context.id, tasks.NONE))

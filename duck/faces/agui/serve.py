@@ -18,7 +18,6 @@ from duck.faces.agui import run_input
 from duck.faces.agui.run_input import RunInput
 from duck.faces.agui.stream import MESSAGE, Ids, Stream
 from duck.faces.asking import Request
-from duck.offload import offload
 from duck.runs import bodies
 
 _FACE = "agui"  # what tokens are for
@@ -39,7 +38,7 @@ def run(exchange: Exchange, name: str, values: Mapping[str, Any], dify: Gateway)
     exchange.refuse_other_sites()  # before the body is read
     exchange.entry.format = "sse"
     body = bodies.read_json(exchange.request)
-    wanted = offload(len(exchange.request.get_data()), lambda: run_input.read(body), small=bodies.SMALL)
+    wanted = asking.read(exchange, lambda: run_input.read(body))
     prompt = replace(wanted.prompt, conversation_id=_conversation(exchange, wanted, dify))
 
     def answer(request: Request) -> Response:

@@ -176,11 +176,9 @@ def _media_type(source: fields.Fields, place: str) -> str:
 def _decoded(source: fields.Fields, place: str, media_type: str) -> File:
     data = fields.text(source, "data", f"{place}.source.data", required=True)
     try:
-        file = File.from_text(f"data:{media_type};base64,{data}")
+        return File.from_base64(data, media_type)
     except ValueError as error:
         raise errors.invalid_field(f"{place}.source.data", "must be base64") from error
-    assert file is not None, "a data: URL is a file or an error"  # noqa: S101
-    return file
 
 
 def _text(value: Any, place: str) -> str:

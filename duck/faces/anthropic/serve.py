@@ -41,7 +41,7 @@ def write_error(exchange: Exchange, error: DuckError) -> Response:
 def messages(exchange: Exchange, values: Mapping[str, Any], dify: Gateway) -> Response:
     """Messages: the app that is named as the model answers the messages."""
     body = models_.body(exchange, values)
-    wanted = models_.read(exchange, lambda: messages_.read(body))
+    wanted = asking.read(exchange, lambda: messages_.read(body))
     prompt = replace(wanted.prompt, conversation_id=models_.conversation(exchange, wanted.conversation_id, dify, _MESSAGES))
 
     def answer(request: Request) -> Response:

@@ -36,7 +36,7 @@ def write_error(_: Exchange, error: DuckError) -> Response:
 def completions(exchange: Exchange, values: Mapping[str, Any], dify: Gateway) -> Response:
     """Chat Completions: the app that is named as the model answers the messages."""
     body = models_.body(exchange, values)
-    wanted = models_.read(exchange, lambda: messages.read(body))
+    wanted = asking.read(exchange, lambda: messages.read(body))
     prompt = replace(wanted.prompt, conversation_id=models_.conversation(exchange, wanted.conversation_id, dify, _CHAT))
 
     def answer(request: Request) -> Response:
@@ -54,7 +54,7 @@ def completions(exchange: Exchange, values: Mapping[str, Any], dify: Gateway) ->
 def responses(exchange: Exchange, values: Mapping[str, Any], dify: Gateway) -> Response:
     """Responses: the app that is named as the model answers the input."""
     body = models_.body(exchange, values)
-    wanted = models_.read(exchange, lambda: input_.read(body))
+    wanted = asking.read(exchange, lambda: input_.read(body))
     prompt = _continued(exchange, wanted, dify)
 
     def answer(request: Request) -> Response:
