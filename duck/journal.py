@@ -34,9 +34,9 @@ def word(value: object) -> str:
 class Entry:
     """The line of one request, while it is collected. Empty values are left out.
 
-    `route` is the pattern of the route, not the path; `by` is what let the caller in, `guest` or `key` or what a `sender` of a
-    webhook has; `events` counts Dify's events. `ended` is the
-    code of the error that ended the answer, `abandoned` if the client hung up, else `complete`.
+    `route` is the pattern of the route, not the path. `by` is how the caller was let in: `guest`, `key`, or as in `senders`; a
+    webhook has a kind of `sender`, too. `events` counts Dify's events. `ended` is the code of the error that ended the answer,
+    `abandoned` if the client hung up, `repeated` for a repeated delivery, else `complete`.
     """
 
     method: str

@@ -36,7 +36,7 @@ def _coverage_sees_all_threads() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _code_takes_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Code that takes long has no colours, and what is long must not depend on the machine."""
+    """Stops the clock that limits how long code is coloured, so that no test depends on the machine."""
     monkeypatch.setattr("time.thread_time", lambda: 0.0)
 
 

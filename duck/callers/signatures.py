@@ -61,7 +61,7 @@ class Sender:
     needs_200: bool = False
 
     def fault(self, headers: Headers, body: bytes, secrets: Iterable[str], now: float) -> str | None:
-        """What is wrong with the signature, None if it fits one of the secrets. `now` is in seconds since the epoch.
+        """Why the signature is not valid, None if it is valid for one of the secrets. `now` is in seconds since the epoch.
 
         The time that this takes does not tell how much of the signature was right.
         """

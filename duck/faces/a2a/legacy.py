@@ -31,7 +31,7 @@ def card(card: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def params(params: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters of a request as 1.0 has them. What is invalid stays invalid."""
+    """The parameters of a request in the form of 1.0. An invalid parameter stays invalid."""
     found, message, configuration = dict(params), params.get("message"), params.get("configuration")
     if isinstance(message, dict):
         parts = message.get("parts")

@@ -76,9 +76,8 @@ def later(url: str, words: Mapping[str, str]) -> str:
 
 def done(text: str) -> str:
     """The fragment that tells how a run has ended."""
-    return str(
-        Markup('<span slot="done" class="over">{}</span>').format(text)
-    )  # a plain string: a Markup escapes what is added to it
+    # A plain string, since a Markup escapes whatever is added to it.
+    return str(Markup('<span slot="done" class="over">{}</span>').format(text))
 
 
 def failure(language: str, code: str, message: str, link: str = "") -> str:

@@ -40,12 +40,12 @@ class Preview:
 
     @property
     def values(self) -> Mapping[str, str]:
-        """What there is to show of each input that gets a value, by its name."""
+        """The text to show for each input that gets a value, by the input's name."""
         return {name: shown(value) for name, value in self.inputs.items()}
 
     @property
     def question(self) -> str:
-        """What there is to show of the query."""
+        """The text to show for the query."""
         return shown(self.query or "")
 
     @property

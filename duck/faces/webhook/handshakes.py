@@ -13,7 +13,7 @@ from duck.texts import Text
 
 MAX_CHALLENGE = 1000  # characters
 MAX_ENCRYPTED = 10_000  # characters of an encrypted handshake, which is decrypted for everybody
-_ZOOM_TOKEN = re.compile(r"[\w-]{1,200}", re.ASCII)  # what is signed for Zoom must be of no use elsewhere
+_ZOOM_TOKEN = re.compile(r"[\w-]{1,200}", re.ASCII)  # no text that would be a signed body elsewhere
 
 
 def of_post(value: Any, headers: Headers, zoom_secret: Callable[[], str]) -> Mapping[str, Any] | None:

@@ -91,7 +91,7 @@ def _of_form(payload: Payload, request: Request) -> Payload:
 
 
 def plain(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields as JSON has them, without files: what is given once is a text, else a list."""
+    """Fields as JSON values, without files. A field that is given once is a text; one that is given more often is a list."""
     return {name: _plain(value) for name, value in fields.items() if not isinstance(value, Files)}
 
 

@@ -1,6 +1,6 @@
 """What a delivery would fill in, without a run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from werkzeug import Request
@@ -13,41 +13,46 @@ from duck.faces.page.hook import Preview
 from duck.faces.webhook import payloads, samples
 from duck.runs.files import File
 from duck.runs.forms import Form
-from duck.runs.run import Kind, RunRequest
+from duck.runs.run import Kind, Run, RunRequest
 from duck.texts import Fault
 
 
-def of(exchange: Exchange, wanted: RunRequest, dify: Gateway, kind: Kind | None) -> Mapping[str, Any]:
-    """The run that a delivery would begin, as a document: the app's `kind`, its `inputs`, the `query` of a chat, and `faults`.
-
-    The `kind` of some apps without inputs is not known before their first run. Then it is null, and the `query` is what the app
-    is asked if it is a chat.
-
-    Raises `DuckError` for an app that cannot be reached.
-    """
-    faults = []
+def rehearsed(exchange: Exchange, wanted: RunRequest, dify: Gateway) -> tuple[Run, Sequence[Fault]]:
+    """The run that a delivery would begin, and what is wrong with its inputs. Raises `DuckError` for an unreachable app."""
     try:
-        run = invocation.rehearse(exchange, wanted, dify)
+        return invocation.rehearse(exchange, wanted, dify), ()
     except DuckError as error:
         if not error.faults:
             raise
-        run, faults = wanted.run, [{"field": fault.field, "message": fault.text} for fault in error.faults]
+        return wanted.run, error.faults
+
+
+def document(kind: Kind | None, run: Run, faults: Sequence[Fault]) -> Mapping[str, Any]:
+    """The preview for programs: the app's `kind`, its `inputs`, the `query` of a chat, and `faults`.
+
+    The `kind` of some apps without inputs is not known before their first run. Then it is null, and the `query` is what the app
+    is asked if it is a chat.
+    """
     query = {"query": run.query} if run.kind == "chat" else {}
-    inputs = {name: _shown(value) for name, value in payloads.plain(run.inputs).items()}
-    return {"kind": kind, **query, "inputs": inputs, "faults": faults}
+    told = [{"field": fault.field, "message": fault.text} for fault in faults]
+    return {"kind": kind, **query, "inputs": _inputs(run), "faults": told}
 
 
-def for_page(document: Mapping[str, Any], form: Form, request: Request) -> Preview:
-    """The same for the page: of the request that a sample stands for. `form` is the app's."""
+def for_page(kind: Kind | None, run: Run, faults: Sequence[Fault], form: Form, request: Request) -> Preview:
+    """The preview for the webhook's page. `request` is the one that the sample stands for, `form` the app's."""
     return Preview(
-        kind=document["kind"],
+        kind=kind,
         mimetype=request.mimetype,
-        query=document.get("query"),
-        inputs=document["inputs"],
-        faults=[Fault(fault["field"], fault["message"]) for fault in document["faults"]],
+        query=run.query if run.kind == "chat" else None,
+        inputs=_inputs(run),
+        faults=faults,
         fault=samples.fault_of(request),
         form=form,
     )
+
+
+def _inputs(run: Run) -> Mapping[str, Any]:
+    return {name: _shown(value) for name, value in payloads.plain(run.inputs).items()}
 
 
 def _shown(value: Any) -> Any:

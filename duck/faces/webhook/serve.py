@@ -75,10 +75,10 @@ def preview(exchange: Exchange, parts: Mapping[str, str], values: Mapping[str, A
     delivered = request if sample is None else samples.as_request(sample)
     payload = _opened(exchange, payloads.read(delivered))
     kind = apps.kind_of(exchange, dify)
-    found = previews.of(exchange, _wanted(exchange, delivered, payload, kind or "chat", dify), dify, kind)
+    run, faults = previews.rehearsed(exchange, _wanted(exchange, delivered, payload, kind or "chat", dify), dify)
     if sample is None:
-        return document(found)
-    preview = previews.for_page(found, exchange.form or Form(variables=()), delivered)
+        return document(previews.document(kind, run, faults))
+    preview = previews.for_page(kind, run, faults, exchange.form or Form(variables=()), delivered)
     return answers.webhook(exchange, name, dify, sample, preview)
 
 
@@ -127,10 +127,9 @@ def _large[T](payload: Payload, work: Callable[[], T]) -> T:
 
 def _look(exchange: Exchange, parts: Mapping[str, str], dify: Gateway) -> Response:
     """The answer to a GET: of a handshake, or the webhook's page, for browsers of people with a key."""
-    query = dict(bodies.query(exchange.request))
     if exchange.request.method == "HEAD":
         return Response(content_type="text/plain")
-    if (challenge := handshakes.of_get(query)) is None:
+    if (challenge := handshakes.of_get(dict(bodies.query(exchange.request)))) is None:
         if negotiation.takes_page(exchange.request) and exchange.caller.by == "key":
             return answers.webhook(exchange, parts["app_id"], dify)
         if negotiation.takes_page(exchange.request) and exchange.caller.guest:
