@@ -4,6 +4,7 @@
 new ones. Neither has a deadline for a case.
 """
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 from duck import state as states
 from duck.state import State
 from tests.api import Api
-from tests.support import NoSleepClock
+from tests.support import Log, NoSleepClock
 
 hypothesis.settings.register_profile("test", deadline=None, derandomize=True)
 hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=20_000)
@@ -55,3 +56,10 @@ def api(state: State) -> Iterator[Api]:
     with httpx.Client(transport=httpx.MockTransport(api)) as client:
         state.memory.http = client
         yield api
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> Log:
+    """The log, with its lines about requests."""
+    caplog.set_level(logging.INFO, logger="duck")
+    return Log(caplog)

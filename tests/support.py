@@ -1,6 +1,7 @@
 """Shared by tests: real Werkzeug requests, a scripted Dify, and recorded streams."""
 
 import json
+import logging
 import uuid
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -9,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import html5lib
+import pytest
 from werkzeug import Request, Response
 from werkzeug.test import EnvironBuilder
 
@@ -66,6 +68,22 @@ def kind_of_sample(name: str) -> Kind:
     if "workflow" in name:
         return "workflow"
     return "completion" if name.startswith("completion") else "chat"
+
+
+class Log:
+    """The lines about requests that the log has so far."""
+
+    def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
+        self._caplog = caplog
+
+    def lines(self) -> list[str]:
+        """All of them."""
+        return [record.getMessage() for record in self._caplog.records if record.levelno == logging.INFO]
+
+    def line(self) -> str:
+        """The only one."""
+        [line] = self.lines()
+        return line
 
 
 class NoSleepClock(SystemClock):

@@ -1,6 +1,5 @@
 """The log's line about a request."""
 
-import logging
 import re
 import threading
 from collections.abc import Iterator
@@ -10,31 +9,10 @@ from typing import Any
 import pytest
 
 from duck.faces.api import serve
-from tests.support import APP, KEY, SETTINGS, Dify, blocking_sample, body_of, call, make_request, sample
+from tests.support import APP, KEY, SETTINGS, Dify, Log, blocking_sample, body_of, call, make_request, sample
 
 CHAT = sample("chat")
 TIMES = r"first=\d+\.\d{3}s total=\d+\.\d{3}s"
-
-
-class Log:
-    """The lines about requests so far."""
-
-    def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
-        self._caplog = caplog
-
-    def lines(self) -> list[str]:
-        return [record.getMessage() for record in self._caplog.records if record.levelno == logging.INFO]
-
-    def line(self) -> str:
-        """The only one."""
-        [line] = self.lines()
-        return line
-
-
-@pytest.fixture
-def log(caplog: pytest.LogCaptureFixture) -> Log:
-    caplog.set_level(logging.INFO, logger="duck")
-    return Log(caplog)
 
 
 def live(*steps: Any) -> tuple[Dify, threading.Event]:

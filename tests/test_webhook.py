@@ -16,8 +16,7 @@ from duck import state as states
 from duck.state import State
 from tests.api import Api, refused, sse
 from tests.openai_calls import App
-from tests.support import APP, KEY, basic, blocking_sample, body_of, http_error, json_of, sample
-from tests.test_journal import Log
+from tests.support import APP, KEY, Log, basic, blocking_sample, body_of, http_error, json_of, sample
 from tests.test_long_runs import RUN, Slow, wait_for_runs
 from tests.webhook_calls import (
     BY_KEY,
@@ -36,13 +35,6 @@ from tests.webhook_calls import (
     send,
     signed,
 )
-
-
-@pytest.fixture
-def log(caplog: pytest.LogCaptureFixture) -> Log:
-    caplog.set_level("INFO", logger="duck")
-    return Log(caplog)
-
 
 # Who may send
 

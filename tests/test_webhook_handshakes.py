@@ -13,8 +13,7 @@ from cryptography.hazmat.primitives.padding import PKCS7
 
 from duck.faces.webhook import serve
 from tests.openai_calls import App
-from tests.support import KEY, blocking_sample, body_of, json_of
-from tests.test_journal import Log
+from tests.support import KEY, Log, blocking_sample, body_of, json_of
 from tests.webhook_calls import (
     SECRET,
     SETTINGS,
@@ -26,13 +25,6 @@ from tests.webhook_calls import (
     refusal,
     send,
 )
-
-
-@pytest.fixture
-def log(caplog: pytest.LogCaptureFixture) -> Log:
-    caplog.set_level("INFO", logger="duck")
-    return Log(caplog)
-
 
 # Feishu
 

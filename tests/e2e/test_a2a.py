@@ -4,7 +4,6 @@ import re
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
-from threading import Semaphore
 from typing import Any
 from unittest.mock import patch
 
@@ -17,12 +16,13 @@ from a2a.utils.errors import InvalidParamsError, PushNotificationNotSupportedErr
 from a2a.utils.proto_utils import parse_lenient
 
 from bench.host import copy_duck
-from devhost import App, Call, Devhost, Pause, demo
-from devhost.apps import Message, Step
+from devhost import App, Call, Devhost, demo
+from devhost.apps import Step
 from devhost.demo.chats import conversing
 from devhost.demo.events import END, Flow
 from devhost.demo.forms import UPLOADS, basic, form, variable
 from tests.e2e.conftest import AUTHORIZED, DEADLINE_S, LIMITS, ROOT, Duck, awaited
+from tests.e2e.test_openai import Gate, begin, echo
 from tests.support import KEY
 
 VERSIONS = ["1.0", "0.3"]
@@ -34,19 +34,6 @@ LOOKS = form(
     variable("file", "picture", "Picture", required=True, allowed_file_types=["image"], **UPLOADS),
     variable("file-list", "papers", "Papers", allowed_file_types=["document"], **UPLOADS | {"max_length": 3}),
 )
-
-
-def echo(call: Call, turn: int) -> Iterator[Step]:
-    message, answer = Message(call), f"{turn}. {call.query}"
-    yield from message.say(answer, pace=0)
-    yield message.end(answer)
-
-
-def begin(call: Call, _: int) -> Iterator[Step]:
-    """Says something, and nothing more until the run is cut."""
-    message = Message(call)
-    yield from message.say("It has begun.", pace=0, breaks_off=True)
-    yield Pause(DEADLINE_S)
 
 
 def look(call: Call) -> Iterator[Step]:
@@ -392,23 +379,6 @@ class Body(httpx.AsyncByteStream):
 
     async def aclose(self) -> None:
         await self._stream.aclose()
-
-
-class Gate:
-    """An app that says nothing before its first word and after it, each time until it is let through."""
-
-    def __init__(self) -> None:
-        self.steps = Semaphore(0)
-        self.app = conversing("chat", self._answer, NAME)
-
-    def _answer(self, call: Call, _: int) -> Iterator[Step]:
-        message = Message(call)
-        assert self.steps.acquire(timeout=DEADLINE_S)
-        first, *rest = message.say("Slow but sure.", pace=0)
-        yield first
-        assert self.steps.acquire(timeout=DEADLINE_S)
-        yield from rest
-        yield message.end("Slow but sure.")
 
 
 @pytest.fixture(scope="module")

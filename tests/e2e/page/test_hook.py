@@ -2,15 +2,14 @@
 
 import base64
 import json
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.conftest import DEADLINE_S, Duck
+from tests.e2e.conftest import DEADLINE_S, Duck, eventually
 from tests.e2e.page.visitor import EITHER, Visit, assert_accessible
 from tests.support import KEY
 
@@ -32,14 +31,6 @@ def keyed(duck: Duck) -> Iterator[Duck]:
 def address(page: Page) -> str:
     """The address that is there to be copied, in what is unfolded or listed under "Webhook"."""
     return page.locator("details.hook pre > code").inner_text()
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    """A sender is answered before the run has begun if that takes long."""
-    end = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def assert_nothing_is_in_the_way(page: Page, *, scripts: bool) -> None:
@@ -73,7 +64,7 @@ def test_who_has_a_key_tries_a_sample_and_gives_the_address_to_a_sender(visit: V
     headers = {"X-GitHub-Event": "issues", "X-GitHub-Delivery": str(uuid.uuid4())}
     response = httpx.post(listed, json=ISSUE, headers=headers, timeout=DEADLINE_S)
     assert (response.status_code, response.json()["accepted"]) == (202, True)
-    wait_for(lambda: bool(keyed.host.calls))
+    assert eventually(lambda: bool(keyed.host.calls)), "a sender may be answered before the run has begun"
     [call] = keyed.host.calls
     given = {name: value for name, value in call.inputs.items() if value not in (None, "")}
     assert json.loads(given.pop("headers"))["x-github-event"] == "issues"
