@@ -20,9 +20,9 @@ It is as unforgiving as the real daemon. It imports nothing of the plugin: the t
     service/       Dify's Service API, which takes an app's own key; users.py: the end users of apps
     apps.py        scripted apps; demo/: the apps of `python -m devhost`
     serve.py       the command `python -m devhost`; command.py: options that the commands share; addresses.py: ports
-    trace.py       messages as readable lines; page.py: the page at `/`
+    trace.py       messages as readable lines; console.py: the page at `/`
     debug.py       runs a plugin for remote debugging; debugged.py: what the plugin's process runs
-    package.py     packs a plugin
+    package.py     packs a plugin; installing.py: installs a package
     watching.py    the files whose change restarts a plugin
 """
 

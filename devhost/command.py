@@ -6,15 +6,15 @@ import sys
 from pathlib import Path
 
 
-def parser_of(module: str, description: str | None) -> argparse.ArgumentParser:
-    """An argument parser with the plugin's `folder` as its first argument.
+def parser_of(module: str, description: str | None, takes: str = "the plugin's folder") -> argparse.ArgumentParser:
+    """An argument parser whose first argument, `folder`, is what the command takes.
 
     Its usage shows the command as the user typed it: `devhost` if it is installed, else `python -m devhost`.
     """
     called = Path(sys.argv[0])
     name = f"python -m {module}" if called.suffix == ".py" else called.name
     parser = argparse.ArgumentParser(prog=name, description=description)
-    parser.add_argument("folder", nargs="?", type=Path, default=Path(), help="the plugin's folder (default: the current one)")
+    parser.add_argument("folder", nargs="?", type=Path, default=Path(), help=f"{takes} (default: the current folder)")
     return parser
 
 

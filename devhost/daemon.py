@@ -8,24 +8,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any
-from urllib.parse import unquote_to_bytes
+from urllib.parse import parse_qsl, unquote_to_bytes
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from devhost import page
+from devhost import console
+from devhost.addresses import LOOPBACK
 from devhost.clock import Clock
+from devhost.declaration import StartError
 from devhost.dify import Dify
 from devhost.limits import Backlog, Limits
 from devhost.plugin import Plugin, Runtime
 from devhost.request import BODY_LIMIT, copy_request, has_valid_escapes
 from devhost.response import INTERNAL_ERROR, Answer, daemon_error
 from devhost.run import Caller, Run
-from devhost.service import Service
+from devhost.service import BASE, Service
+from devhost.settings import validate_settings
 from devhost.wire import END, Reply, reply_line, request_line
 
 # The reply that ends a run at the absolute limit, whether the run was idle or not.
@@ -49,7 +52,7 @@ class Daemon:
     service: Service
     hook: str
     url: str
-    settings: Mapping[str, Any]
+    settings: dict[str, Any]
     limits: Limits
     clock: Clock
     endpoint_id: str = field(default_factory=lambda: str(uuid.uuid4()))  # Dify's endpoint id is not the hook id
@@ -58,7 +61,8 @@ class Daemon:
         """The ASGI application with all routes."""
         # The daemon answers a wrong method as it answers an unknown path.
         errors = {404: _no_route, 405: _no_route}
-        routes = [Route("/", self._page), *self.dify.files.routes(), *self.service.routes(), *self.runtime.routes()]
+        page = [Route("/", self._page, methods=["GET"]), Route("/", self._save, methods=["POST"])]
+        routes = [*page, *self.dify.files.routes(), *self.service.routes(), *self.runtime.routes()]
         application = Starlette(routes=routes, exception_handlers=errors)
         application.router.default = self
         return application
@@ -82,7 +86,28 @@ class Daemon:
                 answering.result()
 
     async def _page(self, _request: Request) -> Response:
-        return HTMLResponse(page.render(self.runtime.declaration, self.url, self.settings, self.dify.apps))
+        return self._console(self.settings)
+
+    async def _save(self, request: Request) -> Response:
+        """Saves the form of the settings. Pages of other websites may not send it."""
+        own = self.dify.files.base_url
+        if request.headers.get("origin", own) not in {own, own.replace(LOOPBACK, "localhost")}:
+            return Response("Only the page of devhost itself may save settings.\n", 403, media_type="text/plain")
+        declared = self.runtime.declaration.settings if self.runtime.declaration else ()
+        form = dict(parse_qsl((await request.body()).decode("utf-8", "replace"), keep_blank_values=True))
+        settings = console.entered(declared, form, self.settings)
+        try:
+            validate_settings(declared, settings)
+        except StartError as error:
+            return self._console(settings, str(error), 400)
+        self.settings.clear()
+        self.settings.update(settings)
+        return RedirectResponse("/", 303)
+
+    def _console(self, settings: Mapping[str, Any], fault: str = "", status: int = 200) -> Response:
+        keys, apps, api_url = self.service.keys, self.dify.apps, self.dify.files.base_url + BASE
+        page = console.render(self.runtime.declaration, self.url, settings, apps, api_url=api_url, app_keys=keys, fault=fault)
+        return HTMLResponse(page, status)
 
     def _refusal(self, request: Request) -> Response | None:
         """The daemon's own answer, or None if the plugin answers."""

@@ -99,6 +99,15 @@ class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True)
 
 
+class I18n(_Model):
+    """A text for people, in the languages of Dify's console."""
+
+    en_US: Text  # noqa: N815 - as in the file
+    zh_Hans: Text | None = None  # noqa: N815
+    ja_JP: Text | None = None  # noqa: N815
+    pt_BR: Text | None = None  # noqa: N815
+
+
 class Option(_Model):
     """One option of a select."""
 
@@ -115,6 +124,10 @@ class Setting(_Model):
     required: bool = False
     scope: Annotated[str, AfterValidator(_scope)] | None = None
     options: list[Option] | None = None
+    default: int | float | str | bool | list[Any] | None = None  # only prefills the form in Dify's console
+    help: I18n | None = None
+    placeholder: I18n | None = None
+    url: str | None = None
 
 
 class Route(_Model):

@@ -7,9 +7,11 @@ import logging
 import re
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import CancelledError
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from devhost import demo
@@ -17,6 +19,7 @@ from devhost.addresses import DEBUG_PORT, LOOPBACK, PORT
 from devhost.command import add_python, parser_of
 from devhost.declaration import StartError, read_mapping
 from devhost.host import Devhost
+from devhost.installing import install
 from devhost.limits import Limits
 from devhost.settings import BAD_SETTINGS
 from devhost.trace import describe
@@ -31,15 +34,8 @@ def main() -> int:
     logging.basicConfig(format="%(name)s: %(message)s", level=logging.INFO, stream=sys.stderr)
     logging.getLogger("watchfiles").setLevel(logging.WARNING)
     try:
-        host = _devhost(options)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: host.stop())  # an exception could break off any statement
-        with host:
-            is_demo = not (options.settings or options.apps)
-            if is_demo:
-                host.settings |= demo.own_keys(host.api_url)
-            print("\n".join(_welcome(host, demo_settings=is_demo)), flush=True)
-            host.wait()
+        with _installed(options):
+            _serve(options)
     except StartError as error:
         print(f"devhost: {error}", file=sys.stderr)
         if not options.settings and str(error).startswith(BAD_SETTINGS):
@@ -50,8 +46,35 @@ def main() -> int:
     return 0
 
 
+@contextmanager
+def _installed(options: argparse.Namespace) -> Iterator[None]:
+    """Installs the plugin if the options name its package; they name its folder and its Python then."""
+    options.is_package = options.folder.is_file()
+    if not options.is_package:
+        yield
+        return
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: sys.exit(0))  # unlike `os._exit` it leaves no folder behind
+    print(f"Installing {options.folder} ...", flush=True)
+    with TemporaryDirectory(prefix="devhost-") as folder:
+        options.python, options.folder = install(options.folder, Path(folder)), Path(folder)
+        yield
+
+
+def _serve(options: argparse.Namespace) -> None:
+    host = _devhost(options)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: host.stop())  # an exception could break off any statement
+    with host:
+        is_demo = not (options.settings or options.apps or options.is_package)
+        if is_demo:
+            host.settings |= demo.own_keys(host.api_url)
+        print("\n".join(_welcome(host, demo_settings=is_demo)), flush=True)
+        host.wait()
+
+
 def _options() -> argparse.Namespace:
-    parser = parser_of("devhost", __doc__)
+    parser = parser_of("devhost", __doc__, takes="the plugin's folder, or its package, NAME.difypkg")
     parser.add_argument("--port", type=_port, default=PORT, help=f"on {LOOPBACK} (default: {PORT}; 0: a free port)")
     parser.add_argument("--hook", type=_hook, help="the hook id in the URL (default: the plugin's name)")
     for name, default, text in (
@@ -90,7 +113,7 @@ def _devhost(options: argparse.Namespace) -> Devhost:
     return Devhost(
         options.folder,
         demo.apps() if aliases is None else {demo.app_id(alias): app for alias, app in aliases.items()},
-        read_mapping(options.settings, "a file of settings") if options.settings else demo.settings(aliases),
+        _settings(options, aliases),
         hook=options.hook or "",
         port=options.port,
         runs="remote" if options.remote else "serverless" if options.serverless else "local",
@@ -104,6 +127,13 @@ def _devhost(options: argparse.Namespace) -> Devhost:
     )
 
 
+def _settings(options: argparse.Namespace, aliases: Iterable[str] | None) -> dict[str, Any]:
+    """Those of the file, else those for the apps. A package has none, as after its installation in Dify."""
+    if options.settings:
+        return read_mapping(options.settings, "a file of settings")
+    return {} if options.is_package else demo.settings(aliases)
+
+
 def _trace(message: Mapping[str, Any]) -> None:
     if line := describe(message):
         print(line, file=sys.stderr, flush=True)
@@ -113,7 +143,7 @@ def _welcome(host: Devhost, *, demo_settings: bool) -> list[str]:
     """The lines to print at the start. There are examples for Duck's routes only."""
     url, declaration = host.url, host.runtime.declaration
     name = declaration.manifest.name if declaration else "The plugin that connects"
-    lines = ["", f"{name} is served at {url}/", f"Routes, settings and apps: {url.partition('/e/')[0]}/", ""]
+    lines = ["", f"{name} is served at {url}/", f"Settings, apps and routes: {url.partition('/e/')[0]}/", ""]
     if host.runs == "remote":
         lines += [f"REMOTE_INSTALL_URL=127.0.0.1:{host.debug_port}", f"REMOTE_INSTALL_KEY={host.debug_key}", ""]
     has_examples = demo_settings and (name == "duck" or host.runs == "remote")

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from devhost.declaration import Declaration, StartError
-from devhost.schema import Route, Setting
+from devhost.schema import I18n, Route, Setting
 
 ABSENT = object()
 
@@ -81,14 +81,15 @@ def test_a_declaration_is_read_from_all_its_files(plugin: Path) -> None:
     declaration = Declaration.read(plugin)
     manifest = declaration.manifest
     assert (manifest.name, manifest.version, manifest.entrypoint) == ("sample", "0.0.1", "main")
+    assert [(setting.name, setting.default, setting.help) for setting in declaration.settings] == [
+        ("key", "unused", I18n(en_US="Your key")),
+        ("app", None, None),
+    ]
     assert declaration == Declaration(
         manifest=manifest,
         permissions=frozenset({"app", "endpoint"}),
         storage_size=1_048_576,
-        settings=(
-            Setting.model_validate({"name": "key", "type": "secret-input", "label": {"en_US": "Key"}, "required": True}),
-            Setting.model_validate({"name": "app", "type": "app-selector", "label": {"en_US": "App"}, "scope": "chat"}),
-        ),
+        settings=tuple(map(Setting.model_validate, yaml.safe_load(GROUP)["settings"])),
         routes=(route(plugin, "/hello", "GET", hidden=False), route(plugin, "/<app_id>", "POST", hidden=True)),
     )
 
@@ -162,6 +163,9 @@ def test_a_tag_must_be_one_of_difys(plugin: Path) -> None:
         ("settings.0.scope", "all", "settings.0.scope: 'all' is not a valid scope of type secret-input"),
         ("settings.1.scope", "agent", "settings.1.scope: 'agent' is not a valid scope of type app-selector"),
         ("settings.1.scope", "", "settings.1.scope: '' is not a valid scope of type app-selector"),
+        ("settings.0.help", {"zh_Hans": "x"}, "settings.0.help.en_US: Field required"),
+        ("settings.0.help.pt_BR", "x" * 1024, "settings.0.help.pt_BR: String should have at most 1023 characters"),
+        ("settings.0.placeholder", "x", "settings.0.placeholder: Input should be a valid dictionary or instance of I18n"),
         ("settings.0.options", [{"value": "a"}], "settings.0.options.0.label.en_US: Field required"),
         ("endpoints", {"/": "endpoints/hello.yaml"}, "endpoints: Input should be a valid list"),
         ("endpoints.1", 3, "endpoints.1: Input should be a valid dictionary or instance of Route"),

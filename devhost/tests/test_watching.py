@@ -1,4 +1,4 @@
-"""The tools for plugin authors: reload, trace and the page at `/`."""
+"""The tools for plugin authors: reload and trace."""
 
 import shutil
 import signal
@@ -100,17 +100,6 @@ def test_the_trace_shows_a_request_and_its_answer(served: Devhost, messages: lis
 )
 def test_the_trace_describes_each_message_in_a_line(message: dict[str, Any], line: str | None) -> None:
     assert describe(message) == line
-
-
-def test_the_page_shows_routes_and_settings_but_no_secret(served: Devhost) -> None:
-    page = HTTP.get(served.url.partition("/e/")[0] + "/")
-    assert page.headers["Content-Type"] == "text/html; charset=utf-8"
-    assert "witness 0.0.1" in page.text
-    assert f"{served.url}/deep/&lt;path:act&gt;" in page.text
-    assert f'<a href="{served.url}/">' in page.text
-    assert "******" in page.text
-    assert "s3cret" not in page.text
-    assert all(app_id in page.text for app_id in served.apps)
 
 
 def _is_running(pid: int) -> bool:
