@@ -19,7 +19,7 @@ PYTHON3 ?= python3
 # Tried here, not just looked up: a version manager's stand-in can be on the PATH and still refuse to run.
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .uv/bin/uv)
 
-LANES := test-unit test-devhost test-answers test-other
+LANES := test-unit test-devhost test-core test-other
 
 .PHONY: demo debug test $(LANES) test-sdk-latest check types fuzz programs conformance clients bench package format clean
 
@@ -29,9 +29,10 @@ demo: .venv/ready
 debug: .venv/ready
 	@exec .venv/bin/python -m devhost.debug
 
-# The tests run in four lanes beside each other, since those of the real process mostly wait. Each shows its output at its end.
+# The tests run in lanes beside each other, since those of the real process mostly wait. Each lane shows its output at its end.
 PAGES := tests/e2e/page
-ANSWERS := $(wildcard $(addprefix tests/e2e/test_,conformance.py needles.py matrix.py real_dify.py attacks.py inputs.py openai.py))
+FACES := $(wildcard $(addprefix tests/e2e/test_,a2a.py agui.py anthropic.py mcp.py openai.py service_api.py))
+CORE := $(addprefix tests/e2e/test_,attacks.py conformance.py inputs.py limits.py matrix.py needles.py)
 LANE = > .venv/$@.log 2>&1; status=$$?; cat .venv/$@.log; exit $$status
 
 test: .venv/ready programs
@@ -44,11 +45,11 @@ test-unit:
 test-devhost:
 	@{ .venv/bin/python -m pytest devhost/tests && .venv/bin/python -m pytest $(PAGES); } $(LANE)
 
-test-answers:
-	@.venv/bin/python -m pytest $(ANSWERS) $(LANE)
+test-core:
+	@.venv/bin/python -m pytest $(CORE) $(FACES) $(LANE)
 
 test-other:
-	@.venv/bin/python -m pytest tests/e2e $(addprefix --ignore=,$(ANSWERS) $(PAGES)) $(LANE)
+	@.venv/bin/python -m pytest tests/e2e $(addprefix --ignore=,$(PAGES) $(FACES) $(CORE)) $(LANE)
 
 test-sdk-latest: .venv/ready
 	@$(UV) venv --quiet --clear .venv/latest

@@ -95,10 +95,10 @@ def task(response: Response) -> Any:
     return found["task"]
 
 
-def frames(response: Response | bytes, *, cut: int | None = None) -> list[Any]:
-    """The documents of a stream as the SDK's own reader gives them, which gets it in pieces of `cut` bytes."""
+def frames(response: Response | bytes) -> list[Any]:
+    """The documents of a stream as the SDK's own reader gives them."""
     body = response if isinstance(response, bytes) else body_of(response)
-    [found] = asyncio.run(_read(body, [cut or len(body)]))
+    [found] = asyncio.run(_read(body, [len(body)]))
     return found
 
 
@@ -116,9 +116,9 @@ async def _read(body: bytes, cuts: Iterable[int]) -> list[list[Any]]:
     return [[json.loads(data) async for _, data in stream] for stream in streams]
 
 
-def updates(response: Response | bytes, *, cut: int | None = None) -> list[dict[str, Any]]:
+def updates(response: Response | bytes) -> list[dict[str, Any]]:
     """The updates of a stream, each of which the SDK's own type takes."""
-    documents = frames(response, cut=cut)
+    documents = frames(response)
     for document in documents:
         assert document.keys() == {"jsonrpc", "id", "result"}
         assert (document["jsonrpc"], document["id"]) == ("2.0", 1)

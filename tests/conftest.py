@@ -4,7 +4,9 @@
 new ones. Neither has a deadline for a case.
 """
 
+import functools
 import logging
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,15 +14,27 @@ from typing import Any
 import httpx
 import hypothesis
 import pytest
+from greenlet._greenlet import enable_optional_cleanup
 
 from duck import state as states
 from duck.state import State
 from tests.api import Api
 from tests.support import Log, NoSleepClock
 
+# At its end a thread that has used greenlets would search the whole heap for references to them, for 25 ms.
+enable_optional_cleanup(False)
+
 hypothesis.settings.register_profile("test", deadline=None, derandomize=True)
 hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=20_000)
 hypothesis.settings.load_profile("test")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _certificates_are_loaded_once() -> Iterator[None]:
+    """Each client of httpx would load them for itself, which takes longer than most tests. No test needs any."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ssl.create_default_context", functools.cache(ssl.create_default_context))
+        yield
 
 
 @pytest.fixture(autouse=True, scope="session")

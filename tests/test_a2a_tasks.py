@@ -56,7 +56,6 @@ def test_a_run_as_updates_and_as_a_task(name: str, key: str | None, state: State
     fails = isinstance(end_of(name, key), tuple) or name == AT_ONCE
     body = body_of(say(dify, stream=True, key=key))
     found = updates(body)
-    assert updates(body, cut=1) == found
     whole = task(say(dify, key=key))
     first, last = found[0]["task"], found[-1]["statusUpdate"]
     ids = {(first["id"], first["contextId"])}

@@ -40,7 +40,7 @@ PUZZLES = [
     "`<think>`\n\na\n\n```html\n<details>\n```\n\nb\n",
     "a  \nb\n\n*c\n\nd*\n",
 ]
-TEXTS = [*CORPUS, *WRITTEN, *PUZZLES, ANSWER * 2, *(text[:60] for text in HEAVY.values())]
+TEXTS = [*CORPUS, *WRITTEN, *PUZZLES, ANSWER * 2, *(text[:30] for text in HEAVY.values())]
 
 
 def normal(text: str) -> str:
@@ -242,4 +242,4 @@ def test_the_time_is_in_proportion_to_the_length(line: str) -> None:
         growing.end()
         return 10_000_000 - budget.steps
 
-    assert steps(3_200) < 12 * steps(400)
+    assert steps(800) < 12 * steps(100)

@@ -72,7 +72,6 @@ def test_a_run_as_chunks_and_as_a_completion(name: str, key: str | None, state: 
     dify, end = recording(name, state), end_of(name, key)
     body = body_of(chat(dify, key=key, settings=PUBLIC, stream=True, stream_options={"include_usage": True}))
     events = events_of(body)
-    assert events_of(body, cut=1) == events
     chunks = events[:-1]
     snapshot = ChatCompletionStreamState()
     for chunk in chunks:
@@ -112,7 +111,6 @@ def test_a_run_as_events_and_as_a_response(name: str, key: str | None, state: St
     dify, end = recording(name, state), end_of(name, key)
     body = body_of(respond(dify, key=key, settings=PUBLIC, stream=True, metadata={"a": "b"}, instructions="Be short."))
     events = events_of(body)
-    assert events_of(body, cut=1) == events
     snapshot: ResponseStreamState[Any] = ResponseStreamState(input_tools=omit, text_format=omit)
     for event in events:
         snapshot.handle_event(EVENT.validate_python(event))

@@ -1,7 +1,9 @@
 """The plugin `witness` behind devhost, which most tests use."""
 
+import functools
 import json
 import shutil
+import ssl
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,14 @@ from devhost.tests.support import DEADLINE_S, HERE, PLUGINS, SAMPLES, sample
 
 RACE_S = 1.0  # a race window that is long enough on a busy machine
 MESSAGES: list[Mapping[str, Any]] = []  # between `served` and its plugin
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _certificates_are_loaded_once() -> Iterator[None]:
+    """Each client of httpx would load them for itself. No test needs any."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ssl.create_default_context", functools.cache(ssl.create_default_context))
+        yield
 
 
 @pytest.fixture(scope="session")

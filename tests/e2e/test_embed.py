@@ -75,16 +75,18 @@ def test_a_button_opens_the_chat_in_which_questions_can_be_asked(website: Open, 
 
 def test_a_keyboard_is_enough(website: Open) -> None:
     page = website('data-app="desk" title="Help"')
+    button = page.get_by_role("button", name="Help")
+    expect(button).to_be_visible()
     page.keyboard.press("Tab")
-    expect(page.get_by_role("button", name="Help")).to_be_focused()
+    expect(button).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.get_by_role("dialog")).to_be_visible()
     assert page.evaluate("document.activeElement.shadowRoot.activeElement.tagName") == "IFRAME"
     page.keyboard.press("Shift+Tab")
-    page.get_by_role("button", name="Help").focus()
+    button.focus()
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_be_hidden()
-    expect(page.get_by_role("button", name="Help")).to_be_focused()
+    expect(button).to_be_focused()
 
 
 def test_a_website_that_is_not_listed_shows_no_chat(website: Open) -> None:
