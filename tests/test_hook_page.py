@@ -110,7 +110,10 @@ def test_the_list_has_the_address_of_the_chosen_apps_webhook() -> None:
         page = index(app=app, public_url="https://public.example/e/h/")
         assert f"https://public.example/e/h/webhook/{app}/{capability(app_id)}" in copied(page)
         assert f"webhook/{app}" in [link.get("href") for link in page.findall(".//section/p/a")]
-        assert "Whoever knows this address can run the app. It changes with the API key." in text(page.find(".//section"))
+        assert (
+            "Whoever knows this address can run the app: signatures are not checked here. It changes with the API key."
+            in text(page.find(".//section"))
+        )
 
 
 def test_a_guests_list_has_none() -> None:

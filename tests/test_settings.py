@@ -377,8 +377,8 @@ def test_each_app_has_its_own_key() -> None:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        (f"one=app-1, two=app-{NEEDLE}", "entry 2 must be alias=app-"),
-        (f"0b9a8c7d-0000-4222-8333-444455556666=app-{NEEDLE}", "entry 1 must be alias=app-"),
+        (f"one=app-1, two=app-{NEEDLE}", r"the app of entry 2 is not in Apps \(apps\)"),
+        (f"0b9a8c7d-0000-4222-8333-444455556666=app-{NEEDLE}", r"the app of entry 1 is not in Apps \(apps\)"),
         (f"app-{NEEDLE}", "entry 1 must be alias=app-"),
         (f"one={NEEDLE}", "entry 1 must be alias=app-"),
         (f"one=app-ü{NEEDLE}", "entry 1 must be alias=app-"),
@@ -404,6 +404,18 @@ def test_separators_of_input_methods_separate() -> None:
     assert settings.parse({name: text.translate(wide) for name, text in given.items()} | more) == settings.parse(given | more)
 
 
+@pytest.mark.parametrize("name", ["api_key", "apps", "public_apps", "allowed_origins", "app_keys", "webhook_secrets"])
+@pytest.mark.parametrize("text", ['"{}"', "'{}'", "\u201c{}\u201d", 'one, "{}"'])
+def test_quotation_marks_are_not_taken_for_a_part_of_a_value(name: str, text: str) -> None:
+    with pytest.raises(DuckError, match=rf"\({name}\): leave out the quotation marks"):
+        settings.parse({name: text.format(f"one={NEEDLE}")})
+
+
+def test_an_entry_without_its_comma_is_told_of() -> None:
+    with pytest.raises(DuckError, match=r"\(apps\): entry 2 has more than one equals sign; commas separate entries"):
+        settings.parse({"apps": f"one={A}, two={B} three={A}"})
+
+
 def test_an_app_may_have_several_secrets_of_its_senders() -> None:
     apps = {"apps": f"one={A}, {B}", "default_app": {"app_id": B}}
     parsed = settings.parse(
@@ -414,19 +426,24 @@ def test_an_app_may_have_several_secrets_of_its_senders() -> None:
     assert settings.parse({"webhook_secrets": None}).webhook_secrets == {}
 
 
+OF_NO_APP = r"the app of entry 2 is not in Apps \(apps\)"
+NO_SECRET = "entry 2 must be alias=secret or id=secret, and a secret of 8 characters"
+
+
 @pytest.mark.parametrize(
-    "entry",
+    ("entry", "fault"),
     [
-        f"a-{NEEDLE}",
-        f"two=a-{NEEDLE}",
-        f"0b9a8c7d-0000-4222-8333-444455556666=a-{NEEDLE}",
-        "one=short12",
-        "one=",
-        f"one=a-{NEEDLE} one=another",
+        (f"a-{NEEDLE}", NO_SECRET),
+        (f"two=a-{NEEDLE}", OF_NO_APP),
+        (f"0b9a8c7d-0000-4222-8333-444455556666=a-{NEEDLE}", OF_NO_APP),
+        ("one=short12", NO_SECRET),
+        ("one=", NO_SECRET),
+        (f"one=a-{NEEDLE} one=another", NO_SECRET),
+        (f'one="a-{NEEDLE}"', "leave out the quotation marks"),
     ],
 )
-def test_a_secret_that_is_none_or_of_no_app_is_told_by_its_place(entry: str) -> None:
-    with pytest.raises(DuckError, match=r"\(webhook_secrets\): entry 2 must be alias=secret or id=secret") as caught:
+def test_a_secret_that_is_none_or_of_no_app_is_told_by_its_place(entry: str, fault: str) -> None:
+    with pytest.raises(DuckError, match=rf"\(webhook_secrets\): {fault}") as caught:
         settings.parse({"apps": f"one={A}", "webhook_secrets": f"one=a-right-secret, {entry}"})
     assert (caught.value.code, NEEDLE in caught.value.message) == ("invalid_settings", False)
 

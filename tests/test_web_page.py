@@ -187,7 +187,9 @@ def test_who_cannot_get_in_reads_what_to_do_and_can_try_again(key: str | None, t
     assert text in alert
     assert "Bearer" not in alert
     assert page.find(".//*[@role='alert']//a").get("href") == ""
-    closed = page_of(call(Dify(), method="GET", key=key, headers={"Accept": BROWSER}, settings={}))
+    response = call(Dify(), method="GET", key=key, headers={"Accept": BROWSER}, settings={})
+    assert response.headers["WWW-Authenticate"] == 'Bearer realm="Duck"', "a browser asks for no password that there is not"
+    closed = page_of(response)
     assert "No API key is set" in "".join(closed.find(".//*[@role='alert']").itertext())
     assert closed.find(".//*[@role='alert']//a") is None
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from werkzeug import Request
 
-from duck.callers.settings import DEFAULT, NO_KEY, Settings, canonical
+from duck.callers.settings import DEFAULT, MIN_KEY, NO_KEY, Settings, canonical
 from duck.errors import NO_APP, DuckError, setting
 from duck.texts import Text
 
@@ -193,7 +193,12 @@ def unauthorized(settings: Settings) -> DuckError:
     return DuckError(401, "unauthorized", _NO_VALID_KEY if settings.keys else _NO_KEYS_SET)
 
 
-_NO_KEYS_SET = Text("No API key is set, so only public apps can be called. The owner can set one in the endpoint's settings.")
+_NO_KEYS_SET = Text(
+    "No API key is set, so only public apps can be called. Its owner sets one in Dify, in this endpoint's settings: a random "
+    "word of {count} characters or more, under {setting}.",
+    count=MIN_KEY,
+    setting=setting("api_key"),
+)
 _NO_VALID_KEY = Text("Send a valid API key: as Authorization: Bearer, as X-API-Key, or as the password of Basic authentication.")
 
 

@@ -27,6 +27,9 @@ _FULL_WIDTH = str.maketrans("\uff0c\u3001\uff1d\u3000", ",,= ")  # comma, enumer
 _COMMAS = re.compile(r"[,\n]")
 _AROUND_EQUALS = re.compile(r"\s*=\s*")
 _AUTH_SCHEMES = {"bearer", "basic"}
+_QUOTES = "\"'\u201c\u201d\u2018\u2019"
+_QUOTED = re.compile(rf"(^|[\s,])[{_QUOTES}]")
+_UNQUOTED = Text("leave out the quotation marks")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +120,10 @@ def _text(values: Mapping[str, Any], name: str) -> str:
 
 def _list(values: Mapping[str, Any], name: str) -> str:
     """A setting that lists something. Input methods for Chinese and Japanese type separators of their own."""
-    return _text(values, name).translate(_FULL_WIDTH)
+    text = _text(values, name).translate(_FULL_WIDTH)
+    if _QUOTED.search(text):  # they would become part of a key, which nobody could then send
+        raise _invalid(name, _UNQUOTED)
+    return text
 
 
 def _words(values: Mapping[str, Any], name: str) -> list[str]:
@@ -146,7 +152,7 @@ def _public(words: Iterable[str], names: Mapping[str, str], reachable: frozenset
     for number, word in enumerate(words, start=1):
         app_id = names.get(word) or canonical(word)
         if not app_id or (reachable is not None and app_id not in reachable):
-            raise _invalid("public_apps", Text("entry {number} must be an alias or an id of one of the apps", number=number))
+            raise _invalid("public_apps", _no_app(number))
         public.add(app_id)
     return frozenset(public)
 
@@ -217,8 +223,10 @@ def _app_keys(text: str, names: Mapping[str, str], reachable: frozenset[str] | N
     keys: dict[str, str] = {}
     entries = _split(_AROUND_EQUALS.sub("=", text))
     for number, (app_id, key) in enumerate(_by_app(entries, names, reachable), start=1):
-        if not app_id or not _APP_KEY.fullmatch(key):
-            raise _invalid("app_keys", Text("entry {number} must be alias=app-… or id=app-…, of one of the apps", number=number))
+        if not _APP_KEY.fullmatch(key):
+            raise _invalid("app_keys", Text("entry {number} must be alias=app-… or id=app-…", number=number))
+        if not app_id:
+            raise _invalid("app_keys", _no_app(number))
         if app_id in keys:
             raise _invalid("app_keys", Text("the app in entry {number} has a key already", number=number))
         keys[app_id] = key
@@ -230,12 +238,16 @@ def _webhook_secrets(text: str, names: Mapping[str, str], reachable: frozenset[s
     secrets: dict[str, tuple[str, ...]] = {}
     entries = filter(None, map(str.strip, _COMMAS.split(text)))  # a secret in base64 may end in "="
     for number, (app_id, secret) in enumerate(_by_app(entries, names, reachable), start=1):
-        if not app_id or len(secret) < MIN_KEY or len(secret.split()) > 1:
+        if len(secret) < MIN_KEY or len(secret.split()) > 1:
             message = (
-                "entry {number} must be alias=secret or id=secret, of one of the apps, and a secret of {count} characters or "
-                "more, without blanks; commas separate them"
+                "entry {number} must be alias=secret or id=secret, and a secret of {count} characters or more, without blanks; "
+                "commas separate them"
             )
             raise _invalid("webhook_secrets", Text(message, number=number, count=MIN_KEY))
+        if secret[0] in _QUOTES and secret[-1] in _QUOTES:
+            raise _invalid("webhook_secrets", _UNQUOTED)
+        if not app_id:
+            raise _invalid("webhook_secrets", _no_app(number))
         secrets[app_id] = (*secrets.get(app_id, ()), secret)
     return secrets
 
@@ -257,6 +269,8 @@ def _apps(text: str) -> tuple[dict[str, str], list[str]]:
     if text.strip() and not entries:
         raise _invalid("apps", Text("names no app"))
     for number, entry in enumerate(entries, start=1):
+        if entry.count("=") > 1:
+            raise _invalid("apps", Text("entry {number} has more than one equals sign; commas separate entries", number=number))
         alias, equals, app = (part.strip() for part in entry.rpartition("="))
         app_id = canonical(app)
         if not app_id:
@@ -292,6 +306,10 @@ def _presets(value: Any) -> Mapping[str, Any]:
     """The inputs that were typed into the console beside the app. Files are there in a form of the console's own."""
     inputs = value.get("inputs") if isinstance(value, Mapping) else None
     return inputs if isinstance(inputs, Mapping) else {}
+
+
+def _no_app(number: int) -> Text:
+    return Text("the app of entry {number} is not in {setting}", number=number, setting=setting("apps"))
 
 
 def _invalid(name: str, fault: Text) -> DuckError:

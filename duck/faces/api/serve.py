@@ -29,7 +29,7 @@ def write_error(exchange: Exchange, error: DuckError) -> Response:
     """An error before the first chunk: a page if HTML is requested, else JSON."""
     as_page = negotiation.takes_page(exchange.request)
     response = answers.error(exchange, error) if as_page else document(error.as_dict(), error.status)
-    if error.status == 401 and as_page:
+    if error.status == 401 and as_page and exchange.settings.keys:  # without a key there is no password to ask for
         # One header with Basic first: Chromium ignores a Basic challenge after another one.
         response.headers["WWW-Authenticate"] = f'Basic realm="Duck", charset="UTF-8", {BEARER}'
     return response

@@ -267,8 +267,9 @@ function waiting(asked, files) {
 /** @param {string} url @param {string} task */
 function stopRun(url, task) {
   // Whether Dify has stopped the run. Dify stops runs only of apps whose own key Duck has.
-  const body = new URLSearchParams({task_id: task}), signal = AbortSignal.timeout(10_000);
-  return fetch(url, {method: "POST", body, signal}).then((answer) => answer.ok, () => false);
+  // Who signed in on this page sends no password to other paths unless asked for one, as those are who ask for a page.
+  const body = new URLSearchParams({task_id: task}), headers = {Accept: "text/html"}, signal = AbortSignal.timeout(10_000);
+  return fetch(url, {method: "POST", body, headers, signal}).then((answer) => answer.ok, () => false);
 }
 
 /** Takes over what the next question needs of the form that came with the answer. @param {HTMLFormElement} form @param {HTMLFormElement} next */

@@ -8,7 +8,7 @@ from unittest.mock import patch
 import pytest
 from playwright.sync_api import expect
 
-from devhost import App, Call, Pause
+from devhost import App, Call, Pause, demo
 from tests.e2e.conftest import DEADLINE_S, Duck
 from tests.e2e.page.visitor import (
     CHAT,
@@ -148,7 +148,8 @@ def test_what_is_typed_while_an_answer_comes_is_kept(visit: Visit, duck: Duck, e
     expect(box).to_have_value("And then?")
 
 
-def test_stop_stops_the_run_where_the_app_has_a_key_of_its_own(visit: Visit, duck: Duck) -> None:
+@pytest.mark.parametrize("is_public", [True, False], ids=["guest", "signed in on this page"])
+def test_stop_stops_the_run_where_the_app_has_a_key_of_its_own(visit: Visit, duck: Duck, *, is_public: bool) -> None:
     closed = threading.Event()
 
     def script(_: Call) -> Iterator[dict[str, Any] | Pause]:
@@ -160,9 +161,10 @@ def test_stop_stops_the_run_where_the_app_has_a_key_of_its_own(visit: Visit, duc
             closed.set()
 
     duck.host.apps[GATED] = App(mode="chat", script=script)
-    keys = {"app_keys": f"gated={OWN_KEY}", "service_api_url": duck.host.api_url}
-    with patch.dict(duck.host.app_keys, {OWN_KEY: GATED}), patch.dict(duck.host.settings, keys):
-        page = visit("/chat/gated").page
+    changed = {"app_keys": f"gated={OWN_KEY}", "service_api_url": duck.host.api_url}
+    changed |= {} if is_public else {"public_apps": "chatbot"}
+    with patch.dict(duck.host.app_keys, {OWN_KEY: GATED}), patch.dict(duck.host.settings, changed):
+        page = visit("/chat/gated", http_credentials=None if is_public else {"username": "", "password": demo.KEY}).page
         ask(page, "Why?")
         expect(last(page, "x-t")).to_have_text("One")
         page.get_by_role("button", name="Stop").click()
