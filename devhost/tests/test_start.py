@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from devhost import Devhost, StartError, serve
-from devhost.tests.support import DEADLINE_S, HTTP, ROOT, is_running
+from devhost.tests.support import DEADLINE_S, HERE, HTTP, ROOT, is_running
 
 type Command = Callable[..., tuple[int | str | None, str, str]]
 
@@ -130,6 +131,15 @@ def test_an_invalid_option_is_one_clear_line(command: Command, witness: Path, op
     status, output, errors = command(witness, "--port", "0", *options)
     assert (status, output) == (2, "")
     assert errors.splitlines()[-1].endswith(end)
+
+
+def test_every_command_of_readme_has_options_that_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks = re.findall(r"^```sh\n(.*?)^```", (HERE.parent / "README.md").read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    told = re.findall(r"^(?:devhost|uvx .* devhost)( .*?|)(?:\s+#.*)?$", "".join(blocks), re.MULTILINE)
+    assert len(told) > 6
+    for arguments in told:
+        monkeypatch.setattr("sys.argv", ["devhost", *shlex.split(arguments)])
+        serve._options()  # noqa: SLF001 - it ends the process for an option that there is not
 
 
 def test_a_taken_port_is_one_clear_line(command: Command, witness: Path) -> None:

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +35,7 @@ ADDRESS = "127.0.0.1:8000"  # where `make demo` serves
 MAKE = ("make", "--old-file", ".venv/ready")  # these tests run in the .venv, which must not be made anew under them
 RECIPES = blocks("docs/recipes.md")
 CLIENTS = blocks("docs/clients.md")
+DEVHOST = blocks("devhost/README.md")
 START = RECIPES[0].text  # what all commands need
 ELSEWHERE = {"nginx", "js"}  # configurations that tests below try, and programs for Node that `make clients` runs
 
@@ -117,10 +119,31 @@ def test_a_recipe_does_what_it_says(demonstration: Devhost, page: Page, block: B
 
 
 def test_what_readme_asks_for_is_answered(demonstration: Devhost) -> None:
-    set_up, asking = (block.text for block in blocks("README.md") if "dify" not in block.words)
+    of_dify, set_up, asking = (block.text for block in blocks("README.md"))
+    command = of_dify.replace("https://<your dify>/e/<hook>", demonstration.url).replace("<app_id>", "chatbot")
+    assert '"answer":"Hello, there!' in run(["bash", "-euo", "pipefail"], command.replace("<key>", demo.KEY))
     assert re.findall(r"^make (\w+)", set_up, re.MULTILINE) == ["demo", "test"]
     said = run(["bash", "-euo", "pipefail"], asking.replace(ADDRESS, f"127.0.0.1:{demonstration.port}"))
     assert "Here is picture number 1 of this conversation: a red fox" in said
+
+
+def test_what_devhosts_readme_asks_for_is_answered(demonstration: Devhost) -> None:
+    [command] = [block.text for block in DEVHOST if block.text.startswith("curl")]
+    said = run(["bash", "-euo", "pipefail"], command.replace(ADDRESS, f"127.0.0.1:{demonstration.port}"))
+    assert json.loads(said).keys() == {"data", "has_more", "limit"}
+
+
+def test_the_apps_and_the_test_of_devhosts_readme_run() -> None:
+    of_apps, of_test, _ = (block.text for block in DEVHOST if block.language == "python")
+    names: dict[str, Any] = {"httpx": httpx, "app_id": str(uuid.uuid4())}
+    exec(of_apps, names)  # noqa: S102 - as a reader would
+    with Devhost(ROOT, {demo.app_id(name): app for name, app in names["APPS"].items()}, demo.settings(names["APPS"])) as host:
+        answers = [httpx.post(f"{host.url}/chat/{name}", json={"query": "hi"}, auth=("", demo.KEY)) for name in names["APPS"]]
+    assert [answer.status_code for answer in answers] == [200, 429]
+    assert answers[0].json()["answer"] == "Hello! You said: hi"
+    with patch("httpx.post", wraps=httpx.post) as post:
+        exec(of_test.replace("path/to/plugin", str(ROOT)), names)  # noqa: S102
+    assert post.call_count == 1
 
 
 def test_make_demo_serves_the_demo() -> None:
