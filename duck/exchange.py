@@ -72,23 +72,23 @@ class Exchange:
         assert self.parsed is not None, "admit() comes first"  # noqa: S101 - a defect, not a fault of the request
         return self.parsed
 
-    def admit(self, values: Mapping[str, Any], name: str | None = None, identify: Identify = access.identify) -> Settings:
+    def admit(self, settings: Mapping[str, Any], name: str | None = None, identify: Identify = access.identify) -> Settings:
         """Reads the settings and identifies the caller. For a route with an app, `name` is what the route calls it.
 
         `identify` is another way to do so, from `callers`. A face whose body names the app calls `reach` once it has read the
         body. Raises `DuckError`: 500 for invalid settings, 401 for a caller without access, 404 for an unreachable app.
         """
-        settings = self.parsed = settings_.parse(values)
-        self.cors = access.cors(self.request, settings, public=name is not None and access.is_public(name, settings))
+        parsed = self.parsed = settings_.parse(settings)
+        self.cors = access.cors(self.request, parsed, public=name is not None and access.is_public(name, parsed))
         try:
-            self.caller = identify(self.request, settings)
+            self.caller = identify(self.request, parsed)
         except DuckError:
             self.state.wrong_keys.slow_down(self.request.headers.get("Dify-Hook-Id", ""), self.state.clock)
             raise
         self.entry.by, self.entry.sender = self.caller.by, self.caller.sender
         if name is not None:
             self.reach(name)
-        return settings
+        return parsed
 
     def reach(self, name: str) -> str:
         """The id of the app that the caller names. Raises `DuckError`: 401 for a caller without access to it, 404."""
@@ -96,20 +96,20 @@ class Exchange:
         self.entry.app_id = access.resolve(name, self.settings, self.caller)
         return self.entry.app_id
 
-    def allow_origin(self, values: Mapping[str, Any]) -> None:
+    def allow_origin(self, settings: Mapping[str, Any]) -> None:
         """Lets pages of other origins read the answer, if the settings allow it. Invalid settings allow nothing."""
         with contextlib.suppress(DuckError):
-            settings = settings_.parse(values)
+            parsed = settings_.parse(settings)
             if routes.names_app(self.entry.route):
                 name = routes.app_in(self.request.path) or self.request.path.rpartition("/")[2]
-                public = access.is_public(name, settings)
+                public = access.is_public(name, parsed)
             else:
-                public = bool(settings.public)  # the body names the app
-            self.cors = access.cors(self.request, settings, public=public)
+                public = bool(parsed.public)  # the body names the app
+            self.cors = access.cors(self.request, parsed, public=public)
 
-    def no_route(self, values: Mapping[str, Any], message: str) -> DuckError:
+    def no_route(self, settings: Mapping[str, Any], message: str) -> DuckError:
         """The error for a request that no route takes: 405 for a wrong method, else 404 with this message."""
-        self.allow_origin(values)
+        self.allow_origin(settings)
         methods = routes.METHODS.get(self.entry.route)
         if not methods:
             return DuckError(404, "not_found", message)

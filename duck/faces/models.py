@@ -26,9 +26,9 @@ class Listed:
     description: str = ""
 
 
-def body(exchange: Exchange, values: Mapping[str, Any]) -> Mapping[str, Any]:
+def body(exchange: Exchange, settings: Mapping[str, Any]) -> Mapping[str, Any]:
     """The body of a request from a caller who may use the model that it names. Raises `DuckError`."""
-    exchange.admit(values)
+    exchange.admit(settings)
     found = bodies.read_json(exchange.request)
     exchange.reach(fields.text(found, "model", required=True))
     return found
@@ -52,26 +52,26 @@ def shown(begun: Begun, request: Request) -> str | None:
     return signer.sign(begun.conversation_id, begun.message_id) if signer.guest else begun.conversation_id
 
 
-def listed(exchange: Exchange, values: Mapping[str, Any], dify: Gateway) -> list[Listed]:
+def listed(exchange: Exchange, settings: Mapping[str, Any], dify: Gateway) -> list[Listed]:
     """The apps that the caller may use. Raises `DuckError`."""
-    settings = exchange.admit(values)
-    return _models(exchange, dify, access.visible_apps(settings, exchange.caller))
+    parsed = exchange.admit(settings)
+    return _models(exchange, dify, access.visible_apps(parsed, exchange.caller))
 
 
-def named(exchange: Exchange, name: str, values: Mapping[str, Any], dify: Gateway) -> Listed:
+def named(exchange: Exchange, name: str, settings: Mapping[str, Any], dify: Gateway) -> Listed:
     """The app that a route names. Raises `DuckError`, also for an app that Dify does not have."""
-    settings = exchange.admit(values, name)
+    parsed = exchange.admit(settings, name)
     app_id = exchange.entry.app_id
-    is_listed = app_id in {app_id for _, app_id in access.visible_apps(settings, exchange.caller)}
+    is_listed = app_id in {app_id for _, app_id in access.visible_apps(parsed, exchange.caller)}
     if not is_listed and apps.form(exchange, dify) is None:
         raise DuckError(404, "app_not_found", errors.NO_APP)
     return _models(exchange, dify, [(name, app_id)])[0]
 
 
-def base_url(exchange: Exchange, values: Mapping[str, Any]) -> str:
+def base_url(exchange: Exchange, settings: Mapping[str, Any]) -> str:
     """The endpoint's address without a slash at its end, as far as it is known, even if the settings cannot be read."""
     with contextlib.suppress(DuckError):
-        exchange.parsed = settings_.parse(values)
+        exchange.parsed = settings_.parse(settings)
     return (exchange.public_url or "https://…/").rstrip("/")
 
 

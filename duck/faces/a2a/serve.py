@@ -97,19 +97,19 @@ def write_status(_: Exchange, error: DuckError) -> Response:
 
 
 @answering(errors=write_status)
-def card(exchange: Exchange, name: str, values: Mapping[str, Any], dify: Gateway) -> Response:
+def card(exchange: Exchange, name: str, settings: Mapping[str, Any], dify: Gateway) -> Response:
     """The card of the app that the route calls `name`. Guests get those of public apps."""
-    settings = exchange.admit(values, name)
+    parsed = exchange.admit(settings, name)
     app_id = exchange.entry.app_id
     if exchange.public_url is None:
         message = f"Dify does not tell the address of this endpoint. Set {errors.setting('public_url')}."
         raise DuckError(500, "no_public_url", message)
     info = apps.infos(exchange, dify, [app_id], forms_of=[app_id]).get(app_id, {})
-    presets = settings.presets if app_id == settings.names.get(DEFAULT) else {}
+    presets = parsed.presets if app_id == parsed.names.get(DEFAULT) else {}
     agent = Agent(
         name=name,
         url=f"{exchange.public_url}a2a/{quote(name, safe='')}",
-        public=access.is_public(name, settings),
+        public=access.is_public(name, parsed),
         title=info.get("name", ""),
         description=info.get("description", ""),
         form=info.get("form"),
@@ -119,10 +119,10 @@ def card(exchange: Exchange, name: str, values: Mapping[str, Any], dify: Gateway
 
 
 @answering(errors=write_error)
-def serve(exchange: Exchange, name: str, values: Mapping[str, Any], dify: Gateway) -> Response:
+def serve(exchange: Exchange, name: str, settings: Mapping[str, Any], dify: Gateway) -> Response:
     """One request to the app that the route calls `name`."""
     context = exchange.context = Context()
-    exchange.admit(values, name)
+    exchange.admit(settings, name)
     body = bodies.read_json_value(exchange.request)
     context.id, context.is_read = jsonrpc.id_of(body), True
     method, params = messages.read_call(body)

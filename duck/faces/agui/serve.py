@@ -32,9 +32,9 @@ def write_error(_: Exchange, error: DuckError) -> Response:
 
 
 @answering(errors=write_error)
-def run(exchange: Exchange, name: str, values: Mapping[str, Any], dify: Gateway) -> Response:
+def run(exchange: Exchange, name: str, settings: Mapping[str, Any], dify: Gateway) -> Response:
     """Runs the app that the route calls `name`, and streams what it says and does."""
-    exchange.admit(values, name)
+    exchange.admit(settings, name)
     exchange.refuse_other_sites()  # before the body is read
     exchange.entry.format = "sse"
     body = bodies.read_json(exchange.request)

@@ -38,9 +38,9 @@ def write_error(exchange: Exchange, error: DuckError) -> Response:
 
 
 @answering(errors=write_error, request_id=REQUEST_ID)
-def messages(exchange: Exchange, values: Mapping[str, Any], dify: Gateway) -> Response:
+def messages(exchange: Exchange, settings: Mapping[str, Any], dify: Gateway) -> Response:
     """Messages: the app that is named as the model answers the messages."""
-    body = models_.body(exchange, values)
+    body = models_.body(exchange, settings)
     wanted = asking.read(exchange, lambda: messages_.read(body))
     prompt = replace(wanted.prompt, conversation_id=models_.conversation(exchange, wanted.conversation_id, dify, _MESSAGES))
 
@@ -58,30 +58,30 @@ def messages(exchange: Exchange, values: Mapping[str, Any], dify: Gateway) -> Re
 
 
 @answering(errors=write_error, request_id=REQUEST_ID)
-def models(exchange: Exchange, values: Mapping[str, Any], dify: Gateway) -> Response:
+def models(exchange: Exchange, settings: Mapping[str, Any], dify: Gateway) -> Response:
     """The list of the apps that the caller may use. It is never longer than a page."""
-    found = [_described(each) for each in models_.listed(exchange, values, dify)]
+    found = [_described(each) for each in models_.listed(exchange, settings, dify)]
     ends = {"first_id": found[0]["id"], "last_id": found[-1]["id"]} if found else {"first_id": None, "last_id": None}
     return document({"data": found, "has_more": False, **ends})
 
 
 @answering(errors=write_error, request_id=REQUEST_ID)
-def model(exchange: Exchange, name: str, values: Mapping[str, Any], dify: Gateway) -> Response:
+def model(exchange: Exchange, name: str, settings: Mapping[str, Any], dify: Gateway) -> Response:
     """One app."""
-    return document(_described(models_.named(exchange, name, values, dify)))
+    return document(_described(models_.named(exchange, name, settings, dify)))
 
 
 @answering(errors=write_error, request_id=REQUEST_ID)
-def unknown(exchange: Exchange, values: Mapping[str, Any]) -> Response:
+def unknown(exchange: Exchange, settings: Mapping[str, Any]) -> Response:
     """The answer to any other path or method below /v1/. It names the base URL, even if the settings cannot be read."""
-    base = models_.base_url(exchange, values)
+    base = models_.base_url(exchange, settings)
     if exchange.entry.route == _ROUTE:  # it has other methods, which are Dify's
-        exchange.allow_origin(values)
+        exchange.allow_origin(settings)
         allow = "OPTIONS, POST"
         raise DuckError(405, "method_not_allowed", Text("This route takes {methods}.", methods=allow), headers={"Allow": allow})
     if models_.is_difys_own(exchange.entry.route):
         exchange.entry.route = routes.NOWHERE
-    raise exchange.no_route(values, f"No such route. The base URL for Anthropic's clients is {base}, without /v1 at its end.")
+    raise exchange.no_route(settings, f"No such route. The base URL for Anthropic's clients is {base}, without /v1 at its end.")
 
 
 def _described(model: models_.Listed) -> dict[str, Any]:

@@ -39,20 +39,20 @@ def write_error(exchange: Exchange, error: DuckError) -> Response:
 def serve(
     exchange: Exchange,
     name: str,
-    values: Mapping[str, Any],
+    settings: Mapping[str, Any],
     dify: Gateway,
     *,
     kind: Kind,
     default_format: str | None = None,
 ) -> Response:
-    """Runs the app that the route calls `name`, as `kind`; `values` are the endpoint's settings.
+    """Runs the app that the route calls `name`, as `kind`; `settings` are the endpoint's.
 
     `default_format` is for callers that accept anything. Without it they get json, or ndjson if they ask for streaming, and a
     browser's GET gets the app's page; with it, a browser's GET runs the app.
     """
     request, entry = exchange.request, exchange.entry
     entry.kind = kind
-    exchange.admit(values, name)
+    exchange.admit(settings, name)
     if "Last-Event-ID" in request.headers and request.method in {"GET", "POST"}:
         return _not_resumed(exchange)
     requested = negotiation.requested_format(request)
@@ -77,18 +77,18 @@ def serve(
 
 
 @answering(errors=write_error)
-def parameters(exchange: Exchange, name: str, values: Mapping[str, Any], dify: Gateway) -> Response:
+def parameters(exchange: Exchange, name: str, settings: Mapping[str, Any], dify: Gateway) -> Response:
     """The form of the app that the route calls `name`."""
-    exchange.admit(values, name)
+    exchange.admit(settings, name)
     if exchange.request.method == "HEAD":
         return Response(content_type=json.CONTENT_TYPE)
     return document(apps.parameters(exchange, dify))
 
 
 @answering(errors=write_error)
-def stop(exchange: Exchange, name: str, values: Mapping[str, Any], dify: Gateway) -> Response:
+def stop(exchange: Exchange, name: str, settings: Mapping[str, Any], dify: Gateway) -> Response:
     """Stops a run of the app that the route calls `name`."""
-    exchange.admit(values, name)
+    exchange.admit(settings, name)
     exchange.refuse_other_sites()
     task_id, user = run_request.parse_stop(exchange.request)
     invocation.stop(exchange, dify, task_id, user)
@@ -96,10 +96,10 @@ def stop(exchange: Exchange, name: str, values: Mapping[str, Any], dify: Gateway
 
 
 @answering(errors=write_error)
-def run(exchange: Exchange, name: str, run_id: str, values: Mapping[str, Any], dify: Gateway) -> Response:
+def run(exchange: Exchange, name: str, run_id: str, settings: Mapping[str, Any], dify: Gateway) -> Response:
     """A run that was begun before: its answer, how it stands, or its further events as a stream."""
     request = exchange.request
-    exchange.admit(values, name)
+    exchange.admit(settings, name)
     if request.method == "HEAD":
         return Response(content_type=json.CONTENT_TYPE)
     user, format_name = bodies.query_value(request, "user") or "", negotiation.requested_format(request) or "json"
@@ -114,10 +114,10 @@ def run(exchange: Exchange, name: str, run_id: str, values: Mapping[str, Any], d
 
 
 @answering(errors=write_error)
-def form(exchange: Exchange, name: str, token: str, values: Mapping[str, Any], dify: Gateway) -> Response:
+def form(exchange: Exchange, name: str, token: str, settings: Mapping[str, Any], dify: Gateway) -> Response:
     """A form for which a run waits: a GET shows it, a POST fills it in."""
     request = exchange.request
-    exchange.admit(values, name)
+    exchange.admit(settings, name)
     if request.method == "HEAD":
         return Response(content_type=json.CONTENT_TYPE)
     if request.method == "GET":
@@ -129,15 +129,15 @@ def form(exchange: Exchange, name: str, token: str, values: Mapping[str, Any], d
 
 
 @answering(errors=write_error)
-def index(exchange: Exchange, values: Mapping[str, Any], dify: Gateway) -> Response:
+def index(exchange: Exchange, settings: Mapping[str, Any], dify: Gateway) -> Response:
     """The list of apps that the caller may use, for guests the public ones.
 
     A guest signs in here, because a browser sends the password along to all paths below.
     """
-    settings, is_guest = exchange.admit(values), exchange.caller.guest
+    parsed, is_guest = exchange.admit(settings), exchange.caller.guest
     if is_guest and bodies.query_value(exchange.request, SIGN_IN) is not None:
-        raise access.unauthorized(settings)
-    visible = access.visible_apps(settings, exchange.caller)
+        raise access.unauthorized(parsed)
+    visible = access.visible_apps(parsed, exchange.caller)
     as_page = negotiation.requested_format(exchange.request) == "html"
     if as_page:
         visible = _without_second_names(visible)
@@ -148,7 +148,7 @@ def index(exchange: Exchange, values: Mapping[str, Any], dify: Gateway) -> Respo
         "name": "duck",
         "version": duck.__version__,
         "url": exchange.public_url,
-        "apps": [{"alias": name, "public": app_id in settings.public, **infos.get(app_id, {})} for name, app_id in visible],
+        "apps": [{"alias": name, "public": app_id in parsed.public, **infos.get(app_id, {})} for name, app_id in visible],
         "formats": list(MIMETYPES),
     }
     if not as_page:
@@ -175,18 +175,18 @@ def embed(_: Exchange) -> Response:
 
 
 @answering(errors=write_error)
-def preflight(exchange: Exchange, values: Mapping[str, Any]) -> Response:
+def preflight(exchange: Exchange, settings: Mapping[str, Any]) -> Response:
     """The answer to a CORS preflight: always 204. Its headers tell whether the page may send the request."""
-    exchange.allow_origin(values)
+    exchange.allow_origin(settings)
     return Response(status=204)
 
 
 @answering(errors=write_error)
-def unknown(exchange: Exchange, values: Mapping[str, Any]) -> Response:
+def unknown(exchange: Exchange, settings: Mapping[str, Any]) -> Response:
     """The answer to a path that no route has, or a method that its route does not have."""
     patterns = ", ".join(f"/{kind}/<app_id>" for kind in KINDS)
     message = Text("No such route. Apps are run at {routes}, without a slash at the end; GET / lists them.", routes=patterns)
-    raise exchange.no_route(values, message)
+    raise exchange.no_route(settings, message)
 
 
 def _not_resumed(exchange: Exchange) -> Response:

@@ -64,10 +64,10 @@ def _message(error: DuckError) -> str:
 
 
 @answering(errors=write_error)
-def serve(exchange: Exchange, name: str | None, values: Mapping[str, Any], dify: Gateway) -> Response:
+def serve(exchange: Exchange, name: str | None, settings: Mapping[str, Any], dify: Gateway) -> Response:
     """One request of the protocol, for all apps that the caller may use or for the one that the route calls `name`."""
     exchange.context = Context()
-    refused = _admitted(exchange, values, name)
+    refused = _admitted(exchange, settings, name)
     exchange.refuse_other_origins()
     headers = exchange.request.headers
     body, version = bodies.read_json_value(exchange.request), headers.get("MCP-Protocol-Version")
@@ -97,18 +97,18 @@ def serve(exchange: Exchange, name: str | None, values: Mapping[str, Any], dify:
 
 
 @answering(errors=write_error)
-def unknown(exchange: Exchange, values: Mapping[str, Any]) -> Response:
+def unknown(exchange: Exchange, settings: Mapping[str, Any]) -> Response:
     """The answer to any other path or method below /mcp."""
-    raise exchange.no_route(values, "No such route. MCP is at POST /mcp for all apps, and at POST /mcp/<app_id> for one.")
+    raise exchange.no_route(settings, "No such route. MCP is at POST /mcp for all apps, and at POST /mcp/<app_id> for one.")
 
 
 _ABILITIES = {"capabilities": {"tools": {}}, "instructions": INSTRUCTIONS}
 
 
-def _admitted(exchange: Exchange, values: Mapping[str, Any], name: str | None) -> DuckError | None:
+def _admitted(exchange: Exchange, settings: Mapping[str, Any], name: str | None) -> DuckError | None:
     """Why the caller has no access, which is told once the request's id is known. Raises `DuckError` for invalid settings."""
     try:
-        exchange.admit(values, name)
+        exchange.admit(settings, name)
     except DuckError as error:
         if exchange.parsed is None:
             raise

@@ -33,9 +33,9 @@ def write_error(_: Exchange, error: DuckError) -> Response:
 
 
 @answering(errors=write_error, request_id=REQUEST_ID)
-def completions(exchange: Exchange, values: Mapping[str, Any], dify: Gateway) -> Response:
+def completions(exchange: Exchange, settings: Mapping[str, Any], dify: Gateway) -> Response:
     """Chat Completions: the app that is named as the model answers the messages."""
-    body = models_.body(exchange, values)
+    body = models_.body(exchange, settings)
     wanted = asking.read(exchange, lambda: messages.read(body))
     prompt = replace(wanted.prompt, conversation_id=models_.conversation(exchange, wanted.conversation_id, dify, _CHAT))
 
@@ -51,9 +51,9 @@ def completions(exchange: Exchange, values: Mapping[str, Any], dify: Gateway) ->
 
 
 @answering(errors=write_error, request_id=REQUEST_ID)
-def responses(exchange: Exchange, values: Mapping[str, Any], dify: Gateway) -> Response:
+def responses(exchange: Exchange, settings: Mapping[str, Any], dify: Gateway) -> Response:
     """Responses: the app that is named as the model answers the input."""
-    body = models_.body(exchange, values)
+    body = models_.body(exchange, settings)
     wanted = asking.read(exchange, lambda: input_.read(body))
     prompt = _continued(exchange, wanted, dify)
 
@@ -74,25 +74,27 @@ def responses(exchange: Exchange, values: Mapping[str, Any], dify: Gateway) -> R
 
 
 @answering(errors=write_error, request_id=REQUEST_ID)
-def models(exchange: Exchange, values: Mapping[str, Any], dify: Gateway) -> Response:
+def models(exchange: Exchange, settings: Mapping[str, Any], dify: Gateway) -> Response:
     """The list of the apps that the caller may use."""
-    found = models_.listed(exchange, values, dify)
+    found = models_.listed(exchange, settings, dify)
     return document({"object": "list", "data": [_described(each) for each in found]})
 
 
 @answering(errors=write_error, request_id=REQUEST_ID)
-def model(exchange: Exchange, name: str, values: Mapping[str, Any], dify: Gateway) -> Response:
+def model(exchange: Exchange, name: str, settings: Mapping[str, Any], dify: Gateway) -> Response:
     """One app."""
-    return document(_described(models_.named(exchange, name, values, dify)))
+    return document(_described(models_.named(exchange, name, settings, dify)))
 
 
 @answering(errors=write_error, request_id=REQUEST_ID)
-def unknown(exchange: Exchange, values: Mapping[str, Any]) -> Response:
+def unknown(exchange: Exchange, settings: Mapping[str, Any]) -> Response:
     """The answer to any other path or method below /v1/. It names the base URL, even if the settings cannot be read."""
     if models_.is_difys_own(exchange.entry.route):
         exchange.entry.route = routes.NOWHERE
-    base = models_.base_url(exchange, values)
-    raise exchange.no_route(values, f"No such route. The base URL for OpenAI's clients is {base}/v1, without a slash at its end.")
+    base = models_.base_url(exchange, settings)
+    raise exchange.no_route(
+        settings, f"No such route. The base URL for OpenAI's clients is {base}/v1, without a slash at its end."
+    )
 
 
 def _continued(exchange: Exchange, wanted: Creation, dify: Gateway) -> Prompt:

@@ -44,9 +44,9 @@ def write_error(_: Exchange, error: DuckError) -> Response:
 
 
 @answering(errors=write_error)
-def run(exchange: Exchange, parts: Mapping[str, str], values: Mapping[str, Any], dify: Gateway) -> Response:
-    """Runs the app. `parts` are those of the path that vary, `app_id` among them unless it is the default app."""
-    ids = _admit(exchange, parts, values)
+def run(exchange: Exchange, values: Mapping[str, str], settings: Mapping[str, Any], dify: Gateway) -> Response:
+    """Runs the app. `values` are those that the path has, `app_id` among them unless it is the default app."""
+    ids = _admit(exchange, values, settings)
     exchange.refuse_other_sites()  # before the body is read
     kind = exchange.entry.kind = _RUNS[_pattern(exchange)]
     version = ids.get("workflow_id", "")
@@ -62,21 +62,21 @@ def run(exchange: Exchange, parts: Mapping[str, str], values: Mapping[str, Any],
 
 
 @answering(errors=write_error)
-def stop(exchange: Exchange, parts: Mapping[str, str], values: Mapping[str, Any], dify: Gateway) -> Response:
+def stop(exchange: Exchange, values: Mapping[str, str], settings: Mapping[str, Any], dify: Gateway) -> Response:
     """Stops a run of the app."""
-    ids = _admit(exchange, parts, values)
+    ids = _admit(exchange, values, settings)
     exchange.refuse_other_sites()
     invocation.stop(exchange, dify, ids["task_id"], api_request.user(exchange.request))
     return document({"result": "success"})
 
 
 @answering(errors=write_error)
-def about(exchange: Exchange, parts: Mapping[str, str], values: Mapping[str, Any], dify: Gateway) -> Response:
+def about(exchange: Exchange, values: Mapping[str, str], settings: Mapping[str, Any], dify: Gateway) -> Response:
     """What the app is: its form, its name, its looks, and the icons of its tools."""
-    _admit(exchange, parts, values)
+    _admit(exchange, values, settings)
     if exchange.request.method == "HEAD":
         return Response(content_type=json.CONTENT_TYPE)
-    name = parts.get("app_id", DEFAULT)
+    name = values.get("app_id", DEFAULT)
     match _pattern(exchange):
         case "parameters":
             return document(apps.parameters(exchange, dify))
@@ -90,9 +90,9 @@ def about(exchange: Exchange, parts: Mapping[str, str], values: Mapping[str, Any
 
 
 @answering(errors=write_error)
-def kept(exchange: Exchange, parts: Mapping[str, str], values: Mapping[str, Any], dify: Gateway) -> Response:
+def kept(exchange: Exchange, values: Mapping[str, str], settings: Mapping[str, Any], dify: Gateway) -> Response:
     """What Dify keeps of the app and its user, or takes from them: the request is passed on."""
-    ids = _admit(exchange, parts, values)
+    ids = _admit(exchange, values, settings)
     pattern = _pattern(exchange)
     if exchange.request.method == "HEAD":
         return Response(status=200 if _has_own_key(exchange) else 404)
@@ -106,17 +106,19 @@ def kept(exchange: Exchange, parts: Mapping[str, str], values: Mapping[str, Any]
 
 
 @answering(errors=write_error)
-def unknown(exchange: Exchange, values: Mapping[str, Any]) -> Response:
+def unknown(exchange: Exchange, settings: Mapping[str, Any]) -> Response:
     """The answer to any other path or method below /dify/."""
     path = _below_base(exchange.request.path)
     message = next((reason for start, reason in _REFUSED.items() if path.startswith(start)), "")
-    raise exchange.no_route(values, message or "No such route. Dify's paths are below /dify/<app_id>/v1, as POST chat-messages.")
+    raise exchange.no_route(
+        settings, message or "No such route. Dify's paths are below /dify/<app_id>/v1, as POST chat-messages."
+    )
 
 
-def _admit(exchange: Exchange, parts: Mapping[str, str], values: Mapping[str, Any]) -> dict[str, str]:
+def _admit(exchange: Exchange, values: Mapping[str, str], settings: Mapping[str, Any]) -> dict[str, str]:
     """The ids in the path, without the app's, of a caller who may use the app. Raises `DuckError`."""
-    exchange.admit(values, parts.get("app_id", DEFAULT))
-    ids = {name: value for name, value in parts.items() if name != "app_id"}
+    exchange.admit(settings, values.get("app_id", DEFAULT))
+    ids = {name: value for name, value in values.items() if name != "app_id"}
     api_request.check_ids(ids)
     return ids
 

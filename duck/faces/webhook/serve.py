@@ -33,12 +33,12 @@ CAPABILITY = "capability"  # the part of an address that opens the webhook by it
 
 
 @answering(errors=write_error)
-def deliver(exchange: Exchange, parts: Mapping[str, str], values: Mapping[str, Any], dify: Gateway) -> Response:
-    """Runs the app for what a sender has sent, or answers its handshake. `parts` are those of the path that vary."""
+def deliver(exchange: Exchange, values: Mapping[str, str], settings: Mapping[str, Any], dify: Gateway) -> Response:
+    """Runs the app for what a sender has sent, or answers its handshake. `values` are those that the path has."""
     request = exchange.request
-    payload = _admit(exchange, parts, values)
+    payload = _admit(exchange, values, settings)
     if request.method in {"GET", "HEAD"}:
-        return _look(exchange, parts, dify)
+        return _look(exchange, values, dify)
     exchange.refuse_other_sites()
     if challenge := handshakes.of_post(payload.value, request.headers, lambda: _zoom_secret(exchange, payload)):
         return document(challenge)
@@ -61,13 +61,13 @@ def deliver(exchange: Exchange, parts: Mapping[str, str], values: Mapping[str, A
 
 
 @answering(errors=write_error)
-def preview(exchange: Exchange, parts: Mapping[str, str], values: Mapping[str, Any], dify: Gateway) -> Response:
+def preview(exchange: Exchange, values: Mapping[str, str], settings: Mapping[str, Any], dify: Gateway) -> Response:
     """Tells a holder of a key what of a payload would reach which input of the app. Nothing runs.
 
     The webhook's page has the payload in a field of its form, and gets the answer as a page.
     """
-    request, name = exchange.request, parts["app_id"]
-    exchange.admit(values, name)
+    request, name = exchange.request, values["app_id"]
+    exchange.admit(settings, name)
     if exchange.caller.guest:
         raise access.unauthorized(exchange.settings)
     exchange.refuse_other_sites()  # before the body is read
@@ -83,19 +83,19 @@ def preview(exchange: Exchange, parts: Mapping[str, str], values: Mapping[str, A
 
 
 @answering(errors=write_error)
-def permit(exchange: Exchange, parts: Mapping[str, str], values: Mapping[str, Any]) -> Response:
+def permit(exchange: Exchange, values: Mapping[str, str], settings: Mapping[str, Any]) -> Response:
     """Answers a sender of CloudEvents who asks whether it may send, and the preflights of browsers."""
-    exchange.allow_origin(values)
+    exchange.allow_origin(settings)
     granted = handshakes.of_options(exchange.request.headers)
     if granted is None:
         return Response(status=204)
-    _admit(exchange, parts, values)
+    _admit(exchange, values, settings)
     return Response(headers=granted)
 
 
-def _admit(exchange: Exchange, parts: Mapping[str, str], values: Mapping[str, Any]) -> Payload:
+def _admit(exchange: Exchange, values: Mapping[str, str], settings: Mapping[str, Any]) -> Payload:
     """Identifies the sender and returns its payload, decrypted and without the secret in it. Raises `DuckError`."""
-    request, name = exchange.request, parts["app_id"]
+    request, name = exchange.request, values["app_id"]
     read = functools.cache(lambda: payloads.read(request))
 
     def repeated(secrets: Sequence[str]) -> str:
@@ -103,9 +103,9 @@ def _admit(exchange: Exchange, parts: Mapping[str, str], values: Mapping[str, An
         return handshakes.repeated(read().value, query, secrets)
 
     identify = functools.partial(
-        senders.identify, name=name, capability=parts.get(CAPABILITY), body=payloads.body_of(request), repeated=repeated
+        senders.identify, name=name, capability=values.get(CAPABILITY), body=payloads.body_of(request), repeated=repeated
     )
-    exchange.admit(values, name, identify)
+    exchange.admit(settings, name, identify)
     return _opened(exchange, read())
 
 
@@ -125,13 +125,13 @@ def _large[T](payload: Payload, work: Callable[[], T]) -> T:
     return offload(len(payload.body), work, small=bodies.SMALL)
 
 
-def _look(exchange: Exchange, parts: Mapping[str, str], dify: Gateway) -> Response:
+def _look(exchange: Exchange, values: Mapping[str, str], dify: Gateway) -> Response:
     """The answer to a GET: of a handshake, or the webhook's page, for browsers of people with a key."""
     if exchange.request.method == "HEAD":
         return Response(content_type="text/plain")
     if (challenge := handshakes.of_get(dict(bodies.query(exchange.request)))) is None:
         if negotiation.takes_page(exchange.request) and exchange.caller.by == "key":
-            return answers.webhook(exchange, parts["app_id"], dify)
+            return answers.webhook(exchange, values["app_id"], dify)
         if negotiation.takes_page(exchange.request) and exchange.caller.guest:
             raise access.unauthorized(exchange.settings)
         raise DuckError(405, "method_not_allowed", _POST_ONLY, headers={"Allow": "POST, OPTIONS"})

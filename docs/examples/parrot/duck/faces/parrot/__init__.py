@@ -54,18 +54,18 @@ def write_error(_: Exchange, error: DuckError) -> Response:
 
 
 @answering(errors=write_error)
-def ask(exchange: Exchange, name: str, values: Mapping[str, Any], dify: Gateway) -> Response:
-    """Asks the app that the route calls `name`; `values` are the endpoint's settings."""
-    exchange.admit(values, name)
+def ask(exchange: Exchange, name: str, settings: Mapping[str, Any], dify: Gateway) -> Response:
+    """Asks the app that the route calls `name`; `settings` are the endpoint's."""
+    exchange.admit(settings, name)
     wanted = read(bodies.read(exchange.request, {"text", "stream"}), exchange.entry.app_id)
     call = invocation.prepare(exchange, wanted, dify)
     return call.stream(Lines(), Lines.headers) if wanted.run.mode else document({"text": call.answer()["answer"]})
 
 
 @answering(errors=write_error)
-def unknown(exchange: Exchange, values: Mapping[str, Any]) -> Response:
+def unknown(exchange: Exchange, settings: Mapping[str, Any]) -> Response:
     """The answer to any other path or method below /ask/."""
     message = Text(
         "No such route. Apps are run at {routes}, without a slash at the end; GET / lists them.", routes="/ask/<app_id>"
     )
-    raise exchange.no_route(values, message)
+    raise exchange.no_route(settings, message)
