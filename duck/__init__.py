@@ -31,8 +31,8 @@ Imports go downwards only, from each line of this map to those below it; `sdk` i
     exchange      one HTTP request and its answer; the one place where errors become responses
     state         what a process keeps from one request to the next
     routes        the table of routes, read from `group/`
-    callers/      who calls: the owner's `settings`, `access` by keys and origins, `rates`; `senders` of webhooks by their
-                  `signatures`, and each of their `deliveries` once
+    callers/      who calls: the owner's `settings` (with their `urls`), `access` by keys and origins, `rates`; `senders` of
+                  webhooks by their `signatures`, and each of their `deliveries` once
     dify/         all that knows Dify
         gateway       what both gateways share: `session` runs apps through the plugin, `service` by their own keys
         forwarding    requests that are passed on to Dify as they are

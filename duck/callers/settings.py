@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
+from duck.callers import urls
 from duck.errors import DuckError, setting
 from duck.texts import Text
 
@@ -17,11 +18,7 @@ PUBLIC_RATE = 60  # runs a minute of all guests together, unless the setting dif
 _UUID = re.compile(r"[0-9a-f]{8}(-?)[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 _ALIAS = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _RATE = re.compile(r"[1-9][0-9]{0,5}")
-_URL_CHARACTERS = re.compile(r"[!-~]+")
 _APP_KEY = re.compile(r"app-[A-Za-z0-9_-]+")
-_PORTS = {"http": 80, "https": 443}
-_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
-_HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]")
 _SEPARATORS = re.compile(r"[\s,]+")
 _FULL_WIDTH = str.maketrans("\uff0c\u3001\uff1d\u3000", ",,= ")  # comma, enumeration comma, equals sign, space
 _COMMAS = re.compile(r"[,\n]")
@@ -64,7 +61,7 @@ class Settings:
             return origin is not None
         scheme, _, rest = origin.lower().partition("://")
         host, colon, port = rest.partition(":")
-        labels = host.split(".") if _HOST.fullmatch(host) else []
+        labels = host.split(".") if urls.HOST.fullmatch(host) else []
         parents = (".".join(labels[count:]) for count in range(1, len(labels)))
         return any(f"{scheme}://*.{domain}{colon}{port}" in self.origins for domain in parents)
 
@@ -166,57 +163,30 @@ def _rate(text: str) -> int:
 
 
 def _origin(text: str, number: int) -> str:
-    """An origin as browsers write it: in lower case, in punycode, and without the default port of its scheme."""
-    wrong = _invalid(
-        "allowed_origins",
-        Text("entry {number} must be like https://www.example.com or https://*.example.com, or *", number=number),
-    )
-    scheme, _, rest = text.removesuffix("/").lower().partition("://")
     try:
-        port = urlsplit(f"//{rest}").port
-        wildcard, domain = ("*.", rest.removeprefix("*.")) if rest.startswith("*.") else ("", rest)
-        host = domain.removesuffix(f":{port}")
-        host = host if host.isascii() else host.encode("idna").decode()
+        return urls.origin(text)
     except ValueError:
-        raise wrong from None
-    if not _SCHEME.fullmatch(scheme) or not _HOST.fullmatch(host):
-        raise wrong
-    return f"{scheme}://{wildcard}{host}" + ("" if port in {None, _PORTS.get(scheme)} else f":{port}")
+        message = Text("entry {number} must be like https://www.example.com or https://*.example.com, or *", number=number)
+        raise _invalid("allowed_origins", message) from None
 
 
 def _service_url(text: str) -> str:
     """The base of Dify's Service API. A host alone gets the default path."""
-    if not text:
-        return ""
-    parts = _url(text, _invalid("service_api_url", Text("must be like https://api.dify.ai/v1")))
-    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/') or '/v1'}"
+    base = _url("service_api_url", text, Text("must be like https://api.dify.ai/v1"))
+    return base and (base if urlsplit(base).path else f"{base}/v1")
 
 
 def _public_url(text: str) -> str:
-    if not text:
-        return ""
-    parts = _url(text, _invalid("public_url", Text("must be like https://dify.example.com/e/abc123/")))
-    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}/"
+    base = _url("public_url", text, Text("must be like https://dify.example.com/e/abc123/"))
+    return base and f"{base}/"
 
 
-def _url(text: str, wrong: DuckError) -> SplitResult:
-    """The parts of an http(s) URL. Raises `wrong` for one that has more than host, port and path."""
+def _url(name: str, text: str, fault: Text) -> str:
+    """The URL in a setting, without a slash at its end; "" for none."""
     try:
-        parts = urlsplit(text)
-        host, _ = parts.hostname, parts.port
-        (host or "").encode("idna")  # as a lookup of the host does
+        return urls.base(text) if text else ""
     except ValueError:
-        raise wrong from None
-    if (
-        not host
-        or parts.scheme not in _PORTS
-        or parts.query
-        or parts.fragment
-        or "@" in parts.netloc
-        or not _URL_CHARACTERS.fullmatch(text)
-    ):
-        raise wrong
-    return parts
+        raise _invalid(name, fault) from None
 
 
 def _app_keys(text: str, names: Mapping[str, str], reachable: frozenset[str] | None) -> dict[str, str]:
