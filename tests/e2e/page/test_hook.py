@@ -49,7 +49,7 @@ def test_who_has_a_key_tries_a_sample_and_gives_the_address_to_a_sender(visit: V
     page.locator("summary", has_text="Webhook").click()
     assert address(page) == listed
     assert listed.startswith(f"{keyed.host.url}/webhook/webhook/")
-    page.get_by_role("link", name="Try a sample").click()
+    page.get_by_role("link", name="a sample to try").click()
     expect(page.locator("pre > code").first).to_have_text(listed)
     page.get_by_label("Paste a sample of what is sent").fill(json.dumps(ISSUE, indent=2))
     page.get_by_role("button", name="Show").click()
