@@ -278,3 +278,13 @@ def test_pages_lead_browsers_to_their_picture() -> None:
     request = make_request("GET", "/a/b", headers={"Accept": BROWSER}, key=None)
     icons = page_of(serve.unknown(request, SETTINGS)).findall(".//link[@rel='icon']")
     assert [link.get("href") for link in icons] == ["../favicon.ico"]
+
+
+def test_a_holder_of_a_key_reads_why_there_is_no_form() -> None:
+    def note(key: str | None) -> str:
+        path, settings = f"/chat/{APP}", {**SETTINGS, "public_apps": APP}
+        page = page_of(call(Dify(), method="GET", path=path, key=key, settings=settings, headers={"Accept": BROWSER}))
+        return "".join(page.find(".//details[@class='inputs']").itertext())
+
+    assert "The app's form could not be fetched from Dify just now." in note(None)
+    assert ["No such app here. Check its id" in note(key) for key in (KEY, None)] == [True, False]

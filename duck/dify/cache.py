@@ -69,6 +69,11 @@ class Cache:
         entry, is_new = self._get(key, fetch, lambda entry: self._is_fresh(entry) and not anew, before)
         return entry.form, is_new
 
+    def fault(self, key: Hashable) -> str:
+        """Why the last fetch failed, "" if it did not fail."""
+        entry = self._entries.get(key)
+        return entry.result.message if entry and isinstance(entry.result, DuckError) else ""
+
     def plays_audio(self, key: Hashable) -> bool:
         """Whether the app's answers are read aloud, as far as its form has been fetched."""
         entry = self._entries.get(key)

@@ -107,6 +107,10 @@ class Gateway(ABC):
         """The parsed form, None if it cannot be fetched or read; and whether this call fetched it. With `anew` it always does."""
         return self.memory.forms.form(self._cache_key(app_id), lambda: self._fetch_parameters(app_id), anew=anew, before=before)
 
+    def form_fault(self, app_id: str) -> str:
+        """Why the form could not be fetched, "" if it was."""
+        return self.memory.forms.fault(self._cache_key(app_id))
+
     def info(self) -> Mapping[str, Any]:
         """Dify's `GET /info`: {name, description, mode, …}; empty if it is not known."""
         return {}

@@ -36,7 +36,8 @@ def form(exchange: Exchange, name: str, wanted: RunRequest, dify: Gateway) -> Re
     exchange.context = view = _view(exchange, name, wanted, gateway)
     apps.fetch_form(exchange, wanted.run.kind, gateway)
     webhook = view.url + hook.path(name, capability) if (capability := _capability(exchange, name)) else ""
-    return _page(exchange, page.form_page(replace(view, form=exchange.form, webhook=webhook)))
+    fault = "" if exchange.caller.guest else gateway.form_fault(exchange.entry.app_id)
+    return _page(exchange, page.form_page(replace(view, form=exchange.form, form_fault=fault, webhook=webhook)))
 
 
 def webhook(exchange: Exchange, name: str, dify: Gateway, sample: str = "", preview: Preview | None = None) -> Response:

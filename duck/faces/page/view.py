@@ -38,7 +38,7 @@ class View:
     """An app's page.
 
     `name` is the app's name in the route; `title` and `description` are Dify's, "" if unknown. The page's form is sent to
-    `action`. `form` is the app's, None if it cannot be fetched. `query`, `inputs` and `conversation_id` come from the request,
+    `action`. `form` is the app's, None if it cannot be fetched, of which `form_fault` tells holders of a key the reason. `query`, `inputs` and `conversation_id` come from the request,
     `attached` are the names of its files, and `faults` are what is wrong with it. `turns` are the conversation so far, as the
     page's form has sent it: they are only shown. Pictures on `origin` are shown; others would tell their host who reads the
     page. With `takes_files` files can be sent besides the inputs, with `can_stop` runs can be stopped. A `part` is for the
@@ -64,6 +64,7 @@ class View:
     url_is_set: bool = False
     webhook: str = ""
     form: Form | None = None
+    form_fault: str = ""
     query: str = ""
     inputs: Mapping[str, Any] = field(default_factory=dict)
     attached: tuple[str, ...] = ()
