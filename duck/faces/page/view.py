@@ -38,14 +38,14 @@ class View:
     """An app's page.
 
     `name` is the app's name in the route; `title` and `description` are Dify's, "" if unknown. The page's form is sent to
-    `action`. `form` is the app's, None if it cannot be fetched, of which `form_fault` tells holders of a key the reason. `query`, `inputs` and `conversation_id` come from the request,
-    `attached` are the names of its files, and `faults` are what is wrong with it. `turns` are the conversation so far, as the
-    page's form has sent it: they are only shown. Pictures on `origin` are shown; others would tell their host who reads the
-    page. With `takes_files` files can be sent besides the inputs, with `can_stop` runs can be stopped. A `part` is for the
-    page's script: it has only what the page lacks. `waiting` is a form of a run that has been filled in with faults. `root`
-    leads to the endpoint's first path, whose whole address is `url`, in texts to copy: the page's script corrects it, unless
-    `url_is_set` by the owner. `webhook` is the address of the app's webhook, which only holders of a key may see, "" for none.
-    `site` is how the app's owner wants it to look.
+    `action`. `form` is the app's, None if it cannot be fetched, of which `form_fault` tells holders of a key the reason.
+    `query`, `inputs` and `conversation_id` come from the request, `attached` are the names of its files, and `faults` are
+    what is wrong with it. `turns` are the conversation so far, as the page's form has sent it: they are only shown. Pictures
+    on `origin` are shown; others would tell their host who reads the page. With `takes_files` files can be sent besides the
+    inputs, with `can_stop` runs can be stopped. A `part` is for the page's script: it has only what the page lacks. `waiting`
+    is a form of a run that has been filled in with faults. `root` leads to the endpoint's first path, whose whole address is
+    `url`, in texts to copy: the page's script corrects it, unless `url_is_set` by the owner. `webhook` is the address of the
+    app's webhook, which only holders of a key may see, "" for none. `site` is how the app's owner wants it to look.
     """
 
     language: str = ENGLISH
