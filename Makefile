@@ -31,8 +31,9 @@ debug: .venv/ready
 
 # The tests run in lanes beside each other, since those of the real process mostly wait. Each lane shows its output at its end.
 PAGES := tests/e2e/page
-FACES := $(wildcard $(addprefix tests/e2e/test_,a2a.py agui.py anthropic.py mcp.py openai.py service_api.py))
-CORE := $(addprefix tests/e2e/test_,attacks.py conformance.py inputs.py limits.py matrix.py needles.py)
+PROCESS := $(addprefix tests/e2e/test_,limits.py real_dify.py transport.py ways.py)
+CORE := $(addprefix tests/e2e/test_,attacks.py conformance.py inputs.py matrix.py needles.py)
+FACES := $(wildcard $(addprefix tests/e2e/test_,a2a.py agui.py mcp.py openai.py))
 LANE = > .venv/$@.log 2>&1; status=$$?; cat .venv/$@.log; exit $$status
 
 test: .venv/ready programs
@@ -40,7 +41,8 @@ test: .venv/ready programs
 	@$(MAKE) --no-print-directory -j4 -k $(LANES)
 
 test-unit:
-	@{ .venv/bin/coverage run -m pytest tests --ignore tests/e2e && .venv/bin/coverage report; } $(LANE)
+	@{ .venv/bin/coverage run -m pytest tests --ignore tests/e2e && .venv/bin/coverage report && \
+		.venv/bin/python -m pytest $(PROCESS); } $(LANE)
 
 test-devhost:
 	@{ .venv/bin/python -m pytest devhost/tests && .venv/bin/python -m pytest $(PAGES); } $(LANE)
@@ -49,7 +51,7 @@ test-core:
 	@.venv/bin/python -m pytest $(CORE) $(FACES) $(LANE)
 
 test-other:
-	@.venv/bin/python -m pytest tests/e2e $(addprefix --ignore=,$(PAGES) $(FACES) $(CORE)) $(LANE)
+	@.venv/bin/python -m pytest tests/e2e $(addprefix --ignore=,$(PAGES) $(PROCESS) $(CORE) $(FACES)) $(LANE)
 
 test-sdk-latest: .venv/ready
 	@$(UV) venv --quiet --clear .venv/latest

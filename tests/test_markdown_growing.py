@@ -64,11 +64,11 @@ def grown(pieces: list[str]) -> str:
 @pytest.mark.parametrize("text", TEXTS)
 def test_a_text_that_grows_is_what_it_is_at_once_wherever_it_is_cut(text: str) -> None:
     at_once = markdown.render(text, ORIGIN)
-    for cut in range(1, len(text)):
+    for cut in range(1, len(text), 1 if text in PUZZLES else 7):
         assert grown([text[:cut], text[cut:]]) == at_once
     assert grown([*text]) == at_once
     dice = random.Random(text)  # noqa: S311
-    for _ in range(20):
+    for _ in range(8):
         pieces, start = [], 0
         while start < len(text):
             end = start + dice.randint(1, 40)
@@ -242,4 +242,4 @@ def test_the_time_is_in_proportion_to_the_length(line: str) -> None:
         growing.end()
         return 10_000_000 - budget.steps
 
-    assert steps(800) < 12 * steps(100)
+    assert steps(400) < 12 * steps(50)
