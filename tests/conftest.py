@@ -24,7 +24,7 @@ from tests.support import Log, NoSleepClock
 # At its end a thread that has used greenlets would search the whole heap for references to them, for 25 ms.
 enable_optional_cleanup(False)
 
-hypothesis.settings.register_profile("test", deadline=None, derandomize=True, max_examples=50)
+hypothesis.settings.register_profile("test", deadline=None, derandomize=True)
 hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=20_000)
 hypothesis.settings.load_profile("test")
 

@@ -46,7 +46,7 @@ def test_a_workflow_may_no_more_than_read_unless_a_job_says_why(name: str) -> No
 def test_what_continuous_integration_runs_is_run(name: str, job: str) -> None:
     commands = [line for line in (ROOT / ".ci/run").read_text("utf-8").splitlines() if line.startswith("make")]
     assert [script for script in scripts(name, job) if script in commands] == commands
-    assert commands == ["make check", "make test", "make conformance"]
+    assert commands == ["make check", "make test", "make coverage", "make conformance"]
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ def test_a_run_goes_on_without_its_reader_who_comes_back(visit: Visit, duck: Duc
     with patch.dict(duck.host.apps, {LONG: demo.apps()[LONG]}):
         page = visit("/workflow/ten-minutes", scripts=scripts, **HOLDER).page
         page.get_by_role("button", name="Run").click(no_wait_after=True)
-        link = page.get_by_role("link", name="This run goes on without you")
+        link = page.get_by_role("link", name="You can leave this page.")
         expect(link).to_be_visible()
         runs = len(duck.host.calls)
         link.click(no_wait_after=True)
@@ -37,7 +37,7 @@ def test_a_run_that_is_over_or_cannot_be_left_has_no_such_link(visit: Visit, pat
         page.get_by_label("Text").fill("Rain")
     page.get_by_role("button", name="Run").click()
     expect(last(page, "[slot=done]")).to_be_visible()
-    expect(page.get_by_role("link", name="This run goes on without you")).not_to_be_visible()
+    expect(page.get_by_role("link", name="You can leave this page.")).not_to_be_visible()
 
 
 def test_nobody_elses_run_is_there(visit: Visit) -> None:
