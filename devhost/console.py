@@ -48,7 +48,7 @@ def render(
 
 
 def entered(declared: Iterable[Setting], form: Mapping[str, str], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings after the form was sent, not validated yet. What the form does not have stays as it was.
+    """The settings that a submitted form gives, not validated yet. A setting without a field in the form keeps its value.
 
     As in Dify's console, the mask of a secret stands for the secret, and a text that nobody has entered is no value.
     """
@@ -85,7 +85,7 @@ def _field(setting: Setting, value: Any, apps: Mapping[str, App]) -> str:
     match setting.type:
         case "text-input" | "secret-input":
             text = "" if value is None else _mask(value) if setting.type == "secret-input" else str(value)
-            hint = escape(setting.placeholder.en_US if setting.placeholder else "")
+            hint = escape(setting.placeholder.en if setting.placeholder else "")
             control = f'<input id="{name}" name="{name}" value="{escape(text)}" placeholder="{hint}" autocomplete="off">'
         case "select":
             control = _select(name, str(value), {option.value: option.label for option in setting.options or ()})
@@ -97,7 +97,7 @@ def _field(setting: Setting, value: Any, apps: Mapping[str, App]) -> str:
         case _:
             control = f"<code>{escape(str(value))}</code> (only by <code>--settings</code>)"
     link = f' <a href="{escape(setting.url)}">How to get</a>' if setting.url else ""
-    help_text = escape(setting.help.en_US) if setting.help else ""
+    help_text = escape(setting.help.en) if setting.help else ""
     star = " *" if setting.required else ""
     return (
         f'<label for="{name}">{escape(setting.label)}{star} <code>{name}</code></label>{control}<small>{help_text}{link}</small>'

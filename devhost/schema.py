@@ -102,10 +102,10 @@ class _Model(BaseModel):
 class I18n(_Model):
     """A text for people, in the languages of Dify's console."""
 
-    en_US: Text  # noqa: N815 - as in the file
-    zh_Hans: Text | None = None  # noqa: N815
-    ja_JP: Text | None = None  # noqa: N815
-    pt_BR: Text | None = None  # noqa: N815
+    en: Text = Field(validation_alias="en_US")
+    zh: Text | None = Field(None, validation_alias="zh_Hans")
+    ja: Text | None = Field(None, validation_alias="ja_JP")
+    pt: Text | None = Field(None, validation_alias="pt_BR")
 
 
 class Option(_Model):

@@ -30,7 +30,7 @@ MAX_PORT = 65_535
 
 def main() -> int:
     """Serves until Ctrl-C or SIGTERM; returns the exit status."""
-    options = _options()
+    options = read_options()
     logging.basicConfig(format="%(name)s: %(message)s", level=logging.INFO, stream=sys.stderr)
     logging.getLogger("watchfiles").setLevel(logging.WARNING)
     try:
@@ -73,7 +73,8 @@ def _serve(options: argparse.Namespace) -> None:
         host.wait()
 
 
-def _options() -> argparse.Namespace:
+def read_options() -> argparse.Namespace:
+    """The options of the command line. Ends the process for an option that does not exist, or has an invalid value."""
     parser = parser_of("devhost", __doc__, takes="the plugin's folder, or its package, NAME.difypkg")
     parser.add_argument("--port", type=_port, default=PORT, help=f"on {LOOPBACK} (default: {PORT}; 0: a free port)")
     parser.add_argument("--hook", type=_hook, help="the hook id in the URL (default: the plugin's name)")

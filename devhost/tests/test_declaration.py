@@ -82,7 +82,7 @@ def test_a_declaration_is_read_from_all_its_files(plugin: Path) -> None:
     manifest = declaration.manifest
     assert (manifest.name, manifest.version, manifest.entrypoint) == ("sample", "0.0.1", "main")
     assert [(setting.name, setting.default, setting.help) for setting in declaration.settings] == [
-        ("key", "unused", I18n(en_US="Your key")),
+        ("key", "unused", I18n.model_validate({"en_US": "Your key"})),
         ("app", None, None),
     ]
     assert declaration == Declaration(

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 from duck.callers import urls
 from duck.errors import DuckError, setting
@@ -172,8 +171,7 @@ def _origin(text: str, number: int) -> str:
 
 def _service_url(text: str) -> str:
     """The base of Dify's Service API. A host alone gets the default path."""
-    base = _url("service_api_url", text, Text("must be like https://api.dify.ai/v1"))
-    return base and (base if urlsplit(base).path else f"{base}/v1")
+    return _url("service_api_url", text, Text("must be like https://api.dify.ai/v1"), path="/v1")
 
 
 def _public_url(text: str) -> str:
@@ -181,10 +179,10 @@ def _public_url(text: str) -> str:
     return base and f"{base}/"
 
 
-def _url(name: str, text: str, fault: Text) -> str:
-    """The URL in a setting, without a slash at its end; "" for none."""
+def _url(name: str, text: str, fault: Text, *, path: str = "") -> str:
+    """The URL in a setting, without a slash at its end; "" for none. `path` is the default for a URL without one."""
     try:
-        return urls.base(text) if text else ""
+        return urls.base(text, path=path) if text else ""
     except ValueError:
         raise _invalid(name, fault) from None
 

@@ -25,12 +25,15 @@ def origin(text: str) -> str:
     return f"{scheme}://{wildcard}{host}" + ("" if port in {None, _PORTS.get(scheme)} else f":{port}")
 
 
-def base(text: str) -> str:
-    """An http(s) URL of a host, a port and a path, without a slash at its end. Raises `ValueError` for one that has more."""
+def base(text: str, *, path: str = "") -> str:
+    """An http(s) URL of a host, a port and a path, without a slash at its end. `path` is the default for a URL without one.
+
+    Raises `ValueError` for a URL that has more.
+    """
     parts = urlsplit(text)
     host, _ = parts.hostname, parts.port
     (host or "").encode("idna")  # as a lookup of the host does
     has_more = parts.query or parts.fragment or "@" in parts.netloc
     if not host or parts.scheme not in _PORTS or has_more or not _CHARACTERS.fullmatch(text):
         raise ValueError(f"no http(s) URL of a host, a port and a path: {text}")
-    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/') or path}"

@@ -15,13 +15,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
-from zipfile import ZipFile
 
 import httpx
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from devhost import App, Devhost
+from devhost.installing import install
 from devhost.limits import Limits
 from devhost.package import pack
 from tests.support import KEY
@@ -29,6 +29,7 @@ from tests.support import KEY
 ROOT = Path(__file__).parents[2]
 AUTHORIZED = {"Authorization": f"Bearer {KEY}"}
 LIMITS = Limits(race_s=0.02)  # in which the real daemon cuts locally; 0.05 would leave less room for a machine that stalls
+WITH_UV = {"PATH": f"{ROOT}/.uv/bin:{os.environ['PATH']}"}  # first the one that `make` has put there
 DEADLINE_S = 60  # of one request: a test that waits longer has hung
 CHROMIUM = "--no-sandbox --disable-gpu --disable-quic --disable-background-networking --disable-component-update --disable-sync"
 # `stock` is local, on the SDK's own transport; `key` is local, and apps are reached by their own keys.
@@ -189,17 +190,7 @@ def debugged(folder: Path, host: Devhost) -> Iterator[None]:
 
 def unpacked(folder: Path) -> tuple[Path, Path]:
     """Duck as it comes out of its package, and a Python that has nothing but what Duck requires."""
-    pack(ROOT, folder / "duck.difypkg")
-    with ZipFile(folder / "duck.difypkg") as package:
-        package.extractall(folder / "duck")
-    uv = next(uv for uv in (shutil.which("uv"), ROOT / ".uv/bin/uv") if uv and runs(uv))
-    python = folder / "venv/bin/python"
-    subprocess.run([uv, "venv", "--quiet", "--python", "3.12", folder / "venv"], check=True)
-    install = [uv, "pip", "install", "--quiet", "--python", python, "--requirements", folder / "duck/requirements.txt"]
-    subprocess.run(install, check=True)
-    return folder / "duck", python
-
-
-def runs(program: str | Path) -> bool:
-    """Whether it is there; a version manager's stand-in can be on the PATH and still refuse to run."""
-    return Path(program).exists() and subprocess.run([program, "--version"], capture_output=True, check=False).returncode == 0
+    package, installed = folder / "duck.difypkg", folder / "duck"
+    pack(ROOT, package)
+    with patch.dict(os.environ, WITH_UV):
+        return installed, install(package, installed)

@@ -9,7 +9,7 @@ import httpx
 from playwright.sync_api import Page, expect
 
 from devhost.package import pack
-from tests.e2e.conftest import DEADLINE_S, ROOT
+from tests.e2e.conftest import DEADLINE_S, ROOT, WITH_UV
 
 APPS = """
 from devhost import App, say
@@ -40,8 +40,7 @@ def test_a_package_is_installed_and_set_up_with_nothing_but_the_console(page: Pa
     """Its form has the labels, the help texts and the placeholders that Dify shows."""
     pack(ROOT, tmp_path / "duck.difypkg")
     command: list[str | Path] = [sys.executable, "-m", "devhost", "--port", "0", tmp_path / "duck.difypkg"]
-    environment = os.environ | {"PATH": f"{ROOT}/.uv/bin:{os.environ['PATH']}"}
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, cwd=ROOT, env=os.environ | WITH_UV, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout
             url = next(line for line in process.stdout if "/e/duck/" in line).split()[-1]

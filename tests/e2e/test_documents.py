@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import runpy
 import shutil
 import socket
 import subprocess
@@ -133,16 +134,17 @@ def test_what_devhosts_readme_asks_for_is_answered(demonstration: Devhost) -> No
     assert json.loads(said).keys() == {"data", "has_more", "limit"}
 
 
-def test_the_apps_and_the_test_of_devhosts_readme_run() -> None:
+def test_the_apps_and_the_test_of_devhosts_readme_run(tmp_path: Path) -> None:
     of_apps, of_test, _ = (block.text for block in DEVHOST if block.language == "python")
-    names: dict[str, Any] = {"httpx": httpx, "app_id": str(uuid.uuid4())}
-    exec(of_apps, names)  # noqa: S102 - as a reader would
-    with Devhost(ROOT, {demo.app_id(name): app for name, app in names["APPS"].items()}, demo.settings(names["APPS"])) as host:
-        answers = [httpx.post(f"{host.url}/chat/{name}", json={"query": "hi"}, auth=("", demo.KEY)) for name in names["APPS"]]
+    (tmp_path / "apps.py").write_text(of_apps)
+    (tmp_path / "test.py").write_text(of_test.replace("path/to/plugin", str(ROOT)))
+    apps = demo.load(tmp_path / "apps.py")
+    with Devhost(ROOT, {demo.app_id(name): app for name, app in apps.items()}, demo.settings(apps)) as host:
+        answers = [httpx.post(f"{host.url}/chat/{name}", json={"query": "hi"}, auth=("", demo.KEY)) for name in apps]
     assert [answer.status_code for answer in answers] == [200, 429]
     assert answers[0].json()["answer"] == "Hello! You said: hi"
     with patch("httpx.post", wraps=httpx.post) as post:
-        exec(of_test.replace("path/to/plugin", str(ROOT)), names)  # noqa: S102
+        runpy.run_path(str(tmp_path / "test.py"), {"httpx": httpx, "app_id": str(uuid.uuid4())})
     assert post.call_count == 1
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from devhost.serverless import free_port
 from tests.documents import Block, blocks
-from tests.e2e.conftest import ROOT
+from tests.e2e.conftest import ROOT, WITH_UV
 from tests.test_package import MANIFEST
 
 SOURCE: str = MANIFEST["repo"]
@@ -51,7 +51,7 @@ def test_a_plugin_made_by_the_book_runs_and_passes_its_tests(source: Path, tmp_p
 def follow(steps: list[Block], folder: Path) -> None:
     """Does what each of them says in the folder, and compares what comes of it."""
     installed(folder)
-    environment = os.environ | {"PATH": f"{os.environ['PATH']}:{ROOT}/.uv/bin"}
+    environment = os.environ | WITH_UV
     port = str(free_port())
     with ExitStack() as at_the_end:
         for step in steps:

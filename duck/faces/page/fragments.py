@@ -76,7 +76,7 @@ def later(url: str, words: Mapping[str, str]) -> str:
 
 def done(text: str) -> str:
     """The fragment that tells how a run has ended."""
-    # A plain string, since a Markup escapes whatever is added to it.
+    # This is a plain string: a Markup would escape the text that is appended to it.
     return str(Markup('<span slot="done" class="over">{}</span>').format(text))
 
 

@@ -18,7 +18,7 @@ from duck.texts import Fault
 
 
 def rehearsed(exchange: Exchange, wanted: RunRequest, dify: Gateway) -> tuple[Run, Sequence[Fault]]:
-    """The run that a delivery would begin, and what is wrong with its inputs. Raises `DuckError` for an unreachable app."""
+    """The run that a delivery would begin, and the faults of its inputs. Raises `DuckError` for an unreachable app."""
     try:
         return invocation.rehearse(exchange, wanted, dify), ()
     except DuckError as error:
